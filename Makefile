@@ -1,0 +1,47 @@
+# Two commands: `make train` and `make test` do all the set-up on a fresh machine.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+RECIPE ?= arithmetic
+ARGS ?=
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: setup train test test-fast lint format clean
+
+train: $(READY)
+	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
+
+test: lint
+	$(BIN)/python -m pytest -m "not ray and not full"
+	$(BIN)/python -m pytest -m "ray"
+	$(BIN)/python -m pytest -m "full"
+
+test-fast: $(READY)
+	$(BIN)/python -m pytest -m "not ray and not full"
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+setup: $(READY)
+
+# requirements/cpu.txt is complete and leaves out torchvision, torchaudio and torchcodec: vLLM asks
+# for them, their only wheels are CUDA builds, and beside a CPU torch they break transformers.
+$(READY): requirements/cpu.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torch==2.13.0+cpu \
+		|| $(BIN)/python -m pip install --disable-pip-version-check --no-deps torch==2.13.0+cpu --index-url $(TORCH_INDEX)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt
+	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

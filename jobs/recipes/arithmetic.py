@@ -1,0 +1,31 @@
+"""The embedded default: SGPO on chained arithmetic with a tiny policy, on a laptop, in minutes."""
+
+from __future__ import annotations
+
+from raysgpo.config import (
+    AlgorithmConfig,
+    Config,
+    EvaluationConfig,
+    OptimizerConfig,
+    PartialCreditConfig,
+    RolloutConfig,
+    SamplingConfig,
+    TaskConfig,
+    TrainerConfig,
+)
+
+
+def arithmetic() -> Config:
+    return Config(
+        name="arithmetic",
+        model="tiny",
+        steps=90,
+        prompts_per_step=32,
+        task=TaskConfig(kind="arithmetic", prompts=1024, terms=(4,)),
+        algorithm=AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo")),
+        sampling=SamplingConfig(group_size=8, max_tokens=64),
+        optimizer=OptimizerConfig(lr=1e-4, warmup_steps=10),
+        rollout=RolloutConfig(replicas=1, cpus=0.5),
+        trainer=TrainerConfig(workers=1, cpus=0.5),
+        evaluation=EvaluationConfig(every=30, prompts=512),
+    )

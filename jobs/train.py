@@ -1,0 +1,83 @@
+"""Train a model: ``python jobs/train.py RECIPE [key=value ...] [--dry-run] [--config FILE]``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# The script's own folder stands first on the path; the repository must, also under `ray job submit`.
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import argparse
+import importlib
+from pathlib import Path
+
+from raysgpo.config import Config
+from raysgpo.overrides import ConfigError, dotted_keys, dump, load, resolve
+from raysgpo.resume import resume_config
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def recipe_names() -> list[str]:
+    return sorted(file.stem for file in RECIPES.glob("*.py") if file.stem != "__init__")
+
+
+def recipe(name: str) -> Config:
+    """The Config of the recipe of that name."""
+    if name not in recipe_names():
+        raise ConfigError(f"{name}: no such recipe; choose from {', '.join(recipe_names())}")
+    config = getattr(importlib.import_module(f"jobs.recipes.{name}"), name)()
+    assert isinstance(config, Config), f"jobs/recipes/{name}.py must return a Config"
+    return config
+
+
+def parser() -> argparse.ArgumentParser:
+    keys = "\n".join(f"  {key}" for key in dotted_keys())
+    command = argparse.ArgumentParser(
+        prog="python jobs/train.py",
+        description="Train a model with GRPO or SGPO on Ray.",
+        epilog=f"recipes: {', '.join(recipe_names())}\n\nkeys (see docs/configuration.md):\n{keys}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe of jobs/recipes")
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="settings, such as sampling.temperature=0.7")
+    command.add_argument("--config", metavar="FILE", help="read settings from a YAML file, such as a run's config.yaml")
+    command.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
+    return command
+
+
+def configure(arguments: argparse.Namespace) -> Config:
+    """Recipe, then file, then overrides; a resumed run has the settings it was started with."""
+    name, overrides = arguments.recipe, list(arguments.overrides)
+    if name and "=" in name:
+        name, overrides = None, [name, *overrides]
+    if resumed := [word.partition("=")[2] for word in overrides if word.startswith("resume=")]:
+        others = [word for word in overrides if not word.startswith("resume=")]
+        roots = [word.partition("=")[2] for word in others if word.startswith("storage=")]
+        root = Path((roots or [Config().storage])[-1]).expanduser().absolute()
+        return resume_config(resumed[-1], root, others)
+    if name is None and arguments.config is None:
+        raise ConfigError(f"name a recipe ({', '.join(recipe_names())}) or give --config FILE")
+    layers = [recipe(name)] if name else []
+    files = [load(arguments.config)] if arguments.config else []
+    return resolve(*layers, *files, overrides=overrides)
+
+
+def main() -> int:
+    arguments = parser().parse_intermixed_args()
+    try:
+        config = configure(arguments)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if arguments.dry_run:
+        print(dump(config), end="")
+        return 0
+    from raysgpo.run import train  # after the checks: this imports Ray
+
+    return train(config)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""From words to a Config: dotted overrides, presets, YAML files, and messages a person can act on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from raysgpo.config import Config, Section
+
+Tree = dict[str, Any]
+
+
+class ConfigError(ValueError):
+    """A setting that the user must change; the message names the key, the value and the fix."""
+
+
+def resolve(*layers: Config | Tree, overrides: Sequence[str] = ()) -> Config:
+    """The layers, later ones over earlier ones, with ``key=value`` words applied, checked as a whole.
+
+    Shallow keys are applied first, so a preset (``algorithm=sgpo``) never undoes a setting inside
+    it (``algorithm.baseline=none``), in whichever order the two are typed.
+
+    Raises:
+        ConfigError: unknown key, wrong type, or an impossible combination.
+    """
+    tree: Tree = {}
+    for layer in layers:
+        given = layer.model_dump(mode="json") if isinstance(layer, Section) else layer
+        _merge(tree, _expand(Config, given, ""))
+    for word in sorted(overrides, key=lambda word: word.partition("=")[0].count(".")):
+        _merge(tree, _expand(Config, _parse(word), ""))
+    try:
+        return _absolute_paths(Config.model_validate(tree))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_message(detail) for detail in error.errors())) from None
+
+
+def load(path: str | Path) -> Tree:
+    """The settings of a YAML file, such as the ``config.yaml`` of a run."""
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ConfigError(f"--config {path}: no such file")
+    try:
+        tree = OmegaConf.to_container(OmegaConf.load(file))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"--config {path}: not readable as YAML settings: {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"--config {path}: expected settings (key: value), found {type(tree).__name__}")
+    return {str(key): value for key, value in tree.items()}
+
+
+def dump(config: Config) -> str:
+    """The resolved configuration as YAML; ``load`` and ``resolve`` give the same Config back."""
+    return OmegaConf.to_yaml(OmegaConf.create(config.model_dump(mode="json")))
+
+
+def dotted_keys(section: type[Section] = Config, prefix: str = "") -> Iterator[str]:
+    """Every key that can be set, sections included: ``sampling``, ``sampling.temperature``, ..."""
+    for name, field in section.model_fields.items():
+        yield prefix + name
+        if _is_section(field.annotation):
+            yield from dotted_keys(field.annotation, f"{prefix}{name}.")
+
+
+def _parse(word: str) -> Tree:
+    key, equals, value = word.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"{word!r}: expected key=value, such as sampling.temperature=0.7")
+    try:
+        container = OmegaConf.to_container(OmegaConf.from_dotlist([word]))
+    except (OmegaConfBaseException, ValueError) as error:
+        raise ConfigError(f"{key}: {value!r} is not readable: {error}") from None
+    assert isinstance(container, dict), "a dotlist always parses to a mapping"
+    return {str(name): item for name, item in container.items()}
+
+
+def _expand(section: type[Section], tree: Tree, prefix: str) -> Tree:
+    """Check the keys of ``tree`` and replace preset words by the settings they stand for."""
+    expanded: Tree = {}
+    for name, value in tree.items():
+        if name not in section.model_fields:
+            raise ConfigError(_unknown(section, prefix, name))
+        inner = section.model_fields[name].annotation
+        if not _is_section(inner):
+            expanded[name] = value
+        elif isinstance(value, dict):
+            expanded[name] = _expand(inner, value, f"{prefix}{name}.")
+        else:
+            expanded[name] = _expand(inner, _preset(inner, prefix + name, value), f"{prefix}{name}.")
+    return expanded
+
+
+def _preset(section: type[Section], key: str, word: Any) -> Tree:
+    if not section.presets:
+        first = next(iter(section.model_fields))
+        raise ConfigError(f"{key}={word}: {key} is a group of settings; set one of them, such as {key}.{first}=...")
+    if word is None:
+        word = "none"
+    if word not in section.presets:
+        names = ", ".join(section.presets)
+        raise ConfigError(f"{key}={word}: no such preset; choose from {names}{_nearest(str(word), section.presets)}")
+    return section.presets[word]
+
+
+def _merge(tree: Tree, update: Tree) -> None:
+    for name, value in update.items():
+        if isinstance(value, dict) and isinstance(tree.get(name), dict):
+            _merge(tree[name], value)
+        else:
+            tree[name] = value
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _unknown(section: type[Section], prefix: str, name: str) -> str:
+    key = prefix + name
+    siblings = {prefix + field: field for field in section.model_fields}
+    near = difflib.get_close_matches(name, section.model_fields, n=1, cutoff=0.6)
+    if near:
+        return f"{key}: unknown key; did you mean {prefix}{near[0]}?"
+    by_leaf = {known.rpartition(".")[2]: known for known in reversed(list(dotted_keys()))}
+    near = difflib.get_close_matches(name, by_leaf, n=1, cutoff=0.7)
+    if near:
+        return f"{key}: unknown key; did you mean {by_leaf[near[0]]}?"
+    return f"{key}: unknown key; known here: {', '.join(siblings)}"
+
+
+def _nearest(word: str, names: Any) -> str:
+    near = difflib.get_close_matches(word, list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _message(detail: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in detail["loc"])
+    text = detail["msg"].removeprefix("Value error, ")
+    if not key:
+        return text
+    return f"{key}={detail['input']}: {text[0].lower()}{text[1:]}"
+
+
+def _absolute_paths(config: Config) -> Config:
+    """Files named relative to where the command was typed: workers run in other folders."""
+    task = config.task.model_copy(
+        update={
+            name: str(Path(value).expanduser().absolute())
+            for name in ("path", "eval_path")
+            if (value := getattr(config.task, name)) is not None
+        }
+    )
+    update: dict[str, Any] = {"task": task, "storage": str(config.storage_root)}
+    if Path(config.model).expanduser().exists():
+        update["model"] = str(Path(config.model).expanduser().absolute())
+    return config.model_copy(update=update)

@@ -1,0 +1,223 @@
+"""The records that travel between the stages: problem, ticket, rollout, group.
+
+Shape legend: _G rollouts of a group, _T tokens of a segment or a sequence.
+
+A rollout is a list of segments over token ids. Prompt, guidance and completion (and tool output,
+one day) are then data and not code: the trainer reads only token ids, loss weights, the sampler's
+logprobs and advantages.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int_T = NDArray[np.int32]
+Float_T = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row of a task.
+
+    ``Problem(id="gsm8k-7", prompt="2+3=?", answer="5", reference="2+3=5\\n#### 5", metadata={"terms": 2})``
+    """
+
+    id: str
+    prompt: str
+    """What is asked, before the chat template."""
+    answer: str
+    """The final answer, in the form that the task's verifier compares with."""
+    reference: str | None = None
+    """A full solution, where the data set has one."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+    """Whatever else the row carries: difficulty, year, subject (JSON values)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a position of the stream stands for, said by the conductor when the position starts."""
+
+    position: int
+    step: int
+    """The optimizer step that trains on it: position // prompts_per_step."""
+    epoch: int
+    problem: Problem
+    prompt_ids: list[int]
+    """The prompt under the chat template, up to where the answer starts."""
+    seeds_G: tuple[int, ...]
+    """One sampling seed a rollout, each a hash of (run seed, epoch, problem, rollout)."""
+    min_version: int
+    """No replica may answer with weights older than this."""
+    judge: bool
+    """Whether an all-negative group of this position goes to the judge (``judge.epochs``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRequest:
+    """One prompt to be sampled ``len(seeds_G)`` times by a rollout replica."""
+
+    prompt_ids: list[int]
+    seeds_G: tuple[int, ...]
+    max_tokens: int
+    temperature: float
+    top_p: float = 1.0
+    top_k: int = 0
+    """0 means the full vocabulary."""
+    stop: tuple[str, ...] = ()
+    min_version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One sampled answer as the replica returns it."""
+
+    token_ids_T: Int_T
+    logprobs_T: Float_T
+    """log pi(token) at the sampling temperature: what the behaviour policy really used."""
+    finish_reason: str
+    """``stop`` (end of turn or a stop string) or ``length``."""
+    text: str
+    weight_versions: tuple[tuple[int, int], ...]
+    """((version, number of tokens), ...) in the order in which they were sampled."""
+
+
+class Role(StrEnum):
+    PROMPT = "prompt"
+    GUIDANCE = "guidance"
+    COMPLETION = "completion"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A run of tokens with one origin. All arrays have one entry a token."""
+
+    role: Role
+    token_ids_T: Int_T
+    loss_weight_T: Float_T
+    """0 for tokens that carry no loss (the prompt, by default the guidance)."""
+    logprobs_T: Float_T
+    """The sampler's logprob; 0 where the token was not sampled."""
+
+    def __post_init__(self) -> None:
+        sizes = {len(self.token_ids_T), len(self.loss_weight_T), len(self.logprobs_T)}
+        assert len(sizes) == 1, f"a segment's arrays must have one length, got {sizes}"
+
+    @classmethod
+    def given(cls, role: Role, token_ids: list[int] | Int_T) -> Segment:
+        """Tokens that were put there and not sampled: no loss, no logprob."""
+        ids_T = np.asarray(token_ids, dtype=np.int32)
+        zeros_T = np.zeros(len(ids_T), dtype=np.float32)
+        return cls(role, ids_T, zeros_T, zeros_T)
+
+    @classmethod
+    def sampled(cls, token_ids_T: Int_T, logprobs_T: Float_T) -> Segment:
+        """The policy's own tokens: loss weight 1."""
+        ones_T = np.ones(len(token_ids_T), dtype=np.float32)
+        return cls(Role.COMPLETION, token_ids_T, ones_T, logprobs_T)
+
+
+class Verdict(StrEnum):
+    """What the judge said of a response. Absent (None): it was not asked."""
+
+    ERROR = "error"
+    """It named a first wrong step."""
+    NONE_FOUND = "none_found"
+    """It found no wrong step."""
+    LOST = "lost"
+    """No readable vote came back in time."""
+
+
+class Drop(StrEnum):
+    """Why a sampled group carries no gradient."""
+
+    NO_SIGNAL = "no_signal"
+    """Every advantage is zero."""
+    FAILED = "failed"
+    """Sampling or grading failed after all attempts."""
+    TOO_OLD = "too_old"
+    """More optimizer steps than ``max_staleness`` passed between sampling and training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One answer to a prompt, from its tokens to its advantage."""
+
+    segments: tuple[Segment, ...]
+    text: str
+    finish_reason: str
+    seed: int
+    weight_versions: tuple[tuple[int, int], ...]
+    attempt: int = 0
+    correct: bool | None = None
+    """c_i: is the final answer right? None before grading."""
+    reward_parts: dict[str, float] = field(default_factory=dict)
+    """Named parts, e.g. {"correctness": 1.0, "format": 0.1}; the plain reward is their sum."""
+    reasoning_steps: int | None = None
+    """Number of reasoning steps of the text; None where they were not counted."""
+    verdict: Verdict | None = None
+    votes: tuple[int | None, ...] = ()
+    """First wrong step by each vote, 0-based; the number of steps for "no error", None for a lost vote."""
+    first_error: int | None = None
+    rts: float | None = None
+    """Reasoning Trajectory Score, in [0, 1]."""
+    reward: float = 0.0
+    """r_i, the reward that enters the advantage."""
+    advantage: float = 0.0
+    """A_i, the same for every token that the policy sampled."""
+    in_baseline: bool = True
+    """False for a rollout whose votes were all lost: no part in the baseline, advantage 0."""
+
+    @property
+    def truncated(self) -> bool:
+        return self.finish_reason == "length"
+
+    @property
+    def num_tokens(self) -> int:
+        """Number of sampled tokens."""
+        return sum(len(s.token_ids_T) for s in self.segments if s.role is Role.COMPLETION)
+
+    @property
+    def guidance_tokens(self) -> int:
+        return sum(len(s.token_ids_T) for s in self.segments if s.role is Role.GUIDANCE)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The G rollouts of one prompt: the unit of comparison, and one row of the stream."""
+
+    position: int
+    step: int
+    epoch: int
+    problem: Problem
+    rollouts_G: tuple[Rollout, ...]
+    judge: bool = False
+    """May this group be judged (copied from its ticket)?"""
+    judged: bool = False
+    dropped: Drop | None = None
+    error: str | None = None
+    """Why sampling or grading failed, one line; set where ``dropped`` is ``failed``."""
+    age: int = 0
+    """Optimizer steps between its oldest token's weights and its consumption."""
+    sample_interval: tuple[float, float] = (0.0, 0.0)
+    """Wall-clock start and end of its sampling, seconds since the Unix epoch."""
+    judge_interval: tuple[float, float] = (0.0, 0.0)
+    counts: dict[str, int] = field(default_factory=dict)
+    """What went wrong on the way and was survived, e.g. {"grader/timeouts": 1, "judge/errors": 2}."""
+
+    @property
+    def all_negative(self) -> bool:
+        """True if no final answer of the group is right (and there is one at all)."""
+        return bool(self.rollouts_G) and not any(r.correct for r in self.rollouts_G)
+
+    @property
+    def degenerate(self) -> bool:
+        """True if all rewards that take part in the baseline agree."""
+        return len({r.reward for r in self.rollouts_G if r.in_baseline}) <= 1
+
+    def with_rollouts(self, rollouts: list[Rollout]) -> Group:
+        return replace(self, rollouts_G=tuple(rollouts))
