@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from raysgpo.config import Config, Section
@@ -65,8 +66,8 @@ def dotted_keys(section: type[Section] = Config, prefix: str = "") -> Iterator[s
     """Every key that can be set, sections included: ``sampling``, ``sampling.temperature``, ..."""
     for name, field in section.model_fields.items():
         yield prefix + name
-        if _is_section(field.annotation):
-            yield from dotted_keys(field.annotation, f"{prefix}{name}.")
+        if (inner := _section(field)) is not None:
+            yield from dotted_keys(inner, f"{prefix}{name}.")
 
 
 def _parse(word: str) -> Tree:
@@ -87,8 +88,8 @@ def _expand(section: type[Section], tree: Tree, prefix: str) -> Tree:
     for name, value in tree.items():
         if name not in section.model_fields:
             raise ConfigError(_unknown(section, prefix, name))
-        inner = section.model_fields[name].annotation
-        if not _is_section(inner):
+        inner = _section(section.model_fields[name])
+        if inner is None:
             expanded[name] = value
         elif isinstance(value, dict):
             expanded[name] = _expand(inner, value, f"{prefix}{name}.")
@@ -117,8 +118,10 @@ def _merge(tree: Tree, update: Tree) -> None:
             tree[name] = value
 
 
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, Section)
+def _section(field: FieldInfo) -> type[Section] | None:
+    """The section that a field holds, or None if the field is a plain setting."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 def _unknown(section: type[Section], prefix: str, name: str) -> str:

@@ -1,0 +1,289 @@
+"""The conductor: one actor that knows where the run stands.
+
+    who            | asks for        | waits for                         | unblocked by
+    ---------------|-----------------|-----------------------------------|---------------------------
+    group worker   | admit(position) | the window to reach the position  | trained(step), after weights landed
+    trainer rank   | step(k)         | the P groups of step k            | the stream
+    trainer rank 0 | trained(k)      | records and, when due, evaluation | the rollout replicas
+    run            | status()        | nothing                           |
+
+Positions are slots: ``admit`` may be asked twice (Ray Data re-runs tasks), ``step`` gives the same
+groups if it is asked again, and groups stay until a checkpoint covers them. So a dead train worker
+loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from raysgpo.conductor.assembly import Assembly
+from raysgpo.conductor.batch import step_shares
+from raysgpo.conductor.evaluation import evaluate
+from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
+from raysgpo.conductor.reporter import Reporter
+from raysgpo.conductor.stream import StreamThread, build_dataset
+from raysgpo.metrics import Interval, Metrics, Solved, StepTimes, group_metrics, time_metrics
+from raysgpo.order import ShuffledOrder, rollout_seeds
+from raysgpo.policy.sequences import Share
+from raysgpo.preparation import Prepared
+from raysgpo.records import Drop, Group, Ticket
+from raysgpo.run_folder import RunFolder
+from raysgpo.sampling import RetryingSampler
+from raysgpo.serving.sampler import serve_sampler
+from raysgpo.tasks.grader import make_grader
+from raysgpo.window import Window, age, step_of
+
+
+@dataclass(slots=True)
+class _Progress:
+    trained: int = 0
+    stop: bool = False
+    phase: str = "starting"
+    step_start: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True)
+class _Consumed:
+    """A step as it was handed out: all its groups, and the ranks' shares of those that are trained on."""
+
+    groups: list[Group]
+    shares: list[Share]
+
+
+class Conductor:
+    """Owns the order of prompts, the window, the assembly of steps, evaluation and the records."""
+
+    def __init__(self, prepared: Prepared, run: RunFolder, rollout: Any, start: StartState) -> None:
+        """``rollout``: the Serve handle of the rollout deployment."""
+        config = prepared.config
+        self._config = config
+        self._prepared = prepared
+        self._rollout = rollout
+        self._grader = make_grader(prepared.task, config.task)
+        self._reporter = Reporter(run, start.step, config.records.tokens)
+        self._order = ShuffledOrder(len(prepared.train), config.seed)
+        self._window = Window(config.prompts_per_step, config.max_staleness, start.step * config.prompts_per_step)
+        self._assembly = Assembly(config.prompts_per_step)
+        self._consumed: dict[int, _Consumed] = {}
+        self._solved = Solved(set(start.solved))
+        self._version = start.version
+        self._step_of_version: dict[int, int] = {}
+        self._progress = _Progress(trained=start.step)
+        self._changed = asyncio.Condition()
+        self._failure: BaseException | None = None
+        self._stream: StreamThread | None = None
+
+    # --- the stream ---
+
+    async def start(self, myself: Any) -> None:
+        """Begin to stream. ``myself``: this actor's handle, for the group workers."""
+        config, first = self._config, self._progress.trained
+        positions = (first * config.prompts_per_step, self._prepared.total_steps * config.prompts_per_step)
+        loop = asyncio.get_running_loop()
+
+        def arrived(group: Group) -> None:
+            asyncio.run_coroutine_threadsafe(self._arrived(group), loop).result()
+
+        def failed(error: BaseException) -> None:
+            asyncio.run_coroutine_threadsafe(self._failed(error), loop).result()
+
+        dataset = build_dataset(config, self._prepared.task, myself, self._rollout, *positions)
+        self._stream = StreamThread(dataset, arrived, failed)
+        self._stream.start()
+
+    async def admit(self, position: int) -> Ticket | None:
+        """The ticket of a position, once the window has reached it; None if its group is here already."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._version_is_published() and self._window.may_start(position))
+        return None if position in self._assembly else self._ticket(position)
+
+    def _version_is_published(self) -> bool:
+        return bool(self._step_of_version)
+
+    def _ticket(self, position: int) -> Ticket:
+        epoch, index = self._order.at(position)
+        prompt = self._prepared.train[index]
+        config = self._config
+        return Ticket(
+            position=position,
+            step=step_of(position, config.prompts_per_step),
+            epoch=epoch,
+            problem=prompt.problem,
+            prompt_ids=prompt.token_ids,
+            seeds_G=rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size),
+            min_version=self._version,
+            judge=position < config.judge.epochs * self._order.size,
+        )
+
+    async def _arrived(self, group: Group) -> None:
+        self._assembly.add(group)
+        if group.dropped is Drop.FAILED:
+            self._reporter.say(f"position {group.position}: {group.error}; the group is dropped")
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def _failed(self, error: BaseException) -> None:
+        self._failure = error
+        async with self._changed:
+            self._changed.notify_all()
+
+    # --- the trainer ---
+
+    async def published(self, version: int, step: int) -> None:
+        """Weights of ``version``, which have ``step`` optimizer steps, are on the replicas.
+
+        After a trainer's restart ``step`` lies before the steps done so far: the window closes
+        until the replayed steps have caught up.
+        """
+        assert version > self._version, f"weight version {version} after {self._version}: versions never go back"
+        self._version = version
+        self._step_of_version[version] = step
+        self._window.rewind(step)
+        async with self._changed:
+            self._changed.notify_all()
+
+    async def step(self, step: int, rank: int, world: int) -> Share:
+        """The share of a rank in a step; waits until all groups of the step are here.
+
+        Raises:
+            RuntimeError: the stream failed, or nothing arrived before the deadline.
+        """
+        self._progress.phase = "sampling"
+        if step not in self._consumed:
+            groups = await self._groups(step)
+            if step not in self._consumed:
+                aged = [self._aged(group, step) for group in groups]
+                self._consumed[step] = _Consumed(aged, step_shares(step, aged, self._config, world))
+        self._progress.phase = "training"
+        return self._consumed[step].shares[rank]
+
+    async def _groups(self, step: int) -> list[Group]:
+        """The groups of a step. The deadline runs from the last arrival."""
+        deadline = self._stall_deadline()
+        while (groups := self._assembly.step(step)) is None:
+            if self._failure is not None:
+                raise RuntimeError(f"the stream of groups failed: {self._failure}") from self._failure
+            async with self._changed:
+                try:
+                    await asyncio.wait_for(self._changed.wait(), deadline)
+                except TimeoutError:
+                    missing = self._assembly.missing(step)
+                    raise RuntimeError(
+                        f"no group arrived for {deadline:.0f} s; step {step} still waits for "
+                        f"{len(missing)} of {self._config.prompts_per_step}, the first at position {missing[0]}"
+                    ) from None
+        return groups
+
+    def _stall_deadline(self) -> float:
+        rollout, judge = self._config.rollout, self._config.judge
+        return rollout.start_deadline + rollout.attempts * (rollout.sample_deadline + 30) + judge.deadline
+
+    def _aged(self, group: Group, step: int) -> Group:
+        """The group with its age at consumption; too old, and it carries no gradient."""
+        steps = age(step, self._oldest_step(group)) if group.rollouts_G else 0
+        too_old = steps > self._config.max_staleness and group.dropped is None
+        return replace(group, age=steps, dropped=Drop.TOO_OLD if too_old else group.dropped)
+
+    def _oldest_step(self, group: Group) -> int:
+        versions = {version for r in group.rollouts_G for version, _ in r.weight_versions}
+        return min(self._step_of_version[version] for version in versions)
+
+    async def trained(self, step: int, report: TrainReport) -> Decision:
+        """Record a step, evaluate when it is due, and move the window."""
+        replayed = step < self._progress.trained
+        evaluation: Metrics = {}
+        interval = (0.0, 0.0)
+        if not replayed and self._evaluation_due(step + 1):
+            evaluation, interval = await self._evaluate(step + 1)
+        if not replayed:
+            self._record(step, report, evaluation, interval)
+            self._progress.trained = step + 1
+        self._progress.step_start = time.time()
+        self._progress.phase = "sampling"
+        self._window.release_to(step + 1)
+        async with self._changed:
+            self._changed.notify_all()
+        last = step + 1 == self._prepared.total_steps
+        every = self._config.checkpoint.every
+        stop = self._progress.stop or last
+        return Decision(checkpoint=stop or (every > 0 and (step + 1) % every == 0), stop=stop)
+
+    def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
+        groups = self._consumed[step].groups
+        times = StepTimes(
+            start=self._progress.step_start,
+            end=time.time(),
+            wait=report.wait,
+            train=report.train,
+            sync=report.sync,
+            evaluate=interval,
+            checkpoint=report.checkpoint,
+        )
+        row: Metrics = {
+            "step": step,
+            **group_metrics(groups),
+            "train/problems_solved_ever": self._solved.add(groups),
+            **report.metrics,
+            **time_metrics(groups, times),
+            **evaluation,
+        }
+        self._reporter.record(row, groups)
+
+    def checkpoint_state(self, step: int) -> dict[str, Any]:
+        """What a checkpoint after ``step`` optimizer steps must hold beside the policy."""
+        return {
+            "step": step,
+            "position": step * self._config.prompts_per_step,
+            "version": self._version,
+            "solved": sorted(self._solved.ids),
+            "controllers": {},
+        }
+
+    def checkpointed(self, step: int) -> None:
+        """A checkpoint covers the steps before ``step``: their groups may go."""
+        self._assembly.forget_before(step)
+        for done in [s for s in self._consumed if s < step]:
+            del self._consumed[done]
+
+    # --- evaluation ---
+
+    def _evaluation_due(self, steps_done: int) -> bool:
+        every = self._config.evaluation.every
+        return every > 0 and (steps_done % every == 0 or steps_done == self._prepared.total_steps)
+
+    async def evaluate_start(self) -> None:
+        """Evaluate the policy that the run starts from, before its first step."""
+        if self._config.evaluation.every > 0 and self._progress.trained == 0:
+            await self._evaluate(0)
+        self._progress.step_start = time.time()
+
+    async def _evaluate(self, steps_done: int) -> tuple[Metrics, Interval]:
+        self._progress.phase = "evaluating"
+        start = time.time()
+        sample = RetryingSampler(serve_sampler(self._rollout), self._config.rollout)
+        metrics = await evaluate(self._config, self._grader, self._prepared.held_out, sample, self._version)
+        self._reporter.record_evaluation({"step": steps_done, "eval/weight_version": self._version, **metrics})
+        return metrics, (start, time.time())
+
+    # --- the run ---
+
+    def status(self, rows_seen: int) -> Status:
+        """What is new since ``rows_seen`` rows."""
+        rows = self._reporter.rows[rows_seen:]
+        return Status(rows, self._reporter.take_messages(), self._progress.trained, self._progress.phase)
+
+    def say(self, message: str) -> None:
+        """A line for the console."""
+        self._reporter.say(message)
+
+    def stop_after_step(self) -> None:
+        """End the run after the step that is under way, with a checkpoint."""
+        self._progress.stop = True
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.stop()
+        self._reporter.close()

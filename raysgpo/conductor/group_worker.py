@@ -1,0 +1,64 @@
+"""The actor of the Ray Data stream: takes blocks of positions, gives one group a row.
+
+Sampling, reward, judging and baseline share this one operator: measured on 2 cores, each further
+operator costs a step of 32 groups a quarter to half a second, and nothing is gained, since a
+group goes through its stages here as soon as it is sampled, while others still generate.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from raysgpo.config import Config
+from raysgpo.judging.build import build_judge
+from raysgpo.pipeline import Pipeline
+from raysgpo.records import Group, Ticket
+from raysgpo.sampling import RetryingSampler
+from raysgpo.serving.sampler import serve_sampler
+from raysgpo.tasks.grader import make_grader
+from raysgpo.tasks.task import Task
+
+Block = dict[str, np.ndarray]
+
+
+class GroupWorker:
+    """Runs the pipeline of many positions at once on one event loop."""
+
+    def __init__(self, config: Config, task: Task, conductor: Any, rollout: Any) -> None:
+        """``conductor``: actor handle; ``rollout``: Serve deployment handle."""
+        self._conductor = conductor
+        self._pipeline = Pipeline(
+            config=config,
+            task=task,
+            grader=make_grader(task, config.task),
+            judge=build_judge(config.judge),
+            sample=RetryingSampler(serve_sampler(rollout), config.rollout),
+        )
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="groups", daemon=True).start()
+
+    def __call__(self, block: Block) -> Iterator[Block]:
+        """Positions in, groups out in the same order: a re-run of the task must give the same rows."""
+        futures = [
+            asyncio.run_coroutine_threadsafe(self._group(int(position)), self._loop) for position in block["position"]
+        ]
+        for future in futures:
+            group = future.result()  # each wait inside has its own deadline
+            yield {"group": np.array([pickle.dumps(group)], dtype=object)}
+
+    async def _group(self, position: int) -> Group | None:
+        """None if the conductor has the group already (this task is a re-run)."""
+        ticket: Ticket | None = await self._conductor.admit.remote(position)
+        return None if ticket is None else await self._pipeline.run(ticket)
+
+
+def read_group(value: bytes) -> Group | None:
+    group = pickle.loads(value)
+    assert group is None or isinstance(group, Group), f"the stream carries groups, not {type(group).__name__}"
+    return group

@@ -1,0 +1,51 @@
+"""What the run, the conductor and the trainer say to one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from raysgpo.metrics import Interval, Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class StartState:
+    """Where a run begins; all of it stands in a checkpoint."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    version: int = 0
+    """The newest weight version of the run so far; published versions are above it."""
+    solved: tuple[str, ...] = ()
+    """Ids of the training problems ever solved."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What trainer rank 0 says after a step."""
+
+    metrics: Metrics
+    version: int
+    """The weights after this step: already published, and landed on every replica that is up."""
+    wait: Interval
+    train: Interval
+    sync: Interval
+    checkpoint: Interval = (0.0, 0.0)
+    """The checkpoint written since the last report, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the trainer does after a step."""
+
+    checkpoint: bool
+    stop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the console shows."""
+
+    rows: list[Metrics]
+    messages: list[str]
+    steps_done: int
+    phase: str

@@ -1,0 +1,76 @@
+"""The one writer of a run's records: JSONL, TensorBoard, Ray metrics, and lines for the console."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from ray.util.metrics import Gauge
+from tensorboardX import SummaryWriter
+
+from raysgpo.group_json import group_row
+from raysgpo.metrics import Metrics
+from raysgpo.records import Group
+from raysgpo.run_folder import JsonLines, RunFolder, cut_rows
+
+
+def prometheus_name(metric: str) -> str:
+    """``accuracy/mean`` to ``raysgpo_accuracy_mean``: Ray discards names with other characters."""
+    return "raysgpo_" + re.sub(r"\W", "_", metric)
+
+
+class Reporter:
+    """Writes each step once. A resumed run first cuts the records at its checkpoint's step."""
+
+    def __init__(self, run: RunFolder, step: int, tokens: bool) -> None:
+        for path in (run.metrics, run.groups):
+            cut_rows(path, step)
+        cut_rows(run.evaluations, step + 1)
+        self.rows: list[Metrics] = []
+        self._tokens = tokens
+        self._run = run.path.name
+        self._metrics, self._groups = JsonLines(run.metrics), JsonLines(run.groups)
+        self._evaluations = JsonLines(run.evaluations)
+        self._board = SummaryWriter(str(run.tensorboard), purge_step=step)
+        self._gauges: dict[str, Gauge] = {}
+        self._messages: list[str] = []
+        self._said: set[str] = set()
+
+    def record(self, row: Metrics, groups: Sequence[Group]) -> None:
+        """One step: its groups, then its numbers, so that a line of metrics has its groups on disk."""
+        for group in groups:
+            self._groups.write(group_row(group, self._tokens))
+        self._metrics.write(row)
+        self.rows.append(row)
+        self._export(row, int(row["step"] or 0))
+
+    def record_evaluation(self, row: Metrics) -> None:
+        """``step`` is the number of optimizer steps that the evaluated policy has."""
+        self._evaluations.write(row)
+        self.rows.append(row)
+        self._export(row, int(row["step"] or 0))
+
+    def say(self, message: str) -> None:
+        """A line for the console; the same line is said once."""
+        if message not in self._said:
+            self._said.add(message)
+            self._messages.append(message)
+
+    def take_messages(self) -> list[str]:
+        messages, self._messages = self._messages, []
+        return messages
+
+    def close(self) -> None:
+        for file in (self._metrics, self._groups, self._evaluations, self._board):
+            file.close()
+
+    def _export(self, row: Metrics, step: int) -> None:
+        for name, value in row.items():
+            if value is None or name == "step":
+                continue
+            self._board.add_scalar(name, value, step)
+            gauge = self._gauges.get(name)
+            if gauge is None:
+                gauge = self._gauges[name] = Gauge(prometheus_name(name), description=name, tag_keys=("run",))
+                gauge.set_default_tags({"run": self._run})
+            gauge.set(float(value))

@@ -1,0 +1,93 @@
+"""One Ray Data stream for the whole run: positions go in, groups come out."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext, Dataset
+
+from raysgpo.conductor.group_worker import GroupWorker, read_group
+from raysgpo.config import Config
+from raysgpo.records import Group
+from raysgpo.tasks.task import Task
+
+POSITIONS_PER_BLOCK = 32
+"""Tickets of one stream task: a task costs some 75 ms, so not one each."""
+POSITIONS_PER_WORKER = 256
+"""Groups that one worker process keeps in flight; their sampling waits elsewhere."""
+WORKER_CPUS = 0.25
+
+
+def build_dataset(config: Config, task: Task, conductor: Any, rollout: Any, first: int, end: int) -> Dataset:
+    """The stream of the positions ``first`` to ``end - 1``.
+
+    As many positions are in flight as the window admits, and one block more, so that the next one
+    waits at the conductor's door and not in Ray Data. A worker runs all the tasks it holds at
+    once: a task that waits for the window can never keep an earlier one from running.
+    """
+    _configure(DataContext.get_current())
+    size = min(config.prompts_per_step, POSITIONS_PER_BLOCK)
+    window = (config.max_staleness + 1) * config.prompts_per_step
+    workers = worker_count(config)
+    tasks = math.ceil((math.ceil(window / size) + 1) / workers) + 1
+    blocks = [pa.table({"position": list(range(start, min(start + size, end)))}) for start in range(first, end, size)]
+    return ray.data.from_blocks(blocks).map_batches(
+        GroupWorker,
+        fn_constructor_args=(config, task, conductor, rollout),
+        batch_size=None,
+        num_cpus=WORKER_CPUS,
+        compute=ActorPoolStrategy(
+            size=workers, max_tasks_in_flight_per_actor=tasks, max_concurrent_calls_per_actor=tasks
+        ),
+    )
+
+
+def worker_count(config: Config) -> int:
+    """Worker processes that the window keeps busy."""
+    return math.ceil((config.max_staleness + 1) * config.prompts_per_step / POSITIONS_PER_WORKER)
+
+
+def _configure(context: DataContext) -> None:
+    context.enable_progress_bars = False
+    # One group a block, and no limit on how many wait to be fetched: with the default of two, Ray
+    # Data takes one group each 0.1 s while another task waits for the window.
+    context.target_max_block_size = 1
+    context._max_num_blocks_in_streaming_gen_buffer = 1024
+    # A stream that waits for the trainer makes no progress; our own deadlines watch it.
+    context.execution_no_progress_timeout_s = -1
+
+
+class StreamThread:
+    """Iterates the stream in a thread of the conductor's process."""
+
+    def __init__(
+        self, dataset: Dataset, on_group: Callable[[Group], None], on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._dataset = dataset
+        self._on_group = on_group
+        self._on_failure = on_failure
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _run(self) -> None:
+        try:
+            for batch in self._dataset.iter_batches(batch_size=None, prefetch_batches=0):
+                for value in batch["group"]:
+                    if (group := read_group(value)) is not None:
+                        self._on_group(group)
+                if self._stopped.is_set():
+                    return
+        except Exception as error:  # the boundary of the thread: the failure travels to the waiting trainer
+            if not self._stopped.is_set():
+                self._on_failure(error)

@@ -1,0 +1,90 @@
+"""What a person sees while a run is under way: a progress bar, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console as Terminal
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from raysgpo.metrics import Metrics
+
+
+class Console:
+    """One line a step without a terminal; with one, a bar that carries the same numbers."""
+
+    def __init__(self, total_steps: int, done: int) -> None:
+        self._terminal = Terminal(highlight=False, soft_wrap=True)
+        self._total = total_steps
+        self._start, self._start_step = time.time(), done
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+        if sys.stdout.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[numbers]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self._terminal,
+            )
+            self._task = self._bar.add_task("starting", total=total_steps, completed=done, numbers="")
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def say(self, message: str) -> None:
+        self._terminal.print(message, markup=False)
+
+    def phase(self, name: str) -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, description=name)
+
+    def row(self, row: Metrics) -> None:
+        """A step's numbers, or an evaluation's."""
+        if "groups/trained" not in row:
+            self.say(
+                f"held-out accuracy after {row['step']} steps: "
+                f"{_percent(row['eval/accuracy']).strip()} of {row['eval/prompts']}"
+            )
+            return
+        done = int(row["step"] or 0) + 1
+        numbers = (
+            f"accuracy {_percent(row['accuracy/mean'])}  all-negative {_percent(row['groups/all_negative_share'])}  "
+            f"{row['tokens/per_second'] or 0:,.0f} tokens/s"
+        )
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, numbers=numbers)
+        else:
+            self.say(f"step {done}/{self._total}  {numbers}  {row['time/step'] or 0:.1f} s  left {self._left(done)}")
+        if row["groups/trained"] == 0:
+            self.say(f"step {done}: no group with a signal, so no update")
+
+    def _left(self, done: int) -> str:
+        seconds = (time.time() - self._start) / max(done - self._start_step, 1) * (self._total - done)
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _percent(value: float | int | None) -> str:
+    return "   -" if value is None else f"{100 * value:3.0f}%"

@@ -1,0 +1,137 @@
+"""The numbers of a step, computed from its groups, the trainer's report and the clock.
+
+``docs/metrics.md`` defines each name. Rates over nothing are None (null in JSON), never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from raysgpo.records import Drop, Group, Rollout, Verdict
+
+Interval = tuple[float, float]
+Metrics = dict[str, float | int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class StepTimes:
+    """When the phases of one step ran: seconds since the Unix epoch."""
+
+    start: float
+    """End of the step before: the moment the window moved."""
+    end: float
+    wait: Interval
+    """The trainer waited for the step's groups."""
+    train: Interval
+    sync: Interval
+    evaluate: Interval = (0.0, 0.0)
+    checkpoint: Interval = (0.0, 0.0)
+    """The checkpoint written since the step before, if any."""
+
+
+@dataclass(slots=True)
+class Solved:
+    """Training problems that were answered right at least once, ever."""
+
+    ids: set[str] = field(default_factory=set)
+
+    def add(self, groups: Iterable[Group]) -> int:
+        self.ids.update(g.problem.id for g in groups if any(r.correct for r in g.rollouts_G))
+        return len(self.ids)
+
+
+def union_seconds(intervals: Iterable[Interval], start: float, end: float) -> float:
+    """Length of the union of the intervals, cut to [start, end]; overlaps count once."""
+    total, reached = 0.0, start
+    for low, high in sorted(intervals):
+        low, high = max(low, reached), min(high, end)
+        if high > low:
+            total += high - low
+            reached = high
+    return total
+
+
+def group_metrics(groups_P: Sequence[Group]) -> Metrics:
+    """What was sampled, judged and compared in one step. ``groups_P``: all of them, dropped or not."""
+    sampled = [g for g in groups_P if g.dropped is not Drop.FAILED]
+    rollouts = [r for g in sampled for r in g.rollouts_G]
+    judged = [r for r in rollouts if r.verdict is not None]
+    advantages = np.array([r.advantage for r in rollouts], dtype=np.float64)
+    wrong = np.array([not r.correct for r in rollouts], dtype=bool)
+    wrong_positive = int((wrong & (advantages > 0)).sum())
+    return {
+        "accuracy/mean": _mean([float(bool(r.correct)) for r in rollouts]),
+        "reward/mean": _mean([r.reward for r in rollouts]),
+        "groups/trained": sum(g.dropped is None for g in groups_P),
+        "groups/dropped": sum(g.dropped is not None for g in groups_P),
+        **{f"groups/{drop.value}": sum(g.dropped is drop for g in groups_P) for drop in Drop},
+        "groups/all_negative_share": _mean([float(g.all_negative) for g in sampled]),
+        "groups/degenerate_share": _mean([float(g.degenerate) for g in sampled]),
+        "judge/groups": sum(g.judged for g in sampled),
+        "judge/calls": sum(len(r.votes) for r in judged),
+        "judge/lost": sum(vote is None for r in judged for vote in r.votes),
+        "judge/none_found": sum(r.verdict is Verdict.NONE_FOUND for r in judged),
+        "judge/rts_mean": _rts_mean(judged),
+        "judge/rts_truncated": _rts_mean([r for r in judged if r.truncated]),
+        "judge/rts_finished": _rts_mean([r for r in judged if not r.truncated]),
+        "advantage/wrong_positive_share": wrong_positive / len(rollouts) if rollouts else None,
+        "advantage/wrong_positive_rate": wrong_positive / int(wrong.sum()) if wrong.any() else None,
+        "advantage/abs_mean": float(np.abs(advantages).mean()) if rollouts else None,
+        "advantage/std": float(advantages.std()) if rollouts else None,
+        "tokens/completion": _mean([float(r.num_tokens) for r in rollouts]),
+        "tokens/truncated_share": _mean([float(r.truncated) for r in rollouts]),
+        "staleness/mean": _mean([float(g.age) for g in sampled]),
+        "staleness/max": max((g.age for g in sampled), default=None),
+        "grader/failures": sum(n for g in sampled for name, n in g.counts.items() if name.startswith("grader/")),
+        "sampling/retries": sum(max((r.attempt for r in g.rollouts_G), default=0) for g in groups_P),
+    }
+
+
+def time_metrics(groups_P: Sequence[Group], times: StepTimes) -> Metrics:
+    """How the wall clock of a step was spent. Phases may overlap, so the parts may exceed the whole;
+    ``time/other`` is the part of the step in which no phase ran at all."""
+    sample = [g.sample_interval for g in groups_P]
+    judge = [g.judge_interval for g in groups_P]
+    trainer = [times.train, times.sync, times.evaluate, times.checkpoint]
+    seconds = times.end - times.start
+    tokens = sum(r.num_tokens for g in groups_P for r in g.rollouts_G)
+
+    def within(intervals: Sequence[Interval]) -> float:
+        return union_seconds(intervals, times.start, times.end)
+
+    return {
+        "time/step": seconds,
+        "time/sample": within(sample),
+        "time/judge": within(judge),
+        "time/train": within([times.train]),
+        "time/sync": within([times.sync]),
+        "time/wait": within([times.wait]),
+        "time/eval": within([times.evaluate]),
+        "time/checkpoint": within([times.checkpoint]),
+        "time/other": seconds - within([*sample, *judge, *trainer]),
+        "tokens/per_second": tokens / seconds if seconds > 0 else None,
+    }
+
+
+def evaluation_metrics(problems_difficulty: Sequence[object], correct: Sequence[bool]) -> Metrics:
+    """Held-out accuracy, and by difficulty where the problems carry one."""
+    result: Metrics = {
+        "eval/accuracy": _mean([float(right) for right in correct]),
+        "eval/prompts": len(correct),
+    }
+    levels = sorted({level for level in problems_difficulty if level is not None}, key=str)
+    for level in levels:
+        at_level = [float(c) for d, c in zip(problems_difficulty, correct, strict=True) if d == level]
+        result[f"eval/accuracy/difficulty_{level}"] = _mean(at_level)
+    return result
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _rts_mean(rollouts: Sequence[Rollout]) -> float | None:
+    return _mean([r.rts for r in rollouts if r.rts is not None])

@@ -1,0 +1,95 @@
+"""Sequences become tensors: one batch type, two layouts.
+
+Shape legend: _R rows, _L tokens of a row, _N scored tokens of the batch (those whose logprob is
+needed), sequence after sequence, in the order of their tokens.
+
+Everything the loss reads is _N, whatever the layout; the layouts differ only in where a token stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from raysgpo.policy.plan import Layout
+from raysgpo.policy.sequences import TrainSequence
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The tensors of one forward and backward pass."""
+
+    token_ids_RL: Tensor
+    """int64 [R, L]."""
+    position_ids_RL: Tensor | None
+    """int64 [1, L] restarting at 0 with each sequence when packed; None when padded (0 ... L - 1)."""
+    predict_N: Tensor
+    """int64 [N]: the flat place in [R, L] whose hidden state predicts the token, one before it."""
+    targets_N: Tensor
+    """int64 [N]: the token itself."""
+    loss_weight_N: Tensor
+    advantages_N: Tensor
+    sampler_logprobs_N: Tensor
+    """float32 [N]; 0 where the token was not sampled."""
+    sampled_N: Tensor
+    """bool [N]."""
+
+
+def lay_out(sequences: Sequence[TrainSequence], layout: Layout, device: torch.device) -> Batch:
+    """Tensors of these sequences. Without any scored token it is a filler's batch, whose loss is 0.
+
+    Padded: one row a sequence, padded on the right. No attention mask is needed: attention is
+    causal, so no real token sees the padding behind it, and no padding is ever scored. That keeps
+    the kernels' fast causal path.
+
+    Packed: one row. Without a mask and a cache, transformers reads the restarting positions as
+    borders and keeps the sequences apart.
+    """
+    if not any(sequence.scored_T.any() for sequence in sequences):
+        return _tensors([TrainSequence.filler()], layout, device, scored=[np.array([False, True])])
+    return _tensors(sequences, layout, device, scored=[sequence.scored_T for sequence in sequences])
+
+
+def _tensors(
+    sequences: Sequence[TrainSequence],
+    layout: Layout,
+    device: torch.device,
+    scored: Sequence[NDArray[np.bool_]],
+) -> Batch:
+    lengths = [len(sequence) for sequence in sequences]
+    positions_RL: NDArray[np.int64] | None = None
+    if layout == "packed":
+        token_ids_RL = np.concatenate([sequence.token_ids_T for sequence in sequences])[None]
+        positions_RL = np.concatenate([np.arange(length) for length in lengths])[None]
+        starts = np.cumsum([0, *lengths[:-1]])
+    else:
+        token_ids_RL = np.zeros((len(sequences), max(lengths)), dtype=np.int32)
+        for row, sequence in enumerate(sequences):
+            token_ids_RL[row, : len(sequence)] = sequence.token_ids_T
+        starts = np.arange(len(sequences)) * max(lengths)
+    predict_N = [start + np.flatnonzero(mask_T) - 1 for start, mask_T in zip(starts, scored, strict=True)]
+
+    def gather(field: str) -> NDArray[np.generic]:
+        return np.concatenate(
+            [getattr(s, field)[mask_T] for s, mask_T in zip(sequences, scored, strict=True)]
+        )
+
+    def tensor(array: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
+        return torch.from_numpy(array).to(device=device, dtype=dtype)
+
+    sampled_N = gather("sampled_T")
+    return Batch(
+        token_ids_RL=tensor(token_ids_RL, torch.int64),
+        position_ids_RL=None if positions_RL is None else tensor(positions_RL, torch.int64),
+        predict_N=tensor(np.concatenate(predict_N), torch.int64),
+        targets_N=tensor(gather("token_ids_T"), torch.int64),
+        loss_weight_N=tensor(gather("loss_weight_T"), torch.float32),
+        advantages_N=tensor(gather("advantages_T"), torch.float32),
+        sampler_logprobs_N=tensor(np.where(sampled_N, gather("logprobs_T"), 0), torch.float32),
+        sampled_N=tensor(sampled_N, torch.bool),
+    )

@@ -1,0 +1,73 @@
+"""Logprobs and entropies of given tokens, without the logits of the whole batch.
+
+Shape legend: _N scored tokens, _C tokens of a chunk, _H hidden size, _V vocabulary.
+
+A batch's logits [N, V] are by far its largest tensor (32k tokens times a vocabulary of 150k: 20 GB
+in float32). Here the head runs over chunks of C tokens, forward and again in backward, so at most
+a few [C, V] tensors exist at one time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def token_logprobs(
+    hidden_NH: Tensor, head_VH: Tensor, targets_N: Tensor, temperature: float, chunk: int
+) -> tuple[Tensor, Tensor]:
+    """log pi(target) and the entropy of pi, in nats, float32 [N]; pi = softmax(hidden head^T / temperature).
+
+    The logprobs carry gradients to ``hidden_NH`` and ``head_VH``; the entropies carry none.
+    """
+    assert chunk >= 1, f"a chunk needs at least one token, got {chunk}"
+    assert temperature > 0, f"logprobs need a positive temperature, got {temperature}"
+    logprobs_N, entropy_N = _ChunkedHead.apply(hidden_NH, head_VH, targets_N, temperature, chunk)
+    return logprobs_N, entropy_N
+
+
+def _log_softmax(hidden_CH: Tensor, head_VH: Tensor, temperature: float) -> Tensor:
+    """[C, V] in float32, whatever the type of the weights."""
+    logits_CV = (hidden_CH @ head_VH.T).float()
+    if temperature != 1:
+        logits_CV = logits_CV.div_(temperature)
+    return torch.log_softmax(logits_CV, dim=-1)
+
+
+class _ChunkedHead(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, hidden_NH: Tensor, head_VH: Tensor, targets_N: Tensor, temperature: float, chunk: int
+    ) -> tuple[Tensor, Tensor]:
+        ctx.save_for_backward(hidden_NH, head_VH, targets_N)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        logprobs_N = hidden_NH.new_empty(len(hidden_NH), dtype=torch.float32)
+        entropy_N = torch.empty_like(logprobs_N)
+        for start in range(0, len(hidden_NH), chunk):
+            part = slice(start, start + chunk)
+            logp_CV = _log_softmax(hidden_NH[part], head_VH, temperature)
+            logprobs_N[part] = logp_CV.gather(-1, targets_N[part, None]).squeeze(-1)
+            entropy_N[part] = -(logp_CV.exp() * logp_CV).sum(-1)
+        ctx.mark_non_differentiable(entropy_N)
+        return logprobs_N, entropy_N
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_N: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        """d logp(y) / d logits = (onehot(y) - pi) / temperature."""
+        hidden_NH, head_VH, targets_N = ctx.saved_tensors
+        grad_hidden_NH = torch.empty_like(hidden_NH)
+        # Summed over chunks in float32: in bfloat16 the later chunks would be rounded away.
+        grad_head_VH = torch.zeros_like(head_VH, dtype=torch.float32)
+        for start in range(0, len(hidden_NH), ctx.chunk):
+            part = slice(start, start + ctx.chunk)
+            hidden_CH, grad_C1 = hidden_NH[part], grad_N[part, None] / ctx.temperature
+            grad_CV = _log_softmax(hidden_CH, head_VH, ctx.temperature).exp_().mul_(-grad_C1)
+            grad_CV.scatter_add_(-1, targets_N[part, None], grad_C1)
+            grad_CV = grad_CV.to(head_VH.dtype)
+            grad_hidden_NH[part] = grad_CV @ head_VH
+            grad_head_VH += grad_CV.T @ hidden_CH
+        return grad_hidden_NH, grad_head_VH.to(head_VH.dtype), None, None, None

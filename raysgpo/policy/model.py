@@ -1,0 +1,136 @@
+"""A causal language model that answers with logprobs, sharded by FSDP2.
+
+Shape legend: _R rows, _L tokens of a row, _N scored tokens, _H hidden size.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from raysgpo.config import TrainerConfig
+from raysgpo.policy.logprobs import token_logprobs
+
+LOGIT_CHANGES = {"final_logit_softcapping": None, "logits_scaling": 1.0, "logit_scale": 1.0}
+"""Settings by which some architectures change the logits after the head, each with its neutral value."""
+
+
+class TokenScorer(nn.Module):
+    """Wraps a transformers model; its forward gives logprobs of chosen tokens, never all the logits.
+
+    The head runs inside this forward, because FSDP2 holds the head's full weight only there.
+    """
+
+    PREFIX = "causal."
+    """What our parameter names carry before transformers' names."""
+
+    def __init__(self, causal: PreTrainedModel, temperature: float, chunk: int) -> None:
+        super().__init__()
+        self.causal = causal
+        self.temperature = temperature
+        self.chunk = chunk
+
+    def forward(
+        self, token_ids_RL: Tensor, position_ids_RL: Tensor | None, predict_N: Tensor, targets_N: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logprobs [N] and entropies [N] at the sampling temperature, of what a ``Batch`` names."""
+        output = self.causal.base_model(
+            input_ids=token_ids_RL, position_ids=position_ids_RL, attention_mask=None, use_cache=False
+        )
+        hidden_NH = output.last_hidden_state.flatten(0, 1)[predict_N]
+        head = self.causal.get_output_embeddings()
+        return token_logprobs(hidden_NH, head.weight, targets_N, self.temperature, self.chunk)
+
+
+def training_device() -> torch.device:
+    """This rank's GPU (by LOCAL_RANK), or the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def load_causal(model_path: str, attention: str) -> PreTrainedModel:
+    """The checkpoint in float32 on the CPU, without dropout.
+
+    Raises ValueError for a path that holds no model, or an architecture we would get wrong.
+    """
+    transformers_logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(model_path)
+        _without_dropout(config)
+        causal = AutoModelForCausalLM.from_pretrained(
+            model_path, config=config, dtype=torch.float32, attn_implementation=attention
+        )
+    except (OSError, ValueError, ImportError) as error:
+        kind = "folder" if Path(model_path).exists() else "name (there is no such folder here)"
+        raise ValueError(
+            f"model={model_path}: transformers cannot load this {kind} with trainer.attention={attention}: "
+            f"{error}. Give a folder or a hub name that holds a causal language model"
+        ) from error
+    _refuse_unknown_heads(model_path, causal)
+    return causal
+
+
+def _without_dropout(config: Any) -> None:
+    """Dropout would make the trainer's logprobs differ from the sampler's: every such rate becomes 0."""
+    for name, value in list(vars(config).items()):
+        if ("dropout" in name or name.endswith("_pdrop")) and isinstance(value, float):
+            setattr(config, name, 0.0)
+
+
+def _refuse_unknown_heads(model_path: str, causal: PreTrainedModel) -> None:
+    for name, neutral in LOGIT_CHANGES.items():
+        value = getattr(causal.config, name, neutral)
+        if value is not None and value != neutral:
+            raise ValueError(
+                f"model={model_path}: its config sets {name}={value}, which changes the logits after the "
+                "head; the trainer computes logprobs from the plain head. Choose a model without it"
+            )
+    if getattr(causal.get_output_embeddings(), "bias", None) is not None:
+        raise ValueError(
+            f"model={model_path}: its output head has a bias, which the trainer does not support"
+        )
+
+
+def shard(
+    causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, mesh: DeviceMesh
+) -> TokenScorer:
+    """Wrap and shard over the mesh: each decoder layer alone, and the rest (embedding, norm, head).
+
+    Parameters stay float32 whatever ``trainer.dtype``; with bfloat16, forward and backward use a
+    rounded copy, and gradients are summed over ranks in float32.
+    """
+    if trainer.gradient_checkpointing:
+        causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    scorer = TokenScorer(causal, temperature, trainer.logprob_chunk).to(mesh.device_type)
+    scorer.train()  # Gradient checkpointing acts in this mode only; there is no dropout to wake up.
+    settings: dict[str, Any] = {"mesh": mesh}
+    if trainer.dtype == "bfloat16":
+        settings["mp_policy"] = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    layer_classes = set(causal._no_split_modules or ())
+    for module in list(causal.modules()):
+        if type(module).__name__ in layer_classes:
+            fully_shard(module, **settings)
+    fully_shard(scorer, **settings)
+    _sum_gradients(scorer)
+    return scorer
+
+
+def _sum_gradients(scorer: TokenScorer) -> None:
+    """Add the ranks' gradients up instead of averaging them: the loss has its global denominator already.
+
+    It takes both calls. Sum reduction alone still divides by the number of ranks afterwards, and a
+    divide factor of 1 alone asks gloo for a premultiplied sum, which it does not have.
+    """
+    for module in scorer.modules():
+        if isinstance(module, FSDPModule):
+            module.set_gradient_divide_factor(1.0)
+            module.set_force_sum_reduction_for_comms(True)

@@ -1,0 +1,234 @@
+"""The policy: the thing that is trained.
+
+Every rank holds one :class:`Policy` and calls the same methods in the same order; all public
+methods are collective. The caller initialises torch.distributed (gloo on CPU, nccl on GPU), with a
+time-out, before ``build``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import DTensor
+
+from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
+from raysgpo.policy import checkpoint
+from raysgpo.policy.batch import Batch, lay_out
+from raysgpo.policy.loss import Objective, Terms, policy_loss
+from raysgpo.policy.model import TokenScorer, load_causal, shard, training_device
+from raysgpo.policy.plan import choose_layout
+from raysgpo.policy.schedule import learning_rate
+from raysgpo.policy.sequences import Share, TrainSequence
+
+
+class Policy:
+    """A sharded model with its optimizer. One ``update`` is one optimizer step."""
+
+    def __init__(
+        self,
+        scorer: TokenScorer,
+        reference: TokenScorer | None,
+        optimizer: torch.optim.Optimizer,
+        objective: Objective,
+        rate: Callable[[int], float],
+        lay_out: Callable[[list[TrainSequence]], Batch],
+        max_grad_norm: float,
+        dtype: torch.dtype,
+        source: str,
+    ) -> None:
+        self.scorer = scorer
+        self.reference = reference
+        self.optimizer = optimizer
+        self._objective = objective
+        self._rate = rate
+        self._lay_out = lay_out
+        self._max_grad_norm = max_grad_norm
+        self._dtype = dtype
+        self._source = source
+
+    @classmethod
+    def build(
+        cls,
+        model_path: str,
+        trainer: TrainerConfig,
+        optimizer: OptimizerConfig,
+        algorithm: AlgorithmConfig,
+        temperature: float,
+        total_steps: int,
+        world: int,
+    ) -> Policy:
+        """Load ``model_path`` (a folder or a hub name) and shard it over all ``world`` ranks.
+
+        ``temperature`` is the sampler's: logprobs are those of the distribution that was sampled.
+        ``total_steps`` is what the learning-rate schedule falls over. Raises ValueError for a model
+        that cannot be loaded or trained.
+        """
+        assert dist.is_initialized(), "initialise torch.distributed before building the policy"
+        assert dist.get_world_size() == world, (
+            f"world={world}, but the group has {dist.get_world_size()} ranks"
+        )
+        torch.set_num_threads(trainer.threads)
+        device = training_device()
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        mesh = init_device_mesh(device.type, (world,))
+        lay = partial(lay_out, layout=choose_layout(trainer.layout, trainer.attention), device=device)
+        rate = partial(
+            learning_rate,
+            peak=optimizer.lr,
+            warmup_steps=optimizer.warmup_steps,
+            schedule=optimizer.schedule,
+            total_steps=total_steps,
+        )
+
+        def sharded() -> TokenScorer:
+            return shard(load_causal(model_path, trainer.attention), trainer, temperature, mesh)
+
+        scorer = sharded()
+        return cls(
+            scorer=scorer,
+            reference=sharded().requires_grad_(False) if algorithm.kl_coefficient > 0 else None,
+            optimizer=_adamw(scorer, optimizer),
+            objective=Objective(algorithm.clip_low, algorithm.clip_high, algorithm.kl_coefficient),
+            rate=rate,
+            lay_out=lay,
+            max_grad_norm=optimizer.max_grad_norm,
+            dtype=getattr(torch, trainer.dtype),
+            source=model_path,
+        )
+
+    def update(self, share: Share) -> dict[str, float]:
+        """One optimizer step over this rank's share; the metrics are the whole step's, equal on all ranks.
+
+        ``policy/loss`` is the objective itself; ``policy/entropy``, ``clip_share``, ``kl``,
+        ``mismatch_kl``, ``mismatch_abs`` and ``ratio_mean`` are means over the sampled tokens,
+        ``mismatch_max`` the largest; ``grad_norm`` is the norm before clipping. A step whose
+        gradient is not finite changes nothing and says ``policy/skipped`` = 1.
+        """
+        metrics = self.accumulate(share)
+        metrics["policy/grad_norm"] = norm = self._clip_gradients()
+        metrics["policy/lr"] = rate = self._rate(share.step)
+        metrics["policy/skipped"] = float(not math.isfinite(norm))
+        if math.isfinite(norm):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            self.optimizer.step()
+        self.optimizer.zero_grad()
+        return metrics
+
+    def accumulate(self, share: Share) -> dict[str, float]:
+        """The first half of ``update``: the step's gradient, summed over ranks, is left in the parameters."""
+        self.optimizer.zero_grad()
+        parts = []
+        for sequences in share.micro_batches:
+            terms = self._terms(self._lay_out(sequences), share.denominator)
+            terms.loss.backward()
+            parts.append(replace(terms, loss=terms.loss.detach()))
+        return _reduce(parts, share.num_tokens)
+
+    def _terms(self, batch: Batch, denominator: float) -> Terms:
+        where = (batch.token_ids_RL, batch.position_ids_RL, batch.predict_N, batch.targets_N)
+        reference_logprobs_N: Tensor | None = None
+        if self.reference is not None:
+            with torch.no_grad():
+                reference_logprobs_N, _ = self.reference(*where)
+        logprobs_N, entropy_N = self.scorer(*where)
+        return policy_loss(
+            logprobs_N,
+            entropy_N,
+            batch.sampler_logprobs_N,
+            batch.sampled_N,
+            batch.advantages_N,
+            batch.loss_weight_N,
+            reference_logprobs_N,
+            self._objective,
+            denominator,
+        )
+
+    def _clip_gradients(self) -> float:
+        """Scale the gradient down to the largest allowed norm; returns the global norm before that."""
+        norm = torch.nn.utils.clip_grad_norm_(self.scorer.parameters(), self._max_grad_norm)
+        return (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
+
+    @torch.no_grad()
+    def logprobs(self, share: Share) -> list[list[NDArray[np.float32]]]:
+        """log pi of the scored tokens under the weights of now, an array [T] a sequence; 0 elsewhere."""
+        result = []
+        for sequences in share.micro_batches:
+            batch = self._lay_out(sequences)
+            logprobs_N, _ = self.scorer(
+                batch.token_ids_RL, batch.position_ids_RL, batch.predict_N, batch.targets_N
+            )
+            rest_N = logprobs_N.cpu().numpy()
+            arrays = []
+            for sequence in sequences:
+                logprobs_T = np.zeros(len(sequence), dtype=np.float32)
+                count = int(sequence.scored_T.sum())
+                logprobs_T[sequence.scored_T], rest_N = rest_N[:count], rest_N[count:]
+                arrays.append(logprobs_T)
+            result.append(arrays)
+        return result
+
+    @torch.no_grad()
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """(transformers' name, full tensor) of every parameter, on every rank, gathered one by one.
+
+        All ranks must exhaust it. The tensors have the type ``trainer.dtype`` (what the forward pass
+        computes with); they may share memory with the policy, so copy what must outlive the next
+        update. A tied head comes once, under the embedding's name.
+        """
+        for name, parameter in self.scorer.named_parameters():
+            full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+            yield name.removeprefix(TokenScorer.PREFIX), full.detach().to(self._dtype)
+
+    def save(self, folder: Path) -> None:
+        """Write the model in Hugging Face format, its tokenizer files and the optimizer's state.
+
+        Rank 0 writes into ``folder`` (it must see it); all ranks return when it is done.
+        """
+        checkpoint.save(self.scorer, self.optimizer, Path(folder), self._source)
+
+    def load(self, folder: Path) -> None:
+        """Take over model and optimizer from what ``save`` wrote, with any number of ranks.
+
+        The KL reference stays what ``build`` loaded. Rank 0 reads. Raises FileNotFoundError for a
+        folder without an optimizer's state.
+        """
+        checkpoint.load(self.scorer, self.optimizer, Path(folder))
+
+
+def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        scorer.parameters(),
+        lr=settings.lr,
+        betas=settings.betas,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+    )
+
+
+def _reduce(parts: list[Terms], num_tokens: int) -> dict[str, float]:
+    """Metrics of the whole step from every rank's micro-batches: two small collectives."""
+    names = list(parts[0].sums)
+    sums = torch.stack(
+        [
+            torch.stack([part.loss.double() for part in parts]).sum(),
+            *(torch.stack([part.sums[name] for part in parts]).sum() for name in names),
+        ]
+    )
+    largest = torch.stack([part.mismatch_max for part in parts]).max()
+    dist.all_reduce(sums, dist.ReduceOp.SUM)
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    loss, *totals = sums.tolist()
+    means = {f"policy/{name}": total / max(1, num_tokens) for name, total in zip(names, totals, strict=True)}
+    return {"policy/loss": loss, **means, "policy/mismatch_max": largest.item()}

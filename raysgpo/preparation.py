@@ -1,0 +1,100 @@
+"""Everything that can be known, and can be wrong, before a cluster is touched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+
+from raysgpo.config import Config
+from raysgpo.overrides import ConfigError
+from raysgpo.policy.prompts import Prompt, encode_fitting, load_tokenizer
+from raysgpo.policy.tiny import ensure_tiny_policy
+from raysgpo.tasks.build import build_task
+from raysgpo.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that can start: the settings with every automatic value filled in, and the data."""
+
+    config: Config
+    task: Task
+    train: list[Prompt]
+    held_out: list[Prompt]
+    total_steps: int
+
+
+def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
+    """Find the model, read the data, encode the prompts, count the steps.
+
+    Raises:
+        ValueError: the model, the data or their sizes do not fit; the message names the setting.
+    """
+    task = build_task(config)
+    model = find_model(config, say)
+    tokenizer = load_tokenizer(model)
+    context = _context_length(config, model, tokenizer)
+    budget = context - config.sampling.max_tokens
+    if budget < 1:
+        raise ConfigError(
+            f"sampling.max_tokens={config.sampling.max_tokens} leaves no room for a prompt: the model takes "
+            f"{context} tokens; lower sampling.max_tokens"
+        )
+    train, too_long = encode_fitting(tokenizer, task.train, budget)
+    held_out, held_out_too_long = encode_fitting(tokenizer, task.held_out, budget)
+    for name, ids in (("training", too_long), ("held-out", held_out_too_long)):
+        if ids:
+            say(f"{len(ids)} {name} prompts are longer than {budget} tokens and are left out (the first: {ids[0]})")
+    longest = max(len(prompt.token_ids) for prompt in [*train, *held_out])
+    rollout = config.rollout.model_copy(update={"max_model_len": longest + config.sampling.max_tokens})
+    config = config.model_copy(update={"model": model, "rollout": rollout})
+    return Prepared(config, task, train, held_out, _total_steps(config, len(train)))
+
+
+def find_model(config: Config, say: Callable[[str], None]) -> str:
+    """The folder or hub name of the policy to start from; makes the tiny one if it is asked for."""
+    if config.model == "tiny":
+        return str(ensure_tiny_policy(config.storage_root, report=say))
+    path = Path(config.model).expanduser()
+    if path.is_dir():
+        if not (path / "config.json").is_file():
+            raise ConfigError(
+                f"model={config.model}: the folder has no config.json, so it is no Hugging Face checkpoint"
+            )
+        return str(path.absolute())
+    if path.is_absolute() or config.model.startswith((".", "~")) or config.model.count("/") != 1:
+        raise ConfigError(f"model={config.model}: no such folder; give a Hugging Face checkpoint, a hub name, or tiny")
+    return config.model
+
+
+def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    settings = _model_settings(model)
+    if len(tokenizer) > settings.vocab_size:
+        raise ConfigError(
+            f"model={config.model}: its tokenizer has {len(tokenizer)} tokens but the model embeds only "
+            f"{settings.vocab_size}; the tokenizer belongs to another model"
+        )
+    limit = settings.max_position_embeddings
+    asked = config.rollout.max_model_len
+    if asked is not None and asked > limit:
+        raise ConfigError(f"rollout.max_model_len={asked}: the model takes at most {limit} tokens")
+    return asked or limit
+
+
+def _model_settings(model: str) -> PretrainedConfig:
+    try:
+        settings = AutoConfig.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ConfigError(f"model={model}: neither a folder nor a model that can be fetched: {first_line}") from None
+    return settings.get_text_config()
+
+
+def _total_steps(config: Config, prompts: int) -> int:
+    if config.steps is not None:
+        return config.steps
+    return math.ceil(config.epochs * prompts / config.prompts_per_step)

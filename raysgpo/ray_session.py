@@ -1,0 +1,46 @@
+"""Connecting to Ray, with its chatter in log files."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ray
+from ray import serve
+
+QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
+
+
+@contextmanager
+def ray_session() -> Iterator[Path]:
+    """Join the cluster of ``RAY_ADDRESS`` or the one started on this machine, else start one here.
+
+    Yields Ray's log folder. On leaving, a cluster started here ends with the run; on another the
+    run's own actors and deployments are gone.
+    """
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Three processes on two cores: idle threads must sleep, not spin.
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    context = ray.init(
+        ignore_reinit_error=True,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        runtime_env={"env_vars": {**threads, "TOKENIZERS_PARALLELISM": "false"}},
+    )
+    try:
+        yield Path(context.address_info["session_dir"]) / "logs"
+    finally:
+        serve.shutdown()
+        ray.shutdown()
+
+
+def link_logs(logs: Path, folder: Path) -> None:
+    """``logs`` in the run folder leads to Ray's log files of this machine."""
+    link = folder / "logs"
+    if link.is_symlink():
+        link.unlink()
+    os.symlink(logs, link, target_is_directory=True)

@@ -1,0 +1,171 @@
+"""A run from beginning to end: the table of contents of the system.
+
+    prepare -> Ray -> weight store + rollout replicas -> conductor -> trainer -> records and a picture
+
+The trainer runs in a side thread; the main thread owns the console and Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import ray
+
+from raysgpo import checkpoint
+from raysgpo.cluster_resources import wait_for_resources
+from raysgpo.conductor.conductor import Conductor
+from raysgpo.conductor.messages import StartState, Status
+from raysgpo.config import Config
+from raysgpo.console import Console
+from raysgpo.curves import draw_curves
+from raysgpo.overrides import ConfigError, dump
+from raysgpo.preparation import Prepared, prepare
+from raysgpo.ray_session import link_logs, ray_session
+from raysgpo.run_folder import RunFolder
+from raysgpo.serving.deployment import deploy_rollout
+from raysgpo.train_worker import TrainJob
+from raysgpo.trainer import TrainerThread, root_cause
+from raysgpo.weights.store import start_weight_store
+
+POLL_SECONDS = 0.25
+"""How often the console asks the conductor what is new."""
+CALL_DEADLINE = 60.0
+"""Seconds for a call to an actor that answers at once."""
+
+DONE, FAILED, WRONG_SETTING, STOPPED = 0, 1, 2, 130
+"""Exit status of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The moving parts of a run that is under way."""
+
+    conductor: Any
+    trainer: TrainerThread
+
+
+def train(config: Config) -> int:
+    """Run ``config`` to its end; returns the exit status."""
+    try:
+        start = start_state(config, say=print)
+        prepared = prepare(config, say=print)
+        with ray_session() as logs:
+            wait_for_resources(config, config.rollout.start_deadline, say=print)
+            run = open_folder(config)
+            link_logs(logs, run.path)
+            return _train(prepared, run, start)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_SETTING
+
+
+def start_state(config: Config, say: Any) -> StartState:
+    """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume."""
+    if config.resume is None:
+        return StartState()
+    try:
+        folder, messages = checkpoint.newest_complete(RunFolder(Path(config.resume)).checkpoints)
+    except FileNotFoundError as error:
+        raise ConfigError(f"resume={config.resume}: {error}") from None
+    for message in messages:
+        say(message)
+    state = checkpoint.read_state(folder)
+    return StartState(state["step"], state["version"], tuple(state["solved"]))
+
+
+def open_folder(config: Config) -> RunFolder:
+    """The folder to resume, or a new one; the resolved configuration is written into it."""
+    run = RunFolder(Path(config.resume)) if config.resume else RunFolder.create(config.storage_root, config.name)
+    run.config.write_text(dump(config.model_copy(update={"resume": None})))
+    return run
+
+
+def _train(prepared: Prepared, run: RunFolder, start: StartState) -> int:
+    console = Console(prepared.total_steps, start.step)
+    console.say(f"run folder: {run.path}")
+    if start.step:
+        console.say(f"going on after step {start.step}")
+    if start.step >= prepared.total_steps:
+        console.say(f"nothing to do: the run has its {prepared.total_steps} steps; set steps to more")
+        return DONE
+    console.say(f"starting {prepared.config.rollout.replicas} rollout replica(s) and the trainer ...")
+    with console, _interrupts(console) as interrupts:
+        parts = _start(prepared, run, start)
+        try:
+            _watch(parts, console, interrupts)
+        finally:
+            ray.get(parts.conductor.close.remote(), timeout=CALL_DEADLINE)
+    if parts.trainer.failure is not None:
+        console.say(f"failed: {root_cause(parts.trainer.failure)}")
+        console.say(f"log files: {run.path / 'logs'}; go on with: python jobs/train.py resume={run.path.name}")
+        return FAILED
+    console.say(f"accuracy and all-negative share: {draw_curves(run)}")
+    if interrupts.count:
+        console.say(f"stopped; go on with: python jobs/train.py resume={run.path.name}")
+        return STOPPED
+    console.say(f"trained policy: {checkpoint.newest_complete(run.checkpoints)[0]}")
+    return DONE
+
+
+def _start(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
+    config = prepared.config
+    store = start_weight_store()
+    rollout = deploy_rollout(config.model, config.rollout, store)
+    conductor = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, rollout, start)
+    ray.get(conductor.start.remote(conductor), timeout=CALL_DEADLINE)
+    job = TrainJob(config, run.checkpoints, conductor, store, rollout, prepared.total_steps)
+    trainer = TrainerThread(job, run.path)
+    trainer.start()
+    return Parts(conductor, trainer)
+
+
+def _watch(parts: Parts, console: Console, interrupts: Interrupts) -> None:
+    """Show what is new until the trainer ends."""
+    seen, told = 0, False
+    while True:
+        running = parts.trainer.running
+        status: Status = ray.get(parts.conductor.status.remote(seen), timeout=CALL_DEADLINE)
+        seen += len(status.rows)
+        for message in status.messages:
+            console.say(message)
+        for row in status.rows:
+            console.row(row)
+        console.phase(status.phase)
+        if interrupts.count and not told:
+            ray.get(parts.conductor.stop_after_step.remote(), timeout=CALL_DEADLINE)
+            told = True
+        if not running:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+class Interrupts:
+    """Counts Ctrl-C: the first ends the run after its step, the second at once."""
+
+    def __init__(self, console: Console) -> None:
+        self.count = 0
+        self._console = console
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
+        self._console.say("stopping after this step, with a checkpoint (Ctrl-C again to stop at once)")
+
+
+@contextmanager
+def _interrupts(console: Console) -> Iterator[Interrupts]:
+    handler = Interrupts(console)
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield handler
+    finally:
+        signal.signal(signal.SIGINT, before)

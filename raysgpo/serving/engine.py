@@ -1,0 +1,244 @@
+"""The inference engine behind a rollout replica: token ids in, token ids and logprobs out.
+
+:class:`Engine` is what a replica needs; :class:`VllmEngine` is vLLM's ``AsyncLLM`` in that shape,
+``raysgpo.serving.fake`` a deterministic stand-in. vLLM is imported when the engine starts, not with
+this module: that import takes ten seconds.
+
+Shape legend: _T tokens of a completion.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from raysgpo.config import RolloutConfig
+from raysgpo.records import Completion, SampleRequest
+from raysgpo.weights.payload import NOTHING_PUBLISHED, SharedFile, WeightPayload
+
+EngineKind = Literal["vllm", "fake"]
+
+
+class Engine(Protocol):
+    """One inference engine with weights that can be exchanged while it runs."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def max_model_len(self) -> int:
+        """Longest prompt plus answer, tokens."""
+        ...
+
+    async def start(self) -> None:
+        """Load the model; its weights count as version ``NOTHING_PUBLISHED``."""
+        ...
+
+    async def sample(self, request: SampleRequest, seed: int, request_id: str) -> Completion:
+        """One answer. Cancelling the call frees what it used.
+
+        Raises:
+            ValueError: the prompt leaves no room for an answer.
+        """
+        ...
+
+    async def update(self, version: int, payload: WeightPayload) -> None:
+        """Exchange all weights. After an exception or a cancellation the engine must not be used again."""
+        ...
+
+    async def checksums(self) -> dict[str, str]:
+        """Parameter name (the trainer's) to SHA-256 of the bytes loaded last; empty before an update.
+
+        Taken in the process that holds the model, from the bytes that it read: what
+        ``raysgpo.weights.payload.named_checksums`` gives for the trainer's parameters.
+        """
+        ...
+
+    async def check_health(self) -> None:
+        """Raises if the engine died."""
+        ...
+
+    def shutdown(self) -> None: ...
+
+
+class Reloadable(Protocol):
+    """The part of ``AsyncLLM`` that exchanges weights."""
+
+    async def pause_generation(self, *, mode: Literal["keep"], clear_cache: bool) -> None: ...
+
+    async def start_weight_update(self) -> None: ...
+
+    async def update_weights(self, request: Any) -> None: ...
+
+    async def finish_weight_update(self, weight_version: str) -> None: ...
+
+    async def resume_generation(self) -> None: ...
+
+
+async def reload_weights(llm: Reloadable, version: int, request: Any) -> None:
+    """Pause, start, load, finish, resume: the only order in which no token mixes two versions.
+
+    ``keep`` freezes running requests, which go on under the new weights and record both versions.
+    Clearing the cache throws away every key and value that the old weights computed, those of the
+    running requests too: they are computed again. If any call fails, generation stays paused, for the
+    model may be half loaded.
+    """
+    await llm.pause_generation(mode="keep", clear_cache=True)
+    await llm.start_weight_update()
+    await llm.update_weights(request)
+    await llm.finish_weight_update(str(version))
+    await llm.resume_generation()
+
+
+CPU_ENVIRONMENT = {
+    "TORCHDYNAMO_DISABLE": "1",  # Else the first generation compiles a sampler for up to 25 s.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # The model lives in the engine process: one process less.
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # The trainer shares these cores: claim none.
+    "OMP_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",  # A spinning thread would steal the trainer's core.
+}
+QUIET_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
+
+
+def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
+    """The arguments of vLLM's ``AsyncEngineArgs``; ``rollout.engine`` has the last word.
+
+    Raises:
+        ValueError: ``rollout.engine`` touches an argument that the project must set itself.
+    """
+    ours: dict[str, Any] = {
+        "model": model_path,
+        # Logprobs of the distribution that was sampled from, temperature included.
+        "logprobs_mode": "processed_logprobs",
+        "weight_transfer_config": {"backend": "raysgpo-shared-memory"},
+        "worker_extension_cls": "raysgpo.weights.transfer.WorkerExtension",
+    }
+    if taken := sorted(ours.keys() & rollout.engine.keys()):
+        raise ValueError(f"rollout.engine may not set {', '.join(taken)}: raysgpo sets it; remove it")
+    defaults: dict[str, Any] = {
+        "max_model_len": rollout.max_model_len,
+        "disable_log_stats": True,
+        "use_tqdm_on_load": False,
+    }
+    if rollout.gpus == 0:
+        defaults |= {
+            "dtype": "float32",
+            "enforce_eager": True,
+            "distributed_executor_backend": "uni",
+            "kv_cache_memory_bytes": int(rollout.kv_cache_gib * 2**30),
+        }
+    return ours | defaults | rollout.engine
+
+
+class VllmEngine:
+    """vLLM's ``AsyncLLM``. On CPU it has two processes: this one, and the one with the model."""
+
+    def __init__(self, model_path: str, rollout: RolloutConfig) -> None:
+        self._arguments = engine_arguments(model_path, rollout)
+        self._on_cpu = rollout.gpus == 0
+        self._llm: Any = None
+
+    async def start(self) -> None:
+        # vLLM and OpenMP read these once, at import and in the engine's process; a user's own win.
+        for name, value in (QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if self._on_cpu else {})).items():
+            os.environ.setdefault(name, value)
+        from vllm import AsyncEngineArgs
+        from vllm.config import WeightTransferConfig
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
+        arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
+        self._llm = AsyncLLM.from_engine_args(arguments)
+        await self._llm.update_weight_version(str(NOTHING_PUBLISHED))
+        # A model that this machine cannot run (its head size, say) fails here and not at the first group.
+        await self.sample(SampleRequest([0], seeds_G=(0,), max_tokens=1, temperature=1.0), 0, "first")
+
+    @property
+    def vocab_size(self) -> int:
+        return int(self._llm.model_config.get_vocab_size())
+
+    @property
+    def max_model_len(self) -> int:
+        return int(self._llm.model_config.max_model_len)
+
+    async def sample(self, request: SampleRequest, seed: int, request_id: str) -> Completion:
+        from vllm import SamplingParams
+        from vllm.inputs.engine import tokens_input
+        from vllm.sampling_params import RequestOutputKind
+
+        check_prompt(request.prompt_ids, self.max_model_len)
+        parameters = SamplingParams(
+            temperature=request.temperature,
+            top_p=request.top_p,
+            top_k=request.top_k,
+            seed=seed,
+            max_tokens=request.max_tokens,
+            stop=list(request.stop),
+            include_stop_str_in_output=True,  # The text is then that of the tokens trained on.
+            logprobs=0,  # Of the sampled token alone.
+            flat_logprobs=True,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        final = None
+        async for output in self._llm.generate(tokens_input(request.prompt_ids), parameters, request_id):
+            final = output
+        assert final is not None, "vLLM ended a request without an output"
+        return _completion(final.outputs[0])
+
+    async def update(self, version: int, payload: WeightPayload) -> None:
+        from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
+
+        with SharedFile(payload) as shared:
+            await reload_weights(self._llm, version, WeightTransferUpdateRequest(update_info=shared.description))
+
+    async def checksums(self) -> dict[str, str]:
+        workers: list[dict[str, str]] = await self._llm.collective_rpc("loaded_checksums")
+        assert all(worker == workers[0] for worker in workers), "the workers loaded different weights"
+        return workers[0]
+
+    async def model_checksums(self) -> dict[str, str]:
+        """vLLM's own digests of the parameters in memory: fused, repacked and under vLLM's names."""
+        workers: list[dict[str, str]] = await self._llm.compute_weight_checksums()
+        return {name: digest for worker in workers for name, digest in worker.items()}
+
+    async def check_health(self) -> None:
+        await self._llm.check_health()
+
+    def shutdown(self) -> None:
+        if self._llm is not None:
+            self._llm.shutdown()
+
+
+def check_prompt(prompt_ids: list[int], max_model_len: int) -> None:
+    """Raises ValueError if no token fits behind the prompt."""
+    if not 0 < len(prompt_ids) < max_model_len:
+        raise ValueError(
+            f"a prompt of {len(prompt_ids)} tokens leaves no room for an answer in "
+            f"rollout.max_model_len={max_model_len}: drop the prompt, or raise rollout.max_model_len"
+        )
+
+
+def _completion(output: Any) -> Completion:
+    """vLLM's output as ours. The token that ended the answer (end of turn) is among the ids."""
+    ids_T = np.asarray(output.token_ids, dtype=np.int32)
+    assert list(output.logprobs.token_ids) == list(output.token_ids), "a logprob for each sampled token"
+    assert output.finish_reason in ("stop", "length"), f"request ended by {output.finish_reason!r}"
+    spans = tuple((int(span.version), span.end - span.start) for span in output.weight_versions)
+    return Completion(
+        token_ids_T=ids_T,
+        logprobs_T=np.asarray(output.logprobs.logprobs, dtype=np.float32),
+        finish_reason=output.finish_reason,
+        text=output.text,
+        weight_versions=spans,
+    )
+
+
+def make_engine(kind: EngineKind, model_path: str, rollout: RolloutConfig) -> Engine:
+    """The engine that a deployment asks for."""
+    if kind == "vllm":
+        return VllmEngine(model_path, rollout)
+    from raysgpo.serving.fake import FakeEngine
+
+    return FakeEngine(**rollout.engine)

@@ -1,0 +1,144 @@
+"""A deterministic engine without a model, for tests of everything around the engine.
+
+It speaks bytes: token ids are the UTF-8 bytes of its answer, then ``END``. What it answers depends on
+the seed alone, every token has logprob -ln(vocabulary), and each records the weight version at which
+it was made. Updates run through the same sequence of calls as vLLM's, so the order can be tested.
+Faults are injected by arguments, which a deployment gives as ``rollout.engine``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from raysgpo.records import Completion, SampleRequest
+from raysgpo.seeds import derive_seed
+from raysgpo.serving.engine import check_prompt, reload_weights
+from raysgpo.weights.payload import NOTHING_PUBLISHED, WeightPayload, payload_checksums
+
+END = 256
+"""The end-of-turn token, after the 256 bytes."""
+
+
+class FakeEngine:
+    """Answers by seed.
+
+    Args:
+        answers: what it may say; seed modulo their number picks one. Without them, letters by hash.
+        token_seconds: time for one token.
+        update_seconds: time for loading new weights.
+        fault: what the update to ``fault_version`` does: ``raise``, ``hang`` (awaits for ever) or
+            ``block`` (holds the event loop, as native code would).
+        fault_marker: file that is created at the first fault; where it exists, there are no more, so
+            that a replacement is sound.
+    """
+
+    vocab_size = 260
+
+    def __init__(
+        self,
+        *,
+        answers: tuple[str, ...] | list[str] = (),
+        max_model_len: int = 512,
+        token_seconds: float = 0.0,
+        update_seconds: float = 0.0,
+        fault: Literal["raise", "hang", "block"] | None = None,
+        fault_version: int = 0,
+        fault_marker: str | None = None,
+    ) -> None:
+        self.max_model_len = max_model_len
+        self.events: list[str] = []
+        """The calls that updates made, in order."""
+        self._answers = tuple(answers)
+        self._token_seconds = token_seconds
+        self._update_seconds = update_seconds
+        self._fault = fault
+        self._fault_version = fault_version
+        self._fault_marker = Path(fault_marker) if fault_marker else None
+        self._version = NOTHING_PUBLISHED
+        self._checksums: dict[str, str] = {}
+        self._running = asyncio.Event()
+
+    async def start(self) -> None:
+        self._running.set()
+
+    async def sample(self, request: SampleRequest, seed: int, request_id: str) -> Completion:
+        check_prompt(request.prompt_ids, self.max_model_len)
+        room = min(request.max_tokens, self.max_model_len - len(request.prompt_ids))
+        wanted = [*self._answer(seed).encode(), END]
+        versions = []
+        for _ in wanted[:room]:
+            await asyncio.sleep(self._token_seconds)
+            await self._running.wait()
+            versions.append(self._version)
+        ids = wanted[:room]
+        return Completion(
+            token_ids_T=np.asarray(ids, dtype=np.int32),
+            logprobs_T=np.full(len(ids), -math.log(self.vocab_size), dtype=np.float32),
+            finish_reason="stop" if ids[-1] == END else "length",
+            text=bytes(i for i in ids if i != END).decode(errors="replace"),
+            weight_versions=tuple((version, len(list(span))) for version, span in groupby(versions)),
+        )
+
+    def _answer(self, seed: int) -> str:
+        if self._answers:
+            return self._answers[seed % len(self._answers)]
+        length = 1 + derive_seed(seed, "length") % 12
+        return "".join(chr(ord("a") + derive_seed(seed, i) % 26) for i in range(length))
+
+    async def update(self, version: int, payload: WeightPayload) -> None:
+        await reload_weights(self, version, payload)
+
+    async def pause_generation(self, *, mode: Literal["keep"], clear_cache: bool) -> None:
+        assert mode == "keep" and clear_cache, "an update keeps requests and drops the cache"
+        self.events.append("pause")
+        self._running.clear()
+
+    async def start_weight_update(self) -> None:
+        self.events.append("start")
+
+    async def update_weights(self, request: Any) -> None:
+        self.events.append("load")
+        await asyncio.sleep(self._update_seconds)
+        self._checksums = payload_checksums(request)
+
+    async def finish_weight_update(self, weight_version: str) -> None:
+        self.events.append("finish")
+        if int(weight_version) == self._fault_version and self._first_fault():
+            await self._fail()
+        self._version = int(weight_version)
+
+    async def resume_generation(self) -> None:
+        self.events.append("resume")
+        self._running.set()
+
+    def _first_fault(self) -> bool:
+        if self._fault is None:
+            return False
+        if self._fault_marker is not None:
+            if self._fault_marker.exists():
+                return False
+            self._fault_marker.touch()
+        return True
+
+    async def _fail(self) -> None:
+        if self._fault == "raise":
+            raise RuntimeError("injected fault")
+        if self._fault == "block":
+            time.sleep(3600)
+        await asyncio.sleep(3600)
+
+    async def checksums(self) -> dict[str, str]:
+        return self._checksums
+
+    async def check_health(self) -> None:
+        """Never dies by itself."""
+
+    def shutdown(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,204 @@
+"""The rollout replica: a Ray Serve deployment around one engine.
+
+    sample(min_version=v) --> holds v? --yes--> the engine, one request a seed
+                                |no
+                                v
+                one pull from the weight store, shared by all who want v --> the engine's update
+
+- A replica starts from the model folder, as version -1, and answers nothing before it holds the
+  version that the request asks for. Health checks cannot promise that; ``min_version`` can.
+- ``update`` (the push) is a hint to pull now. An older or equal version is no work.
+- An update that failed or ran out of time leaves a half loaded model. Such a replica answers nothing
+  any more, says why, is unhealthy, and ends its own process: Serve would otherwise let it linger for
+  its graceful shutdown while it holds the resources that its replacement needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ray import serve
+from ray.actor import ActorHandle
+
+from raysgpo.config import RolloutConfig
+from raysgpo.records import Completion, SampleRequest
+from raysgpo.serving.engine import EngineKind, make_engine
+from raysgpo.weights.payload import NOTHING_PUBLISHED, WeightPayload
+from raysgpo.weights.publisher import UpdateReply
+
+log = logging.getLogger(__name__)
+
+EXIT_GRACE = 1.0
+"""Seconds between breaking and the end of the process, so that the reason still reaches the callers."""
+SHUTDOWN_LIMIT = 5.0
+"""Seconds that the engine has to end its own processes."""
+
+
+class ReplicaBroken(RuntimeError):
+    """This replica's weights cannot be trusted; it is being replaced. Ask again: another will answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaState:
+    """What a replica says of itself."""
+
+    replica_id: str
+    version: int
+    pid: int
+    vocab_size: int
+    max_model_len: int
+    broken: str | None
+    """Why it answers nothing any more."""
+    checksums: dict[str, str] | None = None
+    """Parameter name to SHA-256 of the weights loaded last; only if asked for."""
+
+
+class RolloutReplica:
+    """One engine, the version of its weights, and the promise that both belong together."""
+
+    # Serve awaits an async constructor; the type system has no word for that.
+    async def __init__(  # type: ignore[misc]
+        self,
+        model_path: str,
+        rollout: RolloutConfig,
+        store: ActorHandle,
+        engine: EngineKind = "vllm",
+        replica_id: str | None = None,
+        end_process: Callable[[int], Any] = os._exit,
+    ) -> None:
+        self._id = replica_id or serve.get_replica_context().replica_id.unique_id
+        self._store = store
+        self._deadline = rollout.update_deadline
+        self._end_process = end_process
+        self._version = NOTHING_PUBLISHED
+        self._broken: str | None = None
+        self._pulls: dict[int, asyncio.Task[None]] = {}
+        self._updating = asyncio.Lock()
+        self._engine = make_engine(engine, model_path, rollout)
+        await self._engine.start()
+
+    async def sample(self, request: SampleRequest) -> list[Completion]:
+        """One completion for each seed, in their order, with weights of ``min_version`` or newer.
+
+        Raises:
+            ValueError: the prompt leaves no room for an answer.
+            WeightsNotPublished: nobody published ``min_version`` in time.
+            ReplicaBroken: the update that the request waited for failed; another replica will answer.
+        """
+        await self._hold(request.min_version)
+        name = uuid.uuid4().hex
+        tasks = [
+            asyncio.create_task(self._engine.sample(request, seed, f"{name}-{g}"))
+            for g, seed in enumerate(request.seeds_G)
+        ]
+        try:
+            completions = await asyncio.gather(*tasks)
+        except Exception:
+            await self.check_health()  # An engine that died is the better reason.
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+        for completion in completions:
+            oldest = min((version for version, _ in completion.weight_versions), default=self._version)
+            assert oldest >= request.min_version, f"sampled by {oldest}, asked for {request.min_version}"
+        return completions
+
+    async def update(self, version: int, deadline: float) -> UpdateReply:
+        """Pull ``version`` now, within ``deadline`` seconds. Never raises: the reply carries the error."""
+        try:
+            async with asyncio.timeout(deadline):
+                await self._hold(version)
+        except Exception as error:  # It all goes into the report, under this replica's name.
+            return UpdateReply(self._id, self._version, f"{type(error).__name__}: {error}")
+        return UpdateReply(self._id, self._version)
+
+    async def state(self, checksums: bool = False) -> ReplicaState:
+        """Identity and version; with ``checksums``, those of the weights that the engine read."""
+        return ReplicaState(
+            replica_id=self._id,
+            version=self._version,
+            pid=os.getpid(),
+            vocab_size=self._engine.vocab_size,
+            max_model_len=self._engine.max_model_len,
+            broken=self._broken,
+            checksums=await self._engine.checksums() if checksums else None,
+        )
+
+    async def check_health(self) -> None:
+        """Called by Serve; an exception has the replica replaced."""
+        if self._broken is None:
+            try:
+                await self._engine.check_health()
+            except Exception as error:
+                self._break(f"the engine died: {error}")
+        if self._broken is not None:
+            raise ReplicaBroken(self._broken)
+
+    async def _hold(self, version: int) -> None:
+        """Return once this replica holds ``version`` or newer; pulls it where needed."""
+        await self._refuse_if_broken()
+        while self._version < version:
+            if version not in self._pulls:
+                self._pulls[version] = asyncio.create_task(self._pull(version))
+            # Shielded: a caller that gives up must not cancel an update that others wait for.
+            await asyncio.shield(self._pulls[version])
+
+    async def _pull(self, version: int) -> None:
+        """One pull for all who want ``version``; the wait for one not yet published blocks no other."""
+        try:
+            found, [reference] = await self._store.get.remote(version, self._deadline)
+            async with self._updating:
+                await self._refuse_if_broken()
+                if self._version < found:
+                    await self._load(found, reference)
+        finally:
+            del self._pulls[version]
+
+    async def _load(self, version: int, reference: Awaitable[WeightPayload]) -> None:
+        # Native code that holds the event loop escapes the timeout below, but not this thread.
+        watchdog = threading.Timer(self._deadline + EXIT_GRACE, self._end)
+        watchdog.start()
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._engine.update(version, await reference)
+        except Exception as error:
+            reason = str(error) or f"no end within rollout.update_deadline={self._deadline:g} s"
+            self._break(f"the update to version {version} failed: {type(error).__name__}: {reason}")
+            raise ReplicaBroken(self._broken) from error
+        finally:
+            watchdog.cancel()
+        self._version = version
+
+    async def _refuse_if_broken(self) -> None:
+        """Answer nothing while broken: wait for the end of the process, which sends callers elsewhere.
+
+        An immediate error would only have them come back at once, and burn their attempts.
+        """
+        if self._broken is not None:
+            await asyncio.sleep(EXIT_GRACE + SHUTDOWN_LIMIT)
+            raise ReplicaBroken(self._broken)
+
+    def _break(self, reason: str) -> None:
+        if self._broken is None:
+            self._broken = f"replica {self._id}: {reason}"
+            log.error("%s; its process ends, and Serve replaces it", self._broken)
+            asyncio.get_running_loop().call_later(EXIT_GRACE, self._end)
+
+    def _end(self) -> None:
+        stopper = threading.Thread(target=self._engine.shutdown, daemon=True)
+        stopper.start()
+        stopper.join(SHUTDOWN_LIMIT)
+        self._end_process(1)
+
+    def __del__(self) -> None:
+        """Called by Serve at the end of a graceful shutdown."""
+        if hasattr(self, "_engine"):
+            self._engine.shutdown()

@@ -1,0 +1,24 @@
+"""The rollout deployment as a Sampler: whatever goes wrong in the replica's process becomes SamplingFailed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+
+from raysgpo.records import Completion, SampleRequest
+from raysgpo.sampling import Sampler, SamplingFailed
+
+
+def serve_sampler(handle: Any) -> Sampler:
+    """``handle``: the DeploymentHandle of the rollout deployment."""
+
+    async def sample(request: SampleRequest) -> list[Completion]:
+        try:
+            return await handle.sample.remote(request)
+        except (RayError, RayServeException) as error:
+            last_line = (str(error).strip() or "no message").splitlines()[-1]
+            raise SamplingFailed(f"{type(error).__name__}: {last_line}") from error
+
+    return sample

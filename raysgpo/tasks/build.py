@@ -1,0 +1,20 @@
+"""The task that the configuration names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from raysgpo.config import Config, TaskConfig
+from raysgpo.tasks.arithmetic import ArithmeticTask
+from raysgpo.tasks.math import MathTask
+from raysgpo.tasks.task import Task
+
+
+def build_task(config: Config) -> Task:
+    """Reads or generates the problems; ``evaluation.prompts`` of them are held out.
+
+    Raises:
+        ValueError: bad data, naming the file and the row.
+    """
+    kinds: dict[str, Callable[[TaskConfig, int], Task]] = {"arithmetic": ArithmeticTask, "math": MathTask}
+    return kinds[config.task.kind](config.task, config.evaluation.prompts)

@@ -1,0 +1,161 @@
+"""Grading behind a deadline: answers are written by a model, so a verifier may hang or raise on them.
+
+``9**9**9**9`` keeps a symbolic verifier busy for ever inside one C call, where neither a thread nor
+a Python signal handler can stop it. So the verifier runs in a child process that is killed at the
+deadline and started again. A failure is a value: the answer counts as wrong, and the failure is
+counted (``grader/timeouts``, ``grader/errors``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing.connection import Connection, Pipe
+from queue import SimpleQueue
+from typing import Literal, Protocol
+
+from raysgpo.config import TaskConfig
+from raysgpo.records import Problem
+from raysgpo.tasks.grader_child import GradeFn, Reply
+from raysgpo.tasks.task import Grade, Task
+
+_log = logging.getLogger(__name__)
+_WRONG = Grade(correct=False, parts={"correctness": 0.0})
+
+
+class Grader(Protocol):
+    """Grades one response without ever raising for what the response says."""
+
+    async def grade(self, problem: Problem, text: str) -> Grade: ...
+
+    def close(self) -> None: ...
+
+
+def make_grader(task: Task, config: TaskConfig, workers: int = 1) -> Grader:
+    """The grader that the task needs: arithmetic is graded in place, all else behind a deadline."""
+    if config.kind == "arithmetic":
+        return InlineGrader(task.grade)
+    return DeadlineGrader(task.grade, config.grade_deadline, workers)
+
+
+class InlineGrader:
+    """For verifiers whose time is bounded by the length of the text: no process, no deadline."""
+
+    def __init__(self, grade: GradeFn) -> None:
+        self._grade = grade
+
+    async def grade(self, problem: Problem, text: str) -> Grade:
+        try:
+            return self._grade(problem, text)
+        except Exception as error:  # a verifier may raise anything on a model's text
+            return _failed("errors", problem, repr(error))
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class DeadlineGrader:
+    """``workers`` child processes, each grading one response at a time, ``deadline`` seconds at most.
+
+    ``grade`` must pickle; the verifier alone should, not its data set. Children are started when
+    they are first needed, by exec and not by fork (the caller may run threads), and import only what
+    ``grade`` needs. Usable from any event loop. The deadline counts from the moment a child takes
+    the response, so waiting for a free child costs none of it.
+    """
+
+    def __init__(self, grade: GradeFn, deadline: float, workers: int = 1, start_deadline: float = 120.0) -> None:
+        assert deadline > 0, f"a deadline is a positive number of seconds, got {deadline}"
+        self._verifier = pickle.dumps(grade)
+        self._deadline = deadline
+        self._start_deadline = start_deadline
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grader")
+        self._idle: SimpleQueue[_Child | None] = SimpleQueue()
+        for _ in range(workers):
+            self._idle.put(None)
+
+    async def grade(self, problem: Problem, text: str) -> Grade:
+        """The verifier's grade; wrong, with ``failure`` set, if it raised, died or passed the deadline.
+
+        Raises RuntimeError if a child cannot be started: that is no answer's fault.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, problem, text)
+
+    def close(self) -> None:
+        """End the children; gradings under way finish first, within their deadlines."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        while not self._idle.empty():
+            if (child := self._idle.get()) is not None:
+                child.kill()
+
+    def _ask(self, problem: Problem, text: str) -> Grade:
+        """Runs in a thread; there are as many threads as children, so one is always idle."""
+        child = self._idle.get(timeout=self._start_deadline)
+        try:
+            child = child or _Child(self._verifier, self._deadline, self._start_deadline)
+            grade = child.ask(problem, text)
+        except TimeoutError:
+            grade = _failed("timeouts", problem, f"no verdict after {self._deadline:g} s")
+        except (EOFError, OSError) as error:
+            grade = _failed("errors", problem, f"the grading process died: {error!r}")
+        finally:
+            self._idle.put(child if child is not None and child.usable else None)
+        return grade
+
+
+class _Child:
+    """One child process and the pipe to it. Whatever goes wrong kills it; ``usable`` then is False."""
+
+    def __init__(self, verifier: bytes, deadline: float, start_deadline: float) -> None:
+        self.usable = True
+        self._deadline = deadline
+        self._pipe, theirs = Pipe()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "raysgpo.tasks.grader_child", str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        )
+        theirs.close()
+        try:
+            self._pipe.send((verifier, deadline))
+            self._receive(start_deadline)
+        except (TimeoutError, EOFError, OSError) as error:
+            self.kill()
+            raise RuntimeError(
+                f"the grading process did not start within {start_deadline:g} s "
+                f"(exit code {self._process.returncode}): see its message on stderr"
+            ) from error
+
+    def ask(self, problem: Problem, text: str) -> Grade:
+        """Raises TimeoutError past the deadline, EOFError or OSError if the child died."""
+        try:
+            self._pipe.send((replace(problem, metadata={}), text))
+            grade, error = self._receive(self._deadline)
+        except (TimeoutError, EOFError, OSError):
+            self.kill()
+            raise
+        return grade if grade is not None else _failed("errors", problem, error)
+
+    def kill(self) -> None:
+        self.usable = False
+        self._process.kill()
+        self._process.wait()
+        self._pipe.close()
+
+    def _receive(self, seconds: float) -> Reply:
+        pipe: Connection[object, Reply] = self._pipe
+        if not pipe.poll(seconds):
+            raise TimeoutError(f"nothing came back within {seconds:g} s")
+        return pipe.recv()
+
+
+def _failed(failure: Literal["timeouts", "errors"], problem: Problem, why: str) -> Grade:
+    _log.warning("grading an answer to problem %s failed, it counts as wrong: %s", problem.id, why)
+    return replace(_WRONG, failure=failure)

@@ -1,0 +1,128 @@
+"""Real input: problems from JSONL rows of question, answer and solution, graded by math-verify.
+
+A row is ``{"question": ..., "answer": ..., "solution": ..., "id": ...}``. Question and answer must be
+there (an answer may be a number); the solution becomes the reference; a row without an id is called
+after its line, ``row-12``; all other fields are kept as metadata.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from raysgpo.config import TaskConfig
+from raysgpo.reasoning import split_steps
+from raysgpo.records import Problem
+from raysgpo.tasks.math_verifier import MathVerifier
+
+INSTRUCTION = "\nPut the final answer in \\boxed{}."
+"""What is said after each question; the format reward asks for nothing more."""
+_NAMED = ("id", "question", "answer", "solution")
+
+
+class MathTask:
+    """The rows of ``config.path``, less those held out; a :class:`raysgpo.tasks.task.Task`.
+
+    Held out are ``held_out`` rows of ``config.eval_path``, or of ``config.path`` itself where there
+    is none. Which ones follows from a hash of the question, so the choice is the same in every run
+    and hardly changes when the file grows. No question of them is in ``train``, whatever its case or
+    spacing, and none is in there twice.
+    """
+
+    def __init__(self, config: TaskConfig, held_out: int) -> None:
+        assert config.path is not None, "the configuration refuses task.kind=math without task.path"
+        rows = read_problems(config.path, "task.path")
+        source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path")
+        self.held_out: Sequence[Problem] = _chosen(source, held_out)
+        taken = {_question_key(problem) for problem in self.held_out}
+        self.train: Sequence[Problem] = tuple(row for row in rows if _question_key(row) not in taken)
+        self.grade = MathVerifier(config.format_reward)
+        """Called as ``grade(problem, text)``; it may hang, so a DeadlineGrader calls it."""
+        if not self.train:
+            raise ValueError(
+                f"task.path={config.path}: all of its {len(rows)} rows are held out, none is left to train "
+                "on: lower evaluation.prompts, or set task.eval_path to another file"
+            )
+
+    def split(self, text: str) -> list[str]:
+        return split_steps(text)
+
+
+def read_problems(path: str, key: str) -> tuple[Problem, ...]:
+    """Every row of a JSONL file; ``key`` is the setting that named it. Blank lines are skipped.
+
+    Raises ValueError, with file and row, for a row that cannot be used.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise ValueError(f"{key}={path}: there is no such file{_near_names(file)}")
+    problems: dict[str, Problem] = {}
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            problem = _problem(line, number, f"{key}={path}, row {number}")
+            if problem.id in problems:
+                raise ValueError(
+                    f"{key}={path}, row {number}: the id {problem.id!r} was used by an earlier row: "
+                    "make the ids distinct, or leave them out"
+                )
+            problems[problem.id] = problem
+    if not problems:
+        raise ValueError(f"{key}={path}: the file holds no rows: give a file of question and answer rows")
+    return tuple(problems.values())
+
+
+def _problem(line: bytes, number: int, where: str) -> Problem:
+    try:
+        row = json.loads(line)
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{where}: not JSON ({error}): write one object a line, in UTF-8") from error
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: {type(row).__name__} where an object with question and answer was expected")
+    question = _text(row, "question", where)
+    answer = _text(row, "answer", where)
+    identity = f"row-{number}" if row.get("id") is None else str(row["id"])
+    reference = None if row.get("solution") is None else _text(row, "solution", where)
+    metadata = {name: value for name, value in row.items() if name not in _NAMED}
+    return Problem(identity, question.strip() + INSTRUCTION, answer.strip(), reference, metadata)
+
+
+def _text(row: dict[str, Any], name: str, where: str) -> str:
+    """A field that must say something; numbers are taken as they are written."""
+    value = row.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if isinstance(value, str) and value.strip():
+        return value
+    if value is None:
+        raise ValueError(f"{where}: no {name}: add the field {name!r} or remove the row")
+    what = "empty" if value == "" or isinstance(value, str) else type(value).__name__
+    raise ValueError(f"{where}: {name} is {what} where text was expected: fill it in or remove the row")
+
+
+def _near_names(file: Path) -> str:
+    if not file.parent.is_dir():
+        return f", nor the folder {file.parent}"
+    names = sorted(entry.name for entry in file.parent.iterdir() if entry.is_file())
+    near = difflib.get_close_matches(file.name, names, n=3)
+    near = near or [name for name in names if name.endswith(".jsonl")][:3]
+    return f" (in its folder: {', '.join(near)})" if near else " (its folder holds no JSONL file)"
+
+
+def _question_key(problem: Problem) -> str:
+    """The question without regard to case and white space."""
+    return " ".join(problem.prompt.casefold().split())
+
+
+def _chosen(problems: Iterable[Problem], count: int) -> tuple[Problem, ...]:
+    """The first ``count`` distinct questions in the order of their hashes."""
+    distinct: dict[str, Problem] = {}
+    for problem in problems:
+        distinct.setdefault(_question_key(problem), problem)
+    ordered = sorted(distinct, key=lambda key: hashlib.sha256(key.encode()).digest())
+    return tuple(distinct[key] for key in ordered[:count])

@@ -1,0 +1,42 @@
+"""What a task is: problems to train on, problems held out, a verifier, a splitter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from raysgpo.records import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What the verifier says of one response.
+
+    ``Grade(correct=True, parts={"correctness": 1.0, "format": 0.1})``
+    """
+
+    correct: bool
+    """c_i: is the final answer right?"""
+    parts: dict[str, float] = field(default_factory=dict)
+    """Named reward parts: ``correctness``, 0 or 1, and ``format`` where the task gives one."""
+    failure: Literal["timeouts", "errors"] | None = None
+    """Set where grading itself failed: the answer then counts as wrong, and the failure is counted."""
+
+
+class Task(Protocol):
+    """Problems and the rules that grade their answers. ``Problem.prompt`` is the user's message."""
+
+    @property
+    def train(self) -> Sequence[Problem]:
+        """The training prompts, one epoch, in a fixed order."""
+
+    @property
+    def held_out(self) -> Sequence[Problem]:
+        """Prompts for evaluation; none of them is in ``train``."""
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        """Grade one response. Pure CPU work that may be slow: callers put a deadline around it."""
+
+    def split(self, text: str) -> list[str]:
+        """Cut a response into reasoning steps and lose nothing: ``"".join(split(text)) == text``."""

@@ -1,0 +1,147 @@
+"""The loop of a Ray Train worker: take a share, update, publish, report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import ray.train
+import torch
+import torch.distributed
+
+from raysgpo import checkpoint
+from raysgpo.conductor.messages import Decision, TrainReport
+from raysgpo.config import Config
+from raysgpo.metrics import Interval
+from raysgpo.policy.policy import Policy
+from raysgpo.policy.sequences import Share
+from raysgpo.weights.publisher import publish_weights
+
+CALL_DEADLINE = 60.0
+"""Seconds for a call to an actor that answers at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """What every worker of the group is given."""
+
+    config: Config
+    checkpoints: Path
+    conductor: Any
+    """Actor handle of the conductor."""
+    store: Any
+    """Actor handle of the weight store."""
+    rollout: Any
+    """Serve handle of the rollout deployment."""
+    total_steps: int
+
+
+def train_loop(settings: dict[str, Any]) -> None:
+    """Ray Train's entry point; ``settings`` is {"job": TrainJob}."""
+    TrainWorker(settings["job"]).run()
+
+
+class TrainWorker:
+    """One rank. All ranks take part in the collectives; rank 0 speaks to the others."""
+
+    def __init__(self, job: TrainJob) -> None:
+        self._job = job
+        self._config = job.config
+        context = ray.train.get_context()
+        self._rank, self._world = context.get_world_rank(), context.get_world_size()
+        torch.set_num_threads(job.config.trainer.threads)
+        config = job.config
+        self._policy = Policy.build(
+            config.model,
+            config.trainer,
+            config.optimizer,
+            config.algorithm,
+            config.sampling.temperature,
+            job.total_steps,
+            self._world,
+        )
+        self._checkpoint_interval: Interval = (0.0, 0.0)
+
+    def run(self) -> None:
+        step = self._restore()
+        self._publish(step)
+        if self._rank == 0:
+            ray.get(self._job.conductor.evaluate_start.remote())
+        while step < self._job.total_steps:
+            decision = self._step(step)
+            step += 1
+            if decision.checkpoint:
+                self._save(step)
+            if decision.stop:
+                return
+
+    def _step(self, step: int) -> Decision:
+        waited = time.time()
+        share: Share = ray.get(self._job.conductor.step.remote(step, self._rank, self._world))
+        started = time.time()
+        metrics = self._policy.update(share) if share.num_tokens else {}
+        trained = time.time()
+        version = self._publish(step + 1)
+        synced = time.time()
+        if self._rank != 0:
+            return self._agree(None)
+        report = TrainReport(
+            metrics={**metrics},
+            version=version,
+            wait=(waited, started),
+            train=(started, trained),
+            sync=(trained, synced),
+            checkpoint=self._checkpoint_interval,
+        )
+        return self._agree(ray.get(self._job.conductor.trained.remote(step, report)))
+
+    def _agree(self, decision: Decision | None) -> Decision:
+        """Rank 0's decision, on every rank."""
+        box = [decision]
+        torch.distributed.broadcast_object_list(box, src=0)
+        assert box[0] is not None, "rank 0 decides"
+        return box[0]
+
+    def _publish(self, step: int) -> int:
+        """Gather the weights (all ranks), give them the next version, bring them to the replicas."""
+        weights = self._policy.weights()
+        if self._rank != 0:
+            for _ in weights:
+                pass
+            return -1
+        job, deadline = self._job, self._config.rollout.update_deadline
+        state = ray.get(job.conductor.checkpoint_state.remote(step), timeout=CALL_DEADLINE)
+        version = state["version"] + 1
+        report = publish_weights(job.store, job.rollout, version, weights, deadline)
+        for message in report.failures:
+            job.conductor.say.remote(message)
+        ray.get(job.conductor.published.remote(version, step), timeout=CALL_DEADLINE)
+        return version
+
+    def _restore(self) -> int:
+        """Load the newest complete checkpoint, if there is one; the number of steps it has."""
+        try:
+            folder, messages = checkpoint.newest_complete(self._job.checkpoints)
+        except FileNotFoundError:
+            return 0
+        if self._rank == 0:
+            for message in messages:
+                self._job.conductor.say.remote(message)
+        self._policy.load(folder)
+        return int(checkpoint.read_state(folder)["step"])
+
+    def _save(self, step: int) -> None:
+        start = time.time()
+        conductor, folder = self._job.conductor, self._job.checkpoints
+        if self._rank == 0:
+            checkpoint.begin(folder, step)
+        torch.distributed.barrier()
+        self._policy.save(checkpoint.partial(folder, step))
+        if self._rank == 0:
+            state: dict[str, Any] = ray.get(conductor.checkpoint_state.remote(step), timeout=CALL_DEADLINE)
+            checkpoint.commit(folder, step, state, self._config.checkpoint.keep)
+            ray.get(conductor.checkpointed.remote(step), timeout=CALL_DEADLINE)
+        self._checkpoint_interval = (start, time.time())

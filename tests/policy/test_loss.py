@@ -1,0 +1,149 @@
+"""The objective, by hand-worked values and identities."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raysgpo.policy.loss import Objective, clipped_surrogate, k3, policy_loss
+
+PLAIN = Objective(clip_low=0.2, clip_high=0.3, kl_coefficient=0.0)
+
+
+def tensor(*values):
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def terms(
+    logprobs, sampler, advantages, weight=None, sampled=None, reference=None, objective=PLAIN, denominator=1.0
+):
+    count = len(logprobs)
+    return policy_loss(
+        logprobs_N=logprobs,
+        entropy_N=torch.arange(1.0, count + 1),
+        sampler_logprobs_N=sampler,
+        sampled_N=torch.ones(count, dtype=torch.bool) if sampled is None else torch.tensor(sampled),
+        advantages_N=advantages,
+        loss_weight_N=torch.ones(count) if weight is None else weight,
+        reference_logprobs_N=reference,
+        objective=objective,
+        denominator=denominator,
+    )
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "clipped"),
+    [
+        (1.0, 2.0, -2.0, False),
+        (1.2, 2.0, -2.4, False),
+        (1.5, 2.0, -2.6, True),  # w > 1 + high: held at 1.3
+        (0.5, 2.0, -1.0, False),  # a good token that became rarer is never clipped
+        (0.5, -2.0, 1.6, True),  # w < 1 - low: held at 0.8
+        (1.5, -2.0, 3.0, False),  # a bad token that became likelier is never clipped
+        (3.0, 0.0, 0.0, False),
+    ],
+)
+def test_the_clipped_surrogate_by_hand(ratio, advantage, loss, clipped):
+    value, was_clipped = clipped_surrogate(tensor(math.log(ratio)), tensor(advantage), 0.2, 0.3)
+    assert value.item() == pytest.approx(loss)
+    assert was_clipped.item() is clipped
+
+
+def test_a_clipped_token_has_no_gradient_and_a_free_one_has_minus_ratio_times_advantage():
+    log_ratio = tensor(math.log(1.5), math.log(1.5), math.log(0.5), math.log(0.9)).requires_grad_()
+    value, clipped = clipped_surrogate(log_ratio, tensor(2.0, -2.0, -1.0, 1.0), 0.2, 0.3)
+    value.sum().backward()
+    assert log_ratio.grad.tolist() == pytest.approx([0.0, 3.0, 0.0, -0.9])
+    assert clipped.tolist() == [True, False, True, False]
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=8))
+def test_k3_has_the_true_kl_as_its_mean(pairs):
+    p, q = (tensor(*column) / sum(column) for column in zip(*pairs, strict=True))
+    assert (p * k3(q.log() - p.log())).sum().item() == pytest.approx(
+        (p * (p / q).log()).sum().item(), abs=1e-12
+    )
+
+
+@given(st.floats(-30, 30))
+def test_k3_is_never_negative_and_zero_only_where_the_policies_agree(difference):
+    assert k3(tensor(difference)).item() >= 0
+    assert k3(tensor(0.0)).item() == 0
+
+
+def test_k3_by_hand():
+    assert k3(tensor(math.log(2))).item() == pytest.approx(1 - math.log(2))
+
+
+def test_the_penalty_pulls_the_policy_towards_the_reference():
+    objective = Objective(0.2, 0.3, kl_coefficient=0.5)
+    logprobs = tensor(math.log(0.2), math.log(0.8)).requires_grad_()
+    found = terms(
+        logprobs,
+        logprobs.detach(),
+        tensor(0.0, 0.0),
+        reference=tensor(math.log(0.4), math.log(0.4)),
+        objective=objective,
+    )
+    # q / p = 2 and 1/2: k3 = 2 - 1 - ln 2 and 1/2 - 1 + ln 2, together 1/2.
+    assert found.loss.item() == pytest.approx(0.25)
+    assert found.sums["kl"].item() == pytest.approx(0.5)
+    found.loss.backward()
+    # d k3 / d logp = 1 - q / p: descending makes the too rare token likelier and the too likely one rarer.
+    assert logprobs.grad.tolist() == pytest.approx([0.5 * -1.0, 0.5 * 0.5])
+
+
+def test_weights_multiply_and_the_given_denominator_divides():
+    logprobs = tensor(-1.0, -1.0, -1.0)
+    found = terms(logprobs, logprobs, tensor(3.0, 5.0, 7.0), weight=tensor(1.0, 0.5, 0.0), denominator=4.0)
+    assert found.loss.item() == pytest.approx(-(3.0 + 2.5) / 4)
+
+
+@given(st.integers(1, 9))
+def test_parts_of_a_step_add_up_to_the_step(cut):
+    draw = torch.Generator().manual_seed(cut)
+    columns = [torch.randn(10, generator=draw, dtype=torch.float64) for _ in range(3)]
+    whole = terms(*columns, denominator=10.0)
+    parts = [terms(*(c[part] for c in columns), denominator=10.0) for part in (slice(cut), slice(cut, None))]
+    assert sum(part.loss for part in parts).item() == pytest.approx(whole.loss.item())
+    for name in ("kl", "mismatch_kl", "mismatch_abs", "ratio_mean", "clip_share"):
+        assert sum(part.sums[name] for part in parts).item() == pytest.approx(whole.sums[name].item())
+    assert max(part.mismatch_max for part in parts) == whole.mismatch_max
+
+
+def test_guidance_has_ratio_one_with_a_living_gradient_and_stays_out_of_the_metrics():
+    logprobs = tensor(-3.0, -1.0).requires_grad_()
+    found = terms(
+        logprobs, tensor(0.0, -1.5), tensor(2.0, 2.0), weight=tensor(0.5, 1.0), sampled=[False, True]
+    )
+    found.loss.backward()
+    # Guidance: -w_g A ratio = -0.5 * 2 * 1. Sampled: the ratio e^0.5 is over 1.3, so clipped.
+    assert logprobs.grad.tolist() == pytest.approx([-1.0, 0.0])
+    assert found.loss.item() == pytest.approx(-1.0 - 2.6)
+    assert found.sums["entropy"].item() == 2.0
+    assert found.sums["clip_share"].item() == 1
+    assert found.sums["ratio_mean"].item() == pytest.approx(math.exp(0.5))
+    assert found.sums["mismatch_abs"].item() == pytest.approx(0.5)
+    assert found.sums["mismatch_kl"].item() == pytest.approx(math.exp(0.5) - 1.5)
+    assert found.mismatch_max.item() == pytest.approx(0.5)
+
+
+def test_on_policy_the_gradient_is_that_of_reinforce():
+    logprobs = tensor(-0.5, -2.0).requires_grad_()
+    found = terms(logprobs, logprobs.detach(), tensor(1.5, -0.5), denominator=2.0)
+    found.loss.backward()
+    assert logprobs.grad.tolist() == pytest.approx([-0.75, 0.25])
+    assert found.sums["mismatch_kl"].item() == found.sums["clip_share"].item() == 0
+
+
+def test_a_wild_ratio_cannot_make_the_loss_infinite():
+    logprobs = tensor(-0.1, -0.1, -900.0).requires_grad_()
+    found = terms(logprobs, tensor(-900.0, -900.0, -0.1), tensor(0.0, 1.0, -1.0))
+    found.loss.backward()
+    assert math.isfinite(found.loss.item())
+    assert torch.isfinite(logprobs.grad).all()
+    assert all(math.isfinite(total.item()) for total in found.sums.values())

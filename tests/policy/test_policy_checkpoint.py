@@ -1,0 +1,76 @@
+"""A saved policy goes on exactly where it stopped, and is a Hugging Face checkpoint."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+
+def weights(policy):
+    return {name: value.clone() for name, value in policy.weights()}
+
+
+def assert_equal(found, expected):
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "qwen3"])
+def test_training_goes_on_as_if_it_had_never_stopped(
+    architecture, request, build, sequences, shares, tmp_path
+):
+    path = request.getfixturevalue(architecture)
+    steps = [shares(sequences(5, seed=k), step=k)[0] for k in range(5)]
+    policy = build(path, optimizer={"schedule": "cosine", "warmup_steps": 2})
+    for share in steps[:3]:
+        policy.update(share)
+    policy.save(tmp_path / "saved")
+    expected = [policy.update(share) for share in steps[3:]]
+
+    resumed = build(path, optimizer={"schedule": "cosine", "warmup_steps": 2})
+    resumed.load(tmp_path / "saved")
+    assert [resumed.update(share) for share in steps[3:]] == expected
+    assert_equal(weights(resumed), weights(policy))
+
+
+@pytest.mark.parametrize("architecture", ["qwen2", "qwen3"])
+def test_it_is_a_hugging_face_checkpoint_with_its_tokenizer(
+    architecture, request, build, sequences, shares, tmp_path
+):
+    path = request.getfixturevalue(architecture)
+    policy = build(path)
+    policy.update(shares(sequences(5, seed=0))[0])
+    policy.save(tmp_path / "saved")
+    saved = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    assert_equal(dict(saved.named_parameters()), weights(policy))
+    assert (tmp_path / "saved" / "tokenizer.json").read_text() == '{"stands for": "a tokenizer"}'
+    assert (tmp_path / "saved" / "chat_template.jinja").read_text() == "{{ messages }}"
+    again = build(str(tmp_path / "saved"))
+    assert_equal(weights(again), weights(policy))
+
+
+def test_a_policy_that_never_made_an_update_can_be_saved(qwen2, build, sequences, shares, tmp_path):
+    policy, share = build(qwen2), shares(sequences(4, seed=1))[0]
+    policy.save(tmp_path)
+    resumed = build(qwen2)
+    resumed.load(tmp_path)
+    assert resumed.update(share) == policy.update(share)
+    assert_equal(weights(resumed), weights(policy))
+
+
+def test_the_kl_reference_stays_the_starting_policy_after_a_resume(qwen2, build, sequences, shares, tmp_path):
+    steps = [shares(sequences(5, seed=k))[0] for k in range(2)]
+    policy = build(qwen2, kl=0.1, lr=1e-2)
+    policy.update(steps[0])
+    policy.save(tmp_path)
+    resumed = build(qwen2, kl=0.1, lr=1e-2)
+    resumed.load(tmp_path)
+    kl = resumed.update(steps[1])["policy/kl"]
+    assert kl > 1e-3
+    assert kl == policy.update(steps[1])["policy/kl"]
+
+
+def test_a_folder_that_holds_no_policy_is_named(qwen2, build, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"optimizer\.pt"):
+        build(qwen2).load(tmp_path)

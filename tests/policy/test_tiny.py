@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+
+from raysgpo.config import TaskConfig
+from raysgpo.policy import tiny
+from raysgpo.policy.prompts import encode
+from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy, train_tiny_policy
+from raysgpo.policy.tokenizer import byte_tokenizer
+from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = TinyConfig(
+    hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=64, batch_size=4, clean_steps=3, slip_steps=2
+)
+
+
+def weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    return {name: value.detach() for name, value in model.named_parameters()}
+
+
+def differing(one: PreTrainedModel, other: PreTrainedModel) -> list[str]:
+    first, second = weights(one), weights(other)
+    assert first.keys() == second.keys()
+    return [name for name in first if not torch.equal(first[name], second[name])]
+
+
+@pytest.fixture
+def silent() -> Callable[[str], None]:
+    return lambda line: None
+
+
+def test_the_seed_decides_the_weights_and_nothing_else_does(silent: Callable[[str], None]) -> None:
+    torch.manual_seed(1)
+    first = train_tiny_policy(SMALL, silent)
+    torch.manual_seed(2)
+    again = train_tiny_policy(SMALL, silent)
+    other = train_tiny_policy(SMALL.model_copy(update={"seed": 1}), silent)
+    assert differing(first, again) == []
+    assert "model.embed_tokens.weight" in differing(first, other)
+
+
+def test_making_a_policy_leaves_torchs_random_state_and_threads_alone(silent: Callable[[str], None]) -> None:
+    threads = torch.get_num_threads()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train_tiny_policy(SMALL.model_copy(update={"threads": threads + 1}), silent)
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.get_num_threads() == threads
+
+
+def test_the_saved_folder_gives_back_the_same_policy(tmp_path: Path, silent: Callable[[str], None]) -> None:
+    folder = ensure_tiny_policy(tmp_path, report=silent, config=SMALL)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    assert differing(model, train_tiny_policy(SMALL, silent)) == []
+    assert {value.dtype for value in weights(model).values()} == {torch.float32}
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert model.config.vocab_size == len(tokenizer)
+    assert model.generation_config.eos_token_id == model.config.eos_token_id == tokenizer.eos_token_id
+    assert TinyConfig(**json.loads((folder / "tiny.json").read_text())) == SMALL
+
+
+def test_a_policy_is_made_once_for_its_settings(tmp_path: Path) -> None:
+    lines: list[str] = []
+    first = ensure_tiny_policy(tmp_path, report=lines.append, config=SMALL)
+    said = len(lines)
+    assert ensure_tiny_policy(tmp_path, report=lines.append, config=SMALL) == first
+    assert said > 0 and len(lines) == said
+    other = ensure_tiny_policy(tmp_path, report=lines.append, config=SMALL.model_copy(update={"seed": 1}))
+    assert {first, other} == set((tmp_path / "models").iterdir())
+
+
+def test_an_interrupted_making_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(model: PreTrainedModel, config: TinyConfig, folder: Path) -> None:
+        (folder / "half.safetensors").write_text("half")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tiny, "save_tiny_policy", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_tiny_policy(tmp_path, report=lambda line: None, config=SMALL)
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_when_another_process_finishes_first_its_policy_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def meanwhile(model: PreTrainedModel, config: TinyConfig, folder: Path) -> None:
+        (folder / "ours").touch()
+        theirs = tmp_path / "models" / f"tiny-{tiny._fingerprint(config)}"
+        theirs.mkdir()
+        (theirs / "theirs").touch()
+
+    monkeypatch.setattr(tiny, "save_tiny_policy", meanwhile)
+    target = ensure_tiny_policy(tmp_path, report=lambda line: None, config=SMALL)
+    assert [file.name for file in target.iterdir()] == ["theirs"]
+    assert list((tmp_path / "models").iterdir()) == [target]
+
+
+def test_only_the_response_and_its_end_carry_loss() -> None:
+    tokenizer = byte_tokenizer(64)
+    ids_BT, labels_BT = tiny._batch(tokenizer, [("1+2=?", "1+2=3\n#### 3"), ("1=?", "1")])
+    for row, (prompt, response) in enumerate([("1+2=?", "1+2=3\n#### 3"), ("1=?", "1")]):
+        real = ids_BT[row][ids_BT[row] != tokenizer.pad_token_id]
+        assert tokenizer.decode(real) == f"<|user|>{prompt}<|end|><|assistant|>{response}<|end|>"
+        trained = labels_BT[row][labels_BT[row] != -100]
+        assert tokenizer.decode(trained) == f"{response}<|end|>"
+        where = labels_BT[row] != -100
+        assert torch.equal(ids_BT[row][where], labels_BT[row][where])
+
+
+def test_training_sees_a_prompt_as_the_run_does() -> None:
+    tokenizer, problem = byte_tokenizer(64), Chain((3, 4), "+").problem()
+    ids_BT, labels_BT = tiny._batch(tokenizer, [(problem.prompt, "7")])
+    assert ids_BT[0][labels_BT[0] == -100].tolist() == encode(tokenizer, problem).token_ids
+
+
+def test_neither_phase_shows_a_held_out_prompt() -> None:
+    held_out = {p.prompt for p in ArithmeticTask(TaskConfig(), 2000).held_out}
+    rng = random.Random(0)
+    shown = {
+        phase(TinyConfig(), rng)[0] for phase in (tiny._clean_solution, tiny._slipping_solution) for _ in range(5000)
+    }
+    assert len(shown) > 5000 and not shown & held_out
+
+
+def test_phase_one_is_right_and_phase_two_slips_as_often_as_asked() -> None:
+    rng = random.Random(0)
+    config = TinyConfig(slip_chance=0.25, slip_size=3)
+    right = [tiny._clean_solution(config, rng)[1] for _ in range(300)]
+    assert {error for solution in right for error in _errors(solution)} == {0}
+    wrong = [tiny._slipping_solution(config, rng)[1] for _ in range(3000)]
+    slips = [error for solution in wrong for error in _errors(solution)]
+    assert set(slips) == {-3, -2, -1, 0, 1, 2, 3}
+    assert sum(error != 0 for error in slips) / len(slips) == pytest.approx(0.25, abs=0.025)
+
+
+def _errors(solution: str) -> list[int]:
+    """By how much each step is wrong, given the value that it starts from."""
+    steps = [line.split("=") for line in solution.split("\n")[:-1]]
+    return [int(right) - eval(left) for left, right in steps]
+
+
+def test_the_command_names_an_unknown_setting(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "jobs" / "sft.py"), f"storage={tmp_path}", "sed=1"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr.strip().endswith("error: sed: unknown key; did you mean seed?")
+
+
+def test_the_command_prints_the_folder_it_made(tmp_path: Path) -> None:
+    words = [f"{key}={value}" for key, value in SMALL.model_dump(exclude_defaults=True).items()]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "jobs" / "sft.py"), f"storage={tmp_path}", *words],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    folder = Path(done.stdout.strip().splitlines()[-1])
+    assert folder == ensure_tiny_policy(tmp_path, report=lambda line: pytest.fail(line), config=SMALL)

@@ -1,0 +1,153 @@
+"""Two ranks do what one does: the same gradient, the same updates, checkpoints that fit both."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+OPTIMIZER = {"lr": 1e-3, "max_grad_norm": 0.05, "warmup_steps": 1}
+KL = 0.1
+
+
+def run_two_ranks(folder: Path, job: dict) -> list[dict]:
+    """Both ranks' results; the job is what ``two_ranks.py`` reads."""
+    (folder / "job.pkl").write_bytes(pickle.dumps(job))
+    script = Path(__file__).with_name("two_ranks.py")
+    root = str(script.parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(script), str(rank), str(folder)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        outputs = [rank.communicate(timeout=120)[0] for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0, 0], "\n".join(outputs)
+    return pickle.loads((folder / "result.pkl").read_bytes())
+
+
+def weights(policy):
+    return {name: value.clone() for name, value in policy.weights()}
+
+
+def distance(found, expected):
+    assert found.keys() == expected.keys()
+    gap = sum(((found[name] - expected[name]).double() ** 2).sum() for name in expected)
+    return float((gap / sum((expected[name].double() ** 2).sum() for name in expected)) ** 0.5)
+
+
+@pytest.fixture(scope="module")
+def job(qwen2, sequences, shares, tmp_path_factory):
+    """Steps as lists of one Share (one rank) and of two; ``lonely`` leaves the second rank without work."""
+    steps = {"many": sequences(9, seed=1), "lonely": sequences(1, seed=2)}
+    following = [(sequences(5, seed=k), k) for k in range(3)]
+
+    def divided(world):
+        return {
+            "gradients": {name: shares(made, world, budget=90) for name, made in steps.items()},
+            "updates": [shares(made, world, budget=90, step=k) for made, k in following[:2]],
+            "continued": shares(following[2][0], world, step=2),
+        }
+
+    return {
+        "model": qwen2,
+        "folder": tmp_path_factory.mktemp("two_ranks"),
+        "one": divided(1),
+        "two": divided(2),
+    }
+
+
+@pytest.fixture(scope="module")
+def one(job, one_rank):
+    """What a single rank makes of the job, and its policy."""
+    from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
+    from raysgpo.policy.policy import Policy
+
+    settings = (TrainerConfig(), OptimizerConfig(**OPTIMIZER), AlgorithmConfig(kl_coefficient=KL))
+    policy, result = Policy.build(job["model"], *settings, 1.0, 10, world=1), {}
+    for name, (share,) in job["one"]["gradients"].items():
+        metrics = policy.accumulate(share)
+        slope = {n: p.grad.full_tensor().clone() for n, p in policy.scorer.named_parameters()}
+        result[name] = (metrics, slope)
+    result["updates"] = [policy.update(share) for (share,) in job["one"]["updates"]]
+    result["weights"] = weights(policy)
+    policy.save(job["folder"] / "from_one")
+    policy.update(job["one"]["continued"][0])
+    result["continued"] = weights(policy)
+    return result, policy
+
+
+@pytest.fixture(scope="module")
+def two(job, one):
+    return run_two_ranks(
+        job["folder"],
+        {
+            "model": job["model"],
+            "from_one": str(job["folder"] / "from_one"),
+            "optimizer": OPTIMIZER,
+            "trainer": {},
+            "kl": KL,
+            **job["two"],
+        },
+    )
+
+
+@pytest.mark.parametrize("step", ["many", "lonely"])
+def test_the_gradient_is_the_same(step, one, two):
+    (expected, slope), found = one[0][step], [rank[step] for rank in two]
+    for metrics, gradient in found:
+        assert distance(gradient, slope) < 1e-5
+        assert metrics == pytest.approx(expected, rel=1e-5)
+
+
+def test_updates_and_their_metrics_are_the_same_on_every_rank(one, two):
+    assert two[0]["updates"] == two[1]["updates"]
+    for found, expected in zip(two[0]["updates"], one[0]["updates"], strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+        assert found["policy/grad_norm"] > OPTIMIZER["max_grad_norm"]
+    for rank in two:
+        assert distance(rank["weights"], one[0]["weights"]) < 1e-5
+
+
+def test_every_rank_scores_its_own_share(job, two):
+    model = AutoModelForCausalLM.from_pretrained(job["model"])
+    scored = 0
+    for rank, share in zip(two, job["two"]["gradients"]["many"], strict=True):
+        for cut, arrays in zip(share.micro_batches, rank["logprobs"], strict=True):
+            for s, logprobs_T in zip(cut, arrays, strict=True):
+                ids = torch.from_numpy(s.token_ids_T).long()
+                plain = torch.log_softmax(model(input_ids=ids[None]).logits[0, :-1], -1)
+                expected = plain.gather(-1, ids[1:, None])[:, 0].detach().numpy()
+                assert logprobs_T[1:] == pytest.approx(expected * s.scored_T[1:], abs=1e-5)
+                scored += 1
+    assert scored == 9
+
+
+def test_a_checkpoint_of_one_rank_goes_on_with_two(one, two):
+    for rank in two:
+        assert all(torch.equal(rank["loaded"][name], value) for name, value in one[0]["weights"].items())
+        assert distance(rank["continued"], one[0]["continued"]) < 1e-5
+
+
+def test_a_checkpoint_of_two_ranks_goes_on_with_one(job, one, two):
+    policy = one[1]
+    policy.load(job["folder"] / "from_two")
+    assert all(torch.equal(value, two[0]["weights"][name]) for name, value in policy.weights())
+    policy.update(job["one"]["continued"][0])
+    assert distance(weights(policy), one[0]["continued"]) < 1e-5

@@ -1,0 +1,30 @@
+"""Deployments for tests: taken down after the test, and the words to ask them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+Deploy = Callable[..., Any]
+
+
+@pytest.fixture
+def deploy_fake(ray_session: None) -> Iterator[Deploy]:
+    """``deploy_fake(store, replicas=1, update_deadline=..., **fake engine settings)`` -> handle."""
+    from raysgpo.config import RolloutConfig
+    from raysgpo.serving.deployment import delete_rollout, deploy_rollout
+
+    def deploy(store: Any, replicas: int = 1, update_deadline: float = 20.0, cpus: float = 0.1, **engine: Any) -> Any:
+        rollout = RolloutConfig(
+            replicas=replicas,
+            cpus=cpus,
+            start_deadline=engine.pop("start_deadline", 60.0),
+            update_deadline=update_deadline,
+            engine=engine,
+        )
+        return deploy_rollout("model", rollout, store, engine="fake", name="fake")
+
+    yield deploy
+    delete_rollout("fake", deadline=5)

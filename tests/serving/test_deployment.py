@@ -1,0 +1,163 @@
+"""Replicas on Ray Serve: pushes, pulls, and what a dead or hung replica costs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+from ray.serve.handle import DeploymentHandle
+
+from raysgpo.records import Completion, SampleRequest
+from raysgpo.serving.replica import ReplicaState
+from raysgpo.weights.payload import named_checksums, pack
+from raysgpo.weights.publisher import ANSWER_GRACE, publish_weights
+from raysgpo.weights.store import start_weight_store
+
+pytestmark = pytest.mark.ray
+
+Deploy = Callable[..., DeploymentHandle]
+
+
+def weights(version: int) -> dict[str, torch.Tensor]:
+    return {"w": torch.full((1000,), float(version)), "b": torch.tensor([1.5, version]).bfloat16()}
+
+
+def request(min_version: int, max_tokens: int = 8) -> SampleRequest:
+    return SampleRequest([1, 2, 3], (5, 6), max_tokens, 1.0, min_version=min_version)
+
+
+def states(handle: DeploymentHandle, checksums: bool = False) -> list[ReplicaState]:
+    return handle.broadcast("state", checksums).results(timeout_s=10)
+
+
+def ask_until_answered(handle: DeploymentHandle, wanted: SampleRequest) -> tuple[list[Completion], int]:
+    """(completions, number of failed attempts), within 60 s."""
+    failed = 0
+    until = time.monotonic() + 60
+    while True:
+        try:
+            return handle.sample.remote(wanted).result(timeout_s=30), failed
+        except Exception:
+            failed += 1
+            assert time.monotonic() < until, "no replacement answered"
+
+
+def versions_of(completions: list[Completion]) -> set[int]:
+    return {version for c in completions for version, _ in c.weight_versions}
+
+
+def test_pushes_and_pulls_bring_the_trainers_weights(deploy_fake: Deploy) -> None:
+    store = start_weight_store()
+    handle = deploy_fake(store, replicas=2, update_seconds=0.1)
+    for version in (0, 1):
+        report = publish_weights(store, handle, version, weights(version).items(), deadline=20)
+        assert report.complete and list(report.landed.values()) == [version, version]
+        expected = named_checksums(weights(version).items())
+        assert [s.checksums for s in states(handle, checksums=True)] == [expected, expected]
+    assert report.num_bytes == 1000 * 4 + 2 * 2
+    check_a_pull_without_a_push(handle, store)
+    check_weights_outlive_their_publisher(handle, store)
+
+
+def check_a_pull_without_a_push(handle: DeploymentHandle, store: Any) -> None:
+    ray.get(store.publish.remote(2, pack(weights(2).items())), timeout=10)
+    assert [s.version for s in states(handle)] == [1, 1], "nobody told them"
+    answers = [handle.sample.remote(request(2)) for _ in range(4)]
+    assert [versions_of(answer.result(timeout_s=20)) for answer in answers] == [{2}] * 4
+
+
+def check_weights_outlive_their_publisher(handle: DeploymentHandle, store: Any) -> None:
+    @ray.remote(num_cpus=0)
+    class Trainer:
+        def publish(self, store: Any, numel: int) -> int:
+            import torch
+
+            from raysgpo.weights.payload import pack
+
+            return ray.get(store.publish.remote(3, pack([("w", torch.arange(numel))])))
+
+    trainer = Trainer.remote()
+    numel = 2**18  # 2 MiB: in the object store, whose objects die with their owner.
+    assert ray.get(trainer.publish.remote(store, numel), timeout=30) == 3
+    ray.kill(trainer)
+    time.sleep(1)
+    assert versions_of(handle.sample.remote(request(3)).result(timeout_s=20)) == {3}
+    expected = named_checksums([("w", torch.arange(numel))])
+    assert expected in [s.checksums for s in states(handle, checksums=True)]
+
+
+def test_a_replica_killed_in_mid_generation_is_replaced_and_the_retry_answered(deploy_fake: Deploy) -> None:
+    store = start_weight_store()
+    handle = deploy_fake(store, answers=["a long answer"], token_seconds=0.1)
+    publish_weights(store, handle, 3, weights(3).items(), deadline=20)
+    [before] = states(handle)
+    running = handle.sample.remote(request(3))
+    time.sleep(0.3)
+    os.kill(before.pid, signal.SIGKILL)
+    with pytest.raises(ray.exceptions.RayActorError):
+        running.result(timeout_s=20)
+    completions, failed = ask_until_answered(handle, request(3))
+    assert failed <= 2, "a retry should wait for the replacement rather than fail"
+    assert [c.text for c in completions] == ["a long a"] * 2
+    assert versions_of(completions) == {3}
+    [after] = states(handle)
+    assert after.pid != before.pid
+
+
+def test_a_replica_blocked_by_an_update_costs_a_bounded_time_and_is_replaced(
+    deploy_fake: Deploy, tmp_path: Path
+) -> None:
+    store = start_weight_store()
+    marker = tmp_path / "fault"
+    deadline = 1.0
+    handle = deploy_fake(
+        store, update_deadline=deadline, fault="block", fault_version=1, fault_marker=str(marker)
+    )
+    assert publish_weights(store, handle, 0, weights(0).items(), deadline).complete
+    [before] = states(handle)
+    report = publish_weights(store, handle, 1, weights(1).items(), deadline)
+    assert report.push_seconds < deadline + ANSWER_GRACE + 1
+    assert report.landed == {} and len(report.failures) == 1
+    completions, failed = ask_until_answered(handle, request(1))
+    assert versions_of(completions) == {1}
+    assert failed <= 2, "rollout.attempts=3 must suffice"
+    [after] = states(handle, checksums=True)
+    assert after.checksums == named_checksums(weights(1).items())
+    assert after.pid != before.pid and marker.exists()
+
+
+def test_a_hung_update_keeps_no_other_replica_from_landing(deploy_fake: Deploy, tmp_path: Path) -> None:
+    store = start_weight_store()
+    handle = deploy_fake(
+        store,
+        replicas=2,
+        update_deadline=1.0,
+        fault="hang",
+        fault_version=0,
+        fault_marker=str(tmp_path / "fault"),
+    )
+    report = publish_weights(store, handle, 0, weights(0).items(), deadline=1.0)
+    assert list(report.landed.values()) == [0] and len(report.failures) == 1
+    [landed] = report.landed
+    assert "update to version 0 failed" in report.failures[0] and landed not in report.failures[0]
+    completions, _ = ask_until_answered(handle, request(0))
+    assert versions_of(completions) == {0}
+
+
+def test_a_start_that_fails_says_why(deploy_fake: Deploy) -> None:
+    with pytest.raises(RuntimeError, match="no_such_setting"):
+        deploy_fake(start_weight_store(), no_such_setting=1)
+
+
+def test_a_start_without_resources_ends_at_its_deadline_and_says_what_is_missing(deploy_fake: Any) -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError, match="need 64 CPU and 0 GPU each, and the cluster has .* of 2 CPU"):
+        deploy_fake(start_weight_store(), cpus=64, start_deadline=3.0)
+    assert time.monotonic() - started < 10

@@ -1,0 +1,210 @@
+"""A replica answers nothing early, pulls once, never steps back, and dies of a half-done update.
+
+In this process, on the fake engine, with a store whose references are the payloads themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import torch
+
+from raysgpo.config import RolloutConfig
+from raysgpo.records import SampleRequest
+from raysgpo.serving import replica as replica_file
+from raysgpo.serving.fake import FakeEngine
+from raysgpo.serving.replica import ReplicaBroken, RolloutReplica
+from raysgpo.weights.payload import WeightPayload, named_checksums, pack
+from raysgpo.weights.store import WeightsNotPublished, WeightStore
+
+pytestmark = pytest.mark.ray
+
+
+def weights(version: int) -> dict[str, torch.Tensor]:
+    return {"w": torch.full((3,), float(version))}
+
+
+class Remote:
+    """``actor.method`` with ``.remote``, without an actor."""
+
+    def __init__(self, method: Callable[..., Awaitable[Any]]) -> None:
+        self.remote = method
+
+
+class LocalStore:
+    """A weight store in this event loop; counts the pulls."""
+
+    def __init__(self) -> None:
+        self.inner = WeightStore(put=lambda payload: payload)
+        self.pulls = 0
+        self.get = Remote(self._get)
+
+    async def _get(self, min_version: int, timeout: float) -> tuple[int, list[Any]]:
+        self.pulls += 1
+        version, [payload] = await self.inner.get(min_version, timeout)
+
+        async def reference() -> WeightPayload:
+            return payload
+
+        return version, [reference()]
+
+    async def publish(self, version: int) -> None:
+        await self.inner.publish(version, pack(weights(version).items()))
+
+
+class Setting:
+    """One replica on the fake engine, its store, and whether its process has ended."""
+
+    exits: list[int]
+    store: LocalStore
+    replica: RolloutReplica
+
+    @property
+    def engine(self) -> FakeEngine:
+        engine = self.replica._engine
+        assert isinstance(engine, FakeEngine)
+        return engine
+
+    @classmethod
+    async def build(cls, update_deadline: float = 5.0, **engine: Any) -> Setting:
+        self = cls()
+        self.exits = []
+        self.store = LocalStore()
+        self.replica = RolloutReplica.__new__(RolloutReplica)
+        rollout = RolloutConfig(update_deadline=update_deadline, engine=engine)
+        await RolloutReplica.__init__(
+            self.replica,
+            "model",
+            rollout,
+            self.store,
+            "fake",
+            replica_id="r1",
+            end_process=self.exits.append,
+        )
+        return self
+
+
+def request(min_version: int, seeds: tuple[int, ...] = (1, 2)) -> SampleRequest:
+    return SampleRequest([1, 2, 3], seeds, 8, 1.0, min_version=min_version)
+
+
+def versions_of(completions: list[Any]) -> set[int]:
+    return {version for c in completions for version, _ in c.weight_versions}
+
+
+def test_it_waits_for_the_version_asked_for_and_answers_with_it() -> None:
+    async def scenario() -> None:
+        here = await Setting.build()
+        await here.store.publish(0)
+        assert versions_of(await here.replica.sample(request(0))) == {0}
+        answer = asyncio.create_task(here.replica.sample(request(1)))
+        await asyncio.sleep(0.1)
+        assert not answer.done(), "it answered before version 1 existed"
+        await here.store.publish(1)
+        assert versions_of(await answer) == {1}
+
+    asyncio.run(scenario())
+
+
+def test_waiting_requests_share_one_pull_and_one_update() -> None:
+    async def scenario() -> None:
+        here = await Setting.build(update_seconds=0.1)
+        await here.store.publish(3)
+        answers = await asyncio.gather(*(here.replica.sample(request(v)) for v in (0, 1, 2, 3, 3)))
+        assert [versions_of(a) for a in answers] == [{3}] * 5
+        assert here.store.pulls == 4, "one for each version asked for"
+        assert here.engine.events == ["pause", "start", "load", "finish", "resume"]
+
+    asyncio.run(scenario())
+
+
+def test_a_request_that_gives_up_does_not_cancel_the_pull_of_the_others() -> None:
+    async def scenario() -> None:
+        here = await Setting.build(update_seconds=0.2)
+        await here.store.publish(0)
+        first = asyncio.create_task(here.replica.sample(request(0)))
+        second = asyncio.create_task(here.replica.sample(request(0)))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        assert versions_of(await second) == {0}
+        assert (await here.replica.state()).broken is None
+
+    asyncio.run(scenario())
+
+
+def test_a_push_is_idempotent_and_never_steps_back() -> None:
+    async def scenario() -> None:
+        here = await Setting.build()
+        await here.store.publish(4)
+        replies = [await here.replica.update(v, 5) for v in (4, 4, 2)]
+        assert [(r.replica_id, r.version, r.error) for r in replies] == [("r1", 4, None)] * 3
+        assert here.store.pulls == 1
+        state = await here.replica.state(checksums=True)
+        assert (state.version, state.checksums) == (4, named_checksums(weights(4).items()))
+
+    asyncio.run(scenario())
+
+
+def test_weights_that_nobody_publishes_cost_the_deadline_and_not_the_replica() -> None:
+    async def scenario() -> None:
+        here = await Setting.build(update_deadline=0.2)
+        await here.store.publish(0)
+        with pytest.raises(WeightsNotPublished, match="version 9"):
+            await here.replica.sample(request(9))
+        reply = await here.replica.update(9, 0.1)
+        assert reply.error is not None
+        assert versions_of(await here.replica.sample(request(0))) == {0}
+        await here.replica.check_health()
+        assert here.exits == []
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fault", ["raise", "hang"])
+def test_a_half_done_update_ends_the_replica(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_file, "EXIT_GRACE", 0.1)
+    monkeypatch.setattr(replica_file, "SHUTDOWN_LIMIT", 0.1)
+
+    async def scenario() -> None:
+        here = await Setting.build(update_deadline=0.3, fault=fault, fault_version=1)
+        await here.store.publish(0)
+        await here.replica.sample(request(0))
+        await here.store.publish(1)
+        started = time.monotonic()
+        reply = await here.replica.update(1, 2)
+        assert time.monotonic() - started < 1, "bounded by rollout.update_deadline"
+        assert reply.version == 0
+        assert "update to version 1 failed" in str(reply.error)
+        with pytest.raises(ReplicaBroken, match="version 1"):
+            await here.replica.check_health()
+        for min_version in (0, 1):  # Not even with the version that it once held.
+            with pytest.raises(ReplicaBroken):
+                await here.replica.sample(request(min_version))
+        assert here.exits == [1]
+
+    asyncio.run(scenario())
+
+
+def test_one_completion_a_seed_in_their_order() -> None:
+    async def scenario() -> None:
+        here = await Setting.build(answers=["zero", "one", "two"])
+        await here.store.publish(0)
+        completions = await here.replica.sample(request(0, seeds=(2, 0, 1, 2)))
+        assert [c.text for c in completions] == ["two", "zero", "one", "two"]
+
+    asyncio.run(scenario())
+
+
+def test_a_prompt_that_is_too_long_is_the_callers_error_and_no_fault() -> None:
+    async def scenario() -> None:
+        here = await Setting.build(max_model_len=3)
+        await here.store.publish(0)
+        with pytest.raises(ValueError, match="max_model_len=3"):
+            await here.replica.sample(request(0))
+        await here.replica.check_health()
+
+    asyncio.run(scenario())
