@@ -16,6 +16,7 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
+from transformers.utils.logging import disable_progress_bar
 
 from raysgpo.config import Config
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
@@ -59,6 +60,7 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    disable_progress_bar()
     storage = Config(storage=config.storage).storage_root
     print(ensure_tiny_policy(storage, config=TinyConfig(**config.model_dump(exclude={"storage"}))))
     return 0

@@ -13,6 +13,7 @@ import importlib
 from pathlib import Path
 
 from raysgpo.config import Config
+from raysgpo.model_path import check_model_path
 from raysgpo.overrides import ConfigError, dotted_keys, dump, load, resolve
 from raysgpo.resume import resume_config
 
@@ -68,6 +69,8 @@ def main() -> int:
     arguments = parser().parse_intermixed_args()
     try:
         config = configure(arguments)
+        if not arguments.dry_run:
+            check_model_path(config.model)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -42,6 +42,11 @@ def write(folder: Path, step: int, save: Callable[[Path], None], state: dict[str
     return commit(folder, step, state, keep)
 
 
+def folder_of(folder: Path, step: int) -> Path:
+    """Where the checkpoint of ``step`` is, if it is there."""
+    return folder / _name(step)
+
+
 def partial(folder: Path, step: int) -> Path:
     """Where the checkpoint of ``step`` is put together."""
     return folder / f".{_name(step)}.partial"
@@ -75,8 +80,8 @@ def commit(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     os.replace(place, final)
     _sync(folder)
     _finish_replacing(folder)
-    kept = [found for found in _steps(folder) if found <= step][:keep]
-    for found in _steps(folder):
+    kept = [found for found in steps(folder) if found <= step][:keep]
+    for found in steps(folder):
         if found not in kept:
             shutil.rmtree(folder / _name(found))
     return final
@@ -90,13 +95,21 @@ def newest_complete(folder: Path) -> tuple[Path, list[str]]:
     """
     _finish_replacing(folder)
     messages: list[str] = []
-    for step in _steps(folder):
+    for step in steps(folder):
         fault = _fault(folder / _name(step))
         if fault is None:
             return folder / _name(step), messages
         messages.append(f"checkpoint {_name(step)} is corrupt and was passed over: {fault}")
     found = "; ".join(messages) if messages else "it holds none at all"
     raise FileNotFoundError(f"no complete checkpoint in {folder}: {found}")
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps of the folder's checkpoints, complete or not, newest first."""
+    if not folder.is_dir():
+        return []
+    matches = (_NAME.fullmatch(entry.name) for entry in folder.iterdir() if entry.is_dir())
+    return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
@@ -117,14 +130,6 @@ def _finish_replacing(folder: Path) -> None:
 
 def _name(step: int) -> str:
     return f"step-{step:06d}"
-
-
-def _steps(folder: Path) -> list[int]:
-    """Steps of the folder's checkpoints, complete or not, newest first."""
-    if not folder.is_dir():
-        return []
-    matches = (_NAME.fullmatch(entry.name) for entry in folder.iterdir() if entry.is_dir())
-    return sorted((int(match[1]) for match in matches if match), reverse=True)
 
 
 def _files(place: Path) -> list[Path]:

@@ -135,7 +135,9 @@ class SamplingConfig(Section):
     max_tokens: int = Field(64, ge=1)
     """Longest answer; past it the answer is cut off and counted as truncated."""
     temperature: float = Field(1.0, gt=0)
+    """Divides the logits, in the sampler and in the trainer."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """1: the full distribution."""
     top_k: int = Field(0, ge=0)
     """0: the full vocabulary."""
     stop: tuple[str, ...] = ()
@@ -146,6 +148,7 @@ class RolloutConfig(Section):
     """The Ray Serve deployment that samples."""
 
     replicas: int = Field(1, ge=1)
+    """Copies of the policy that sample, one engine each."""
     cpus: float = Field(0.5, ge=0)
     """CPUs that Ray reserves for one replica."""
     gpus: float = Field(0, ge=0)
@@ -170,20 +173,26 @@ class OptimizerConfig(Section):
     """AdamW and its schedule."""
 
     lr: float = Field(1e-6, ge=0)
+    """Learning rate after the warm-up."""
     betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay of the gradient's mean and of its square's."""
     eps: float = Field(1e-8, gt=0)
+    """Added to the root in AdamW's denominator."""
     weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
     warmup_steps: int = Field(0, ge=0)
     """Steps over which the learning rate rises linearly to ``lr``."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """After the warm-up; linear and cosine fall to 0 at the last step."""
+    """After the warm-up; linear and cosine fall to 0 just after the last step."""
     max_grad_norm: float = Field(1.0, gt=0)
+    """The gradient is scaled down to this norm."""
 
 
 class TrainerConfig(Section):
     """The Ray Train workers that update the policy."""
 
     workers: int = Field(1, ge=1)
+    """Ranks that the policy and each step are sharded over."""
     cpus: float = Field(0.5, ge=0)
     """CPUs that Ray reserves for one worker."""
     gpus: float = Field(0, ge=0)
@@ -201,6 +210,7 @@ class TrainerConfig(Section):
     logprob_chunk: int = Field(1024, ge=1)
     """Tokens whose logits [chunk, vocabulary] exist at one time."""
     gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass, to save memory."""
     max_failures: int = Field(2, ge=0)
     """How often dead train workers are started again from the last checkpoint."""
     collective_timeout: float = Field(600.0, gt=0)
@@ -213,11 +223,14 @@ class EvaluationConfig(Section):
     every: int = Field(10, ge=0)
     """Steps between evaluations; the last step is always evaluated; 0 never evaluates."""
     prompts: int = Field(128, ge=1)
+    """Number of held-out prompts."""
     temperature: float = Field(0.0, ge=0)
     """0 is greedy."""
 
 
 class CheckpointConfig(Section):
+    """How often a run can be gone on with from, and how many of those places stay."""
+
     every: int = Field(10, ge=0)
     """Steps between checkpoints; the last step is always saved; 0 saves only the last."""
     keep: int = Field(2, ge=1)
@@ -225,6 +238,8 @@ class CheckpointConfig(Section):
 
 
 class RecordsConfig(Section):
+    """What is written down beyond the numbers."""
+
     tokens: bool = False
     """Write token ids and logprobs into groups.jsonl too, so that the trainer can replay the run."""
 
@@ -235,6 +250,7 @@ class Config(Section):
     name: str = "run"
     """First part of the run folder's name."""
     seed: int = Field(0, ge=0)
+    """Decides the order of the prompts and every sampling seed."""
     model: str = "tiny"
     """A Hugging Face checkpoint: a folder or a hub name. ``tiny`` is the embedded policy of jobs/sft.py."""
     steps: int | None = Field(None, ge=1)

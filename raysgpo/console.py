@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 from rich.console import Console as Terminal
 from rich.progress import (
@@ -24,13 +23,14 @@ from raysgpo.metrics import Metrics
 class Console:
     """One line a step without a terminal; with one, a bar that carries the same numbers."""
 
-    def __init__(self, total_steps: int, done: int) -> None:
-        self._terminal = Terminal(highlight=False, soft_wrap=True)
+    def __init__(self, total_steps: int, done: int, out: TextIO) -> None:
+        """``done``: steps that a resumed run has already."""
+        self._terminal = Terminal(file=out, highlight=False, soft_wrap=True)
         self._total = total_steps
-        self._start, self._start_step = time.time(), done
+        self._first: tuple[int, float] | None = None
         self._bar: Progress | None = None
         self._task = TaskID(0)
-        if sys.stdout.isatty():
+        if out.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
@@ -40,6 +40,7 @@ class Console:
                 TextColumn("left"),
                 TimeRemainingColumn(),
                 console=self._terminal,
+                redirect_stdout=False,  # what is printed elsewhere is not ours
             )
             self._task = self._bar.add_task("starting", total=total_steps, completed=done, numbers="")
 
@@ -82,8 +83,14 @@ class Console:
             self.say(f"step {done}: no group with a signal, so no update")
 
     def _left(self, done: int) -> str:
-        seconds = (time.time() - self._start) / max(done - self._start_step, 1) * (self._total - done)
-        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+        """Time to the end at the pace since the first step, whose start-up says nothing of the others."""
+        if self._first is None:
+            self._first = (done, time.time())
+        step, at = self._first
+        if done == step:
+            return "-"
+        seconds = int((time.time() - at) / (done - step) * (self._total - done))
+        return f"{seconds // 60}:{seconds % 60:02d}"
 
 
 def _percent(value: float | int | None) -> str:

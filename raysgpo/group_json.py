@@ -1,4 +1,7 @@
-"""A group as one line of ``groups.jsonl``, from which every reward and advantage can be recomputed."""
+"""A group as one line of ``groups.jsonl``, and back.
+
+From a line every reward and advantage can be recomputed; one written with tokens can be trained on again.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from raysgpo.records import Group, Rollout, Segment
+from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment, Verdict
 
 
 def group_row(group: Group, tokens: bool = False) -> dict[str, Any]:
@@ -61,3 +64,57 @@ def _segment_row(segment: Segment) -> dict[str, Any]:
         "loss_weight": segment.loss_weight_T.tolist(),
         "logprobs": [float(np.float32(value)) for value in segment.logprobs_T],
     }
+
+
+def group_from_row(row: dict[str, Any]) -> Group:
+    """The group of a line that was written with tokens, as the trainer gets it.
+
+    What a line does not carry is at its default: whether the group might have been judged, the
+    intervals of its phases, and each rollout's part in the baseline.
+
+    Raises:
+        ValueError: the line was written without tokens.
+    """
+    problem = Problem(row["prompt_id"], row["prompt"], row["answer"], row["reference"], row["metadata"])
+    return Group(
+        position=row["position"],
+        step=row["step"],
+        epoch=row["epoch"],
+        problem=problem,
+        rollouts_G=tuple(_rollout(rollout, row["position"]) for rollout in row["rollouts"]),
+        judged=row["judged"],
+        dropped=Drop(row["dropped"]) if row["dropped"] else None,
+        error=row["error"],
+        age=row["age"],
+    )
+
+
+def _rollout(row: dict[str, Any], position: int) -> Rollout:
+    if "segments" not in row:
+        raise ValueError(f"position {position} was recorded without tokens: set records.tokens=true in the run")
+    return Rollout(
+        segments=tuple(_segment(segment) for segment in row["segments"]),
+        text=row["text"],
+        finish_reason=row["finish_reason"],
+        seed=row["seed"],
+        weight_versions=tuple((version, tokens) for version, tokens in row["weight_versions"]),
+        attempt=row["attempt"],
+        correct=row["correct"],
+        reward_parts=row["reward_parts"],
+        reasoning_steps=row["reasoning_steps"],
+        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
+        votes=tuple(row["votes"]),
+        first_error=row["first_error"],
+        rts=row["rts"],
+        reward=row["reward"],
+        advantage=row["advantage"],
+    )
+
+
+def _segment(row: dict[str, Any]) -> Segment:
+    return Segment(
+        role=Role(row["role"]),
+        token_ids_T=np.array(row["token_ids"], dtype=np.int32),
+        loss_weight_T=np.array(row["loss_weight"], dtype=np.float32),
+        logprobs_T=np.array(row["logprobs"], dtype=np.float32),
+    )

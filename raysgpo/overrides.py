@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
@@ -16,6 +17,9 @@ from pydantic_core import ErrorDetails
 from raysgpo.config import Config, Section
 
 Tree = dict[str, Any]
+
+UNREADABLE = (OmegaConfBaseException, yaml.YAMLError, ValueError)
+"""What OmegaConf raises on text that is no YAML."""
 
 
 class ConfigError(ValueError):
@@ -50,7 +54,7 @@ def load(path: str | Path) -> Tree:
         raise ConfigError(f"--config {path}: no such file")
     try:
         tree = OmegaConf.to_container(OmegaConf.load(file))
-    except (OmegaConfBaseException, ValueError) as error:
+    except (*UNREADABLE, OSError) as error:
         raise ConfigError(f"--config {path}: not readable as YAML settings: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"--config {path}: expected settings (key: value), found {type(tree).__name__}")
@@ -76,7 +80,7 @@ def _parse(word: str) -> Tree:
         raise ConfigError(f"{word!r}: expected key=value, such as sampling.temperature=0.7")
     try:
         container = OmegaConf.to_container(OmegaConf.from_dotlist([word]))
-    except (OmegaConfBaseException, ValueError) as error:
+    except UNREADABLE as error:
         raise ConfigError(f"{key}: {value!r} is not readable: {error}") from None
     assert isinstance(container, dict), "a dotlist always parses to a mapping"
     return {str(name): item for name, item in container.items()}
@@ -104,7 +108,7 @@ def _preset(section: type[Section], key: str, word: Any) -> Tree:
         raise ConfigError(f"{key}={word}: {key} is a group of settings; set one of them, such as {key}.{first}=...")
     if word is None:
         word = "none"
-    if word not in section.presets:
+    if not isinstance(word, str) or word not in section.presets:
         names = ", ".join(section.presets)
         raise ConfigError(f"{key}={word}: no such preset; choose from {names}{_nearest(str(word), section.presets)}")
     return section.presets[word]

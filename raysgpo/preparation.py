@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar
 
 from raysgpo.config import Config
+from raysgpo.model_path import TINY, check_model_path
 from raysgpo.overrides import ConfigError
 from raysgpo.policy.prompts import Prompt, encode_fitting, load_tokenizer
 from raysgpo.policy.tiny import ensure_tiny_policy
@@ -34,6 +36,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     Raises:
         ValueError: the model, the data or their sizes do not fit; the message names the setting.
     """
+    disable_progress_bar()
     task = build_task(config)
     model = find_model(config, say)
     tokenizer = load_tokenizer(model)
@@ -57,18 +60,11 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
 
 def find_model(config: Config, say: Callable[[str], None]) -> str:
     """The folder or hub name of the policy to start from; makes the tiny one if it is asked for."""
-    if config.model == "tiny":
+    check_model_path(config.model)
+    if config.model == TINY:
         return str(ensure_tiny_policy(config.storage_root, report=say))
     path = Path(config.model).expanduser()
-    if path.is_dir():
-        if not (path / "config.json").is_file():
-            raise ConfigError(
-                f"model={config.model}: the folder has no config.json, so it is no Hugging Face checkpoint"
-            )
-        return str(path.absolute())
-    if path.is_absolute() or config.model.startswith((".", "~")) or config.model.count("/") != 1:
-        raise ConfigError(f"model={config.model}: no such folder; give a Hugging Face checkpoint, a hub name, or tiny")
-    return config.model
+    return str(path.absolute()) if path.is_dir() else config.model
 
 
 def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:

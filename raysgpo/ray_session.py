@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import ray
 from ray import serve
 
 QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
+
+DRIVER_LOG = "raysgpo-driver.out"
 
 
 @contextmanager
@@ -20,6 +22,10 @@ def ray_session() -> Iterator[Path]:
 
     Yields Ray's log folder. On leaving, a cluster started here ends with the run; on another the
     run's own actors and deployments are gone.
+
+    Ray prints what raylets report (a worker died, a call is sent again) into the driver's standard
+    output, whatever its settings. So ``sys.stdout`` is ``raysgpo-driver.out`` in the log folder
+    until the session ends; who has something to tell keeps the stream of before.
     """
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -31,11 +37,13 @@ def ray_session() -> Iterator[Path]:
         logging_level=logging.ERROR,
         runtime_env={"env_vars": {**threads, "TOKENIZERS_PARALLELISM": "false"}},
     )
-    try:
-        yield Path(context.address_info["session_dir"]) / "logs"
-    finally:
-        serve.shutdown()
-        ray.shutdown()
+    logs = Path(context.address_info["session_dir"]) / "logs"
+    with (logs / DRIVER_LOG).open("a", encoding="utf-8") as chatter, redirect_stdout(chatter):
+        try:
+            yield logs
+        finally:
+            serve.shutdown()
+            ray.shutdown()
 
 
 def link_logs(logs: Path, folder: Path) -> None:

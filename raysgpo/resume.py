@@ -29,7 +29,7 @@ def resume_config(run: str, root: Path, overrides: list[str]) -> Config:
     try:
         folder = RunFolder.existing(run, root)
     except ValueError as error:
-        raise ConfigError(str(error)) from None
+        raise ConfigError(f"resume={error}") from None
     saved: Tree = load(folder.config)
     before = resolve(saved)
     after = resolve(saved, overrides=[*overrides, f"resume={folder.path}"])

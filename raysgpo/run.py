@@ -10,9 +10,11 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -49,25 +51,33 @@ class Parts:
     """The moving parts of a run that is under way."""
 
     conductor: Any
+    """Actor handle of the conductor."""
+    rollout: Any
+    """Serve handle of the rollout deployment."""
     trainer: TrainerThread
 
 
 def train(config: Config) -> int:
     """Run ``config`` to its end; returns the exit status."""
+    out = sys.stdout
+    say = partial(print, file=out, flush=True)
     try:
-        start = start_state(config, say=print)
-        prepared = prepare(config, say=print)
+        start = start_state(config, say)
+        prepared = prepare(config, say)
         with ray_session() as logs:
-            wait_for_resources(config, config.rollout.start_deadline, say=print)
+            wait_for_resources(config, config.rollout.start_deadline, say)
             run = open_folder(config)
             link_logs(logs, run.path)
-            return _train(prepared, run, start)
+            return _train(prepared, run, start, Console(prepared.total_steps, start.step, out))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTING
+    except KeyboardInterrupt:
+        say("stopped at once; what the last checkpoint holds can be resumed")
+        return STOPPED
 
 
-def start_state(config: Config, say: Any) -> StartState:
+def start_state(config: Config, say: Callable[[str], None]) -> StartState:
     """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume."""
     if config.resume is None:
         return StartState()
@@ -88,8 +98,7 @@ def open_folder(config: Config) -> RunFolder:
     return run
 
 
-def _train(prepared: Prepared, run: RunFolder, start: StartState) -> int:
-    console = Console(prepared.total_steps, start.step)
+def _train(prepared: Prepared, run: RunFolder, start: StartState, console: Console) -> int:
     console.say(f"run folder: {run.path}")
     if start.step:
         console.say(f"going on after step {start.step}")
@@ -98,15 +107,14 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState) -> int:
         return DONE
     console.say(f"starting {prepared.config.rollout.replicas} rollout replica(s) and the trainer ...")
     with console, _interrupts(console) as interrupts:
-        parts = _start(prepared, run, start)
         try:
-            _watch(parts, console, interrupts)
-        finally:
-            ray.get(parts.conductor.close.remote(), timeout=CALL_DEADLINE)
-    if parts.trainer.failure is not None:
-        console.say(f"failed: {root_cause(parts.trainer.failure)}")
-        console.say(f"log files: {run.path / 'logs'}; go on with: python jobs/train.py resume={run.path.name}")
-        return FAILED
+            _run_parts(prepared, run, start, console, interrupts)
+        except Exception as error:  # the top of the program: say why, keep the trace, end in order
+            (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+            console.say(f"failed: {root_cause(error)}")
+            console.say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
+            console.say(f"go on from the last checkpoint: python jobs/train.py resume={run.path.name}")
+            return FAILED
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
     if interrupts.count:
         console.say(f"stopped; go on with: python jobs/train.py resume={run.path.name}")
@@ -115,7 +123,21 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState) -> int:
     return DONE
 
 
-def _start(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
+def _run_parts(
+    prepared: Prepared, run: RunFolder, start: StartState, console: Console, interrupts: Interrupts
+) -> None:
+    """Start the parts, watch them to the end, close the records; raises what the trainer failed with."""
+    parts = start_parts(prepared, run, start)
+    try:
+        _watch(parts, console, interrupts)
+    finally:
+        ray.get(parts.conductor.close.remote(), timeout=CALL_DEADLINE)
+    if parts.trainer.failure is not None:
+        raise parts.trainer.failure
+
+
+def start_parts(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
+    """Bring everything up, within the session of Ray that is there; the run goes on by itself from here."""
     config = prepared.config
     store = start_weight_store()
     rollout = deploy_rollout(config.model, config.rollout, store)
@@ -124,7 +146,7 @@ def _start(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
     job = TrainJob(config, run.checkpoints, conductor, store, rollout, prepared.total_steps)
     trainer = TrainerThread(job, run.path)
     trainer.start()
-    return Parts(conductor, trainer)
+    return Parts(conductor, rollout, trainer)
 
 
 def _watch(parts: Parts, console: Console, interrupts: Interrupts) -> None:

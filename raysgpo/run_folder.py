@@ -53,7 +53,7 @@ class RunFolder:
                 return cls(folder)
         known = sorted(entry.name for entry in (root / "runs").glob("*/config.yaml") for entry in [entry.parent])
         listed = f"; runs under {root / 'runs'}: {', '.join(known[-10:])}" if known else f"; {root} holds no runs"
-        raise ValueError(f"resume={text}: no run there (a run folder has a config.yaml){listed}")
+        raise ValueError(f"{text}: no run there (a run folder has a config.yaml){listed}")
 
     @property
     def config(self) -> Path:

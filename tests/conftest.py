@@ -1,11 +1,16 @@
-"""What tests share: one Ray session for all that need Ray."""
+"""What tests share: one Ray session for all that need Ray, and groups made by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from raysgpo.records import Group, Problem, Role, Rollout, Segment
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +31,40 @@ def ray_session() -> Iterator[None]:
     yield
     serve.shutdown()
     ray.shutdown()
+
+
+def build_rollout(text: str = "ok", tokens: int = 3, prompt: int = 2, **changes: Any) -> Rollout:
+    """A finished rollout: ``prompt`` given tokens and ``tokens`` sampled ones, by the weights of version 1."""
+    sampled_T = np.arange(10, 10 + tokens, dtype=np.int32)
+    whole = Rollout(
+        segments=(
+            Segment.given(Role.PROMPT, list(range(1, prompt + 1))),
+            Segment.sampled(sampled_T, np.full(tokens, -0.5, dtype=np.float32)),
+        ),
+        text=text,
+        finish_reason="stop",
+        seed=7,
+        weight_versions=((1, tokens),),
+        correct=False,
+        reward_parts={"correctness": 0.0},
+        reasoning_steps=1,
+    )
+    return replace(whole, **changes)
+
+
+def build_group(position: int = 0, rollouts: Sequence[Rollout] = (), **changes: Any) -> Group:
+    """A group of one problem a position; step 0 unless said otherwise."""
+    problem = Problem(f"p{position}", "1+1=?", "2", "1+1=2\n#### 2", {"difficulty": 2})
+    return replace(Group(position, 0, 0, problem, tuple(rollouts)), **changes)
+
+
+@pytest.fixture(scope="session")
+def make_rollout() -> Callable[..., Rollout]:
+    """``make_rollout(text, tokens=3, **fields)``: see ``build_rollout``."""
+    return build_rollout
+
+
+@pytest.fixture(scope="session")
+def make_group() -> Callable[..., Group]:
+    """``make_group(position, rollouts, **fields)``: see ``build_group``."""
+    return build_group

@@ -19,13 +19,13 @@ def arithmetic() -> Config:
     return Config(
         name="arithmetic",
         model="tiny",
-        steps=90,
+        steps=80,
         prompts_per_step=32,
         task=TaskConfig(kind="arithmetic", prompts=1024, terms=(4,)),
         algorithm=AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo")),
-        sampling=SamplingConfig(group_size=8, max_tokens=64),
+        sampling=SamplingConfig(group_size=8, max_tokens=48),
         optimizer=OptimizerConfig(lr=1e-4, warmup_steps=10),
         rollout=RolloutConfig(replicas=1, cpus=0.5),
-        trainer=TrainerConfig(workers=1, cpus=0.5),
-        evaluation=EvaluationConfig(every=30, prompts=512),
+        trainer=TrainerConfig(workers=1, cpus=0.5, tokens_per_micro_batch=2048),
+        evaluation=EvaluationConfig(every=20, prompts=512),
     )

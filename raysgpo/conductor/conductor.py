@@ -20,7 +20,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raysgpo.conductor.assembly import Assembly
-from raysgpo.conductor.batch import step_shares
 from raysgpo.conductor.evaluation import evaluate
 from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
 from raysgpo.conductor.reporter import Reporter
@@ -28,6 +27,7 @@ from raysgpo.conductor.stream import StreamThread, build_dataset
 from raysgpo.metrics import Interval, Metrics, Solved, StepTimes, group_metrics, time_metrics
 from raysgpo.order import ShuffledOrder, rollout_seeds
 from raysgpo.policy.sequences import Share
+from raysgpo.policy.shares import step_shares
 from raysgpo.preparation import Prepared
 from raysgpo.records import Drop, Group, Ticket
 from raysgpo.run_folder import RunFolder

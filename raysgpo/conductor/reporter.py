@@ -16,7 +16,7 @@ from raysgpo.run_folder import JsonLines, RunFolder, cut_rows
 
 def prometheus_name(metric: str) -> str:
     """``accuracy/mean`` to ``raysgpo_accuracy_mean``: Ray discards names with other characters."""
-    return "raysgpo_" + re.sub(r"\W", "_", metric)
+    return "raysgpo_" + re.sub(r"[^a-zA-Z0-9_]", "_", metric)
 
 
 class Reporter:

@@ -198,11 +198,6 @@ class VllmEngine:
         assert all(worker == workers[0] for worker in workers), "the workers loaded different weights"
         return workers[0]
 
-    async def model_checksums(self) -> dict[str, str]:
-        """vLLM's own digests of the parameters in memory: fused, repacked and under vLLM's names."""
-        workers: list[dict[str, str]] = await self._llm.compute_weight_checksums()
-        return {name: digest for worker in workers for name, digest in worker.items()}
-
     async def check_health(self) -> None:
         await self._llm.check_health()
 

@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 EXIT_GRACE = 1.0
 """Seconds between breaking and the end of the process, so that the reason still reaches the callers."""
+REASON_GRACE = 0.5
+"""Seconds by which a push outlives an update's own limit, whose message says more."""
 SHUTDOWN_LIMIT = 5.0
 """Seconds that the engine has to end its own processes."""
 
@@ -114,10 +116,11 @@ class RolloutReplica:
     async def update(self, version: int, deadline: float) -> UpdateReply:
         """Pull ``version`` now, within ``deadline`` seconds. Never raises: the reply carries the error."""
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(deadline + REASON_GRACE):
                 await self._hold(version)
         except Exception as error:  # It all goes into the report, under this replica's name.
-            return UpdateReply(self._id, self._version, f"{type(error).__name__}: {error}")
+            reason = str(error) or f"no end within {deadline:g} s"
+            return UpdateReply(self._id, self._version, f"{type(error).__name__}: {reason}")
         return UpdateReply(self._id, self._version)
 
     async def state(self, checksums: bool = False) -> ReplicaState:

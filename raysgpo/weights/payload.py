@@ -14,10 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -45,7 +43,7 @@ class PackedTensor:
     shape: tuple[int, ...]
     sha256: str
     """Hex digest of the bytes in row-major order."""
-    data: NDArray[np.uint8]
+    raw: NDArray[np.uint8]
     """Shape (number of bytes,)."""
 
 
@@ -60,7 +58,7 @@ def as_bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
 
 def tensor_checksum(tensor: torch.Tensor) -> str:
     """SHA-256 (hex) of a tensor's bytes in row-major order: equal if and only if the bits are."""
-    return hashlib.sha256(as_bytes(tensor)).hexdigest()
+    return hashlib.sha256(as_bytes(tensor).data).hexdigest()
 
 
 def named_checksums(named_tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, str]:
@@ -83,7 +81,7 @@ def pack(named_tensors: Iterable[tuple[str, torch.Tensor]]) -> WeightPayload:
             f"named_tensors holds {len(payload)} tensors under {len(names)} names: "
             "give every parameter of the policy once"
         )
-    if empty := [entry.name for entry in payload if not entry.data.size]:
+    if empty := [entry.name for entry in payload if not entry.raw.size]:
         raise ValueError(f"named_tensors holds tensors without elements, {empty}: leave them out")
     return payload
 
@@ -91,13 +89,13 @@ def pack(named_tensors: Iterable[tuple[str, torch.Tensor]]) -> WeightPayload:
 def _packed(name: str, tensor: torch.Tensor) -> PackedTensor:
     data = as_bytes(tensor)
     dtype = str(tensor.dtype).removeprefix("torch.")
-    return PackedTensor(name, dtype, tuple(tensor.shape), hashlib.sha256(data).hexdigest(), data)
+    return PackedTensor(name, dtype, tuple(tensor.shape), hashlib.sha256(data.data).hexdigest(), data)
 
 
 def unpack(payload: WeightPayload) -> Iterator[tuple[str, torch.Tensor]]:
     """The named tensors of a payload, bit for bit, each in memory of its own."""
     for entry in payload:
-        flat = torch.from_numpy(entry.data.copy()).view(getattr(torch, entry.dtype))
+        flat = torch.from_numpy(entry.raw.copy()).view(getattr(torch, entry.dtype))
         yield entry.name, flat.reshape(entry.shape)
 
 
@@ -108,28 +106,26 @@ def payload_checksums(payload: WeightPayload) -> dict[str, str]:
 
 def payload_bytes(payload: WeightPayload) -> int:
     """Size in bytes, without metadata."""
-    return sum(entry.data.nbytes for entry in payload)
+    return sum(entry.raw.nbytes for entry in payload)
 
 
 class SharedFile:
     """A payload in a file of shared memory, for as long as the ``with`` block lasts.
 
+    The file has no name in any folder: other processes of this user and machine open it through this
+    process's entry in ``/proc``, and the kernel frees it when this process ends, however it ends.
     ``description`` is what a reader needs, in plain types that any transport can carry.
     """
 
     def __init__(self, payload: WeightPayload) -> None:
-        memory = Path("/dev/shm")
-        handle, self.path = tempfile.mkstemp(prefix="raysgpo-weights-", dir=memory if memory.is_dir() else None)
+        self._file = os.fdopen(os.memfd_create("raysgpo-weights"), "wb")
+        self.path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
         self.tensors: list[dict[str, Any]] = []
-        try:
-            with os.fdopen(handle, "wb") as file:
-                for entry in payload:
-                    file.write(bytes(-file.tell() % ALIGNMENT))
-                    self.tensors.append(_described(entry, file.tell()))
-                    file.write(entry.data)
-        except BaseException:
-            Path(self.path).unlink()
-            raise
+        for entry in payload:
+            self._file.write(bytes(-self._file.tell() % ALIGNMENT))
+            self.tensors.append(_described(entry, self._file.tell()))
+            self._file.write(entry.raw.data)
+        self._file.flush()
 
     @property
     def description(self) -> dict[str, Any]:
@@ -141,7 +137,7 @@ class SharedFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        Path(self.path).unlink(missing_ok=True)
+        self._file.close()
 
 
 def _described(entry: PackedTensor, offset: int) -> dict[str, Any]:
@@ -151,7 +147,7 @@ def _described(entry: PackedTensor, offset: int) -> dict[str, Any]:
         "shape": list(entry.shape),
         "sha256": entry.sha256,
         "offset": offset,
-        "num_bytes": entry.data.nbytes,
+        "num_bytes": entry.raw.nbytes,
     }
 
 
@@ -166,7 +162,7 @@ def read_shared(path: str, tensors: list[dict[str, Any]]) -> list[tuple[str, tor
     named: list[tuple[str, torch.Tensor]] = []
     for entry in tensors:
         data = mapped[entry["offset"] : entry["offset"] + entry["num_bytes"]]
-        if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        if hashlib.sha256(data.data).hexdigest() != entry["sha256"]:
             raise ChecksumMismatch(f"weight {entry['name']!r} changed on its way to the engine (SHA-256 differs)")
         flat = torch.from_numpy(data).view(getattr(torch, entry["dtype"]))
         named.append((entry["name"], flat.reshape(entry["shape"])))

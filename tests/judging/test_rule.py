@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysgpo.judging.judge import Judge
@@ -51,6 +51,7 @@ def test_a_right_solution_cut_off_anywhere_has_no_wrong_step(length: int) -> Non
     assert verdict(text) == len(split_lines(text))
 
 
+@settings(deadline=None)
 @given(st.integers(2, 6), st.data())
 def test_the_first_of_several_mistakes_is_named(terms: int, data: st.DataObject) -> None:
     chain = draw_chain(random.Random(data.draw(st.integers(0, 10**6))), terms, 1, "+-")

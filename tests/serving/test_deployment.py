@@ -15,6 +15,7 @@ import torch
 from ray.serve.handle import DeploymentHandle
 
 from raysgpo.records import Completion, SampleRequest
+from raysgpo.serving import deployment
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums, pack
 from raysgpo.weights.publisher import ANSWER_GRACE, publish_weights
@@ -117,9 +118,7 @@ def test_a_replica_blocked_by_an_update_costs_a_bounded_time_and_is_replaced(
     store = start_weight_store()
     marker = tmp_path / "fault"
     deadline = 1.0
-    handle = deploy_fake(
-        store, update_deadline=deadline, fault="block", fault_version=1, fault_marker=str(marker)
-    )
+    handle = deploy_fake(store, update_deadline=deadline, fault="block", fault_version=1, fault_marker=str(marker))
     assert publish_weights(store, handle, 0, weights(0).items(), deadline).complete
     [before] = states(handle)
     report = publish_weights(store, handle, 1, weights(1).items(), deadline)
@@ -151,13 +150,14 @@ def test_a_hung_update_keeps_no_other_replica_from_landing(deploy_fake: Deploy, 
     assert versions_of(completions) == {0}
 
 
-def test_a_start_that_fails_says_why(deploy_fake: Deploy) -> None:
+def test_a_start_that_fails_says_why(deploy_fake: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "CONSTRUCTOR_ATTEMPTS", 1)
     with pytest.raises(RuntimeError, match="no_such_setting"):
         deploy_fake(start_weight_store(), no_such_setting=1)
 
 
 def test_a_start_without_resources_ends_at_its_deadline_and_says_what_is_missing(deploy_fake: Any) -> None:
     started = time.monotonic()
-    with pytest.raises(TimeoutError, match="need 64 CPU and 0 GPU each, and the cluster has .* of 2 CPU"):
+    with pytest.raises(TimeoutError, match=r"need 64 CPU and 0 GPU each, and the cluster has .* of 2 CPU"):
         deploy_fake(start_weight_store(), cpus=64, start_deadline=3.0)
     assert time.monotonic() - started < 10

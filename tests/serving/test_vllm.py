@@ -107,9 +107,7 @@ def tied(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="module")
-def stack(
-    ray_session: None, tmp_path_factory: pytest.TempPathFactory, tied: bool
-) -> Iterator[Stack]:
+def stack(ray_session: None, tmp_path_factory: pytest.TempPathFactory, tied: bool) -> Iterator[Stack]:
     """A replica started from policy 0, synced to policy 1."""
     stack = Stack(random_policy(0, tied), tmp_path_factory.mktemp("policy0"), f"rollout-{tied}")
     stack.publish(random_policy(1, tied))
@@ -117,13 +115,15 @@ def stack(
     delete_rollout(stack.name)
 
 
-def reference_logprobs(policy: Any, completion: Completion, temperature: float) -> NDArray[np.float32]:
+def reference_logprobs(
+    policy: Any, completion: Completion, temperature: float, prompt: list[int] = PROMPT
+) -> NDArray[np.float32]:
     """transformers' logprobs of the completion's tokens, shape (_T,)."""
-    ids_T = torch.tensor([*PROMPT, *completion.token_ids_T.tolist()])
+    ids_T = torch.tensor([*prompt, *completion.token_ids_T.tolist()])
     with torch.no_grad():
-        logits_TV = policy(ids_T[None]).logits[0, len(PROMPT) - 1 : -1]
+        logits_TV = policy(ids_T[None]).logits[0, len(prompt) - 1 : -1]
     logprobs_TV = torch.log_softmax(logits_TV / temperature, -1)
-    return logprobs_TV.gather(-1, ids_T[len(PROMPT) :, None]).squeeze(-1).numpy()
+    return logprobs_TV.gather(-1, ids_T[len(prompt) :, None]).squeeze(-1).numpy()
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
@@ -181,17 +181,21 @@ def test_an_answer_ends_at_the_limit_at_the_end_token_or_at_a_stop_string(stack:
 
 
 def test_tokens_under_way_during_a_sync_record_both_versions(stack: Stack) -> None:
-    before = stack.version
-    running = stack.handle.sample.remote(
-        SampleRequest(PROMPT[:4], tuple(range(16)), 500, 1.0, min_version=before)
-    )
+    """Each token has the logprob of the weights it is booked under, as if they had made all before it."""
+    first, before, prompt = stack.policy, stack.version, PROMPT[:4]
+    request = SampleRequest(prompt, tuple(range(16)), 500, 1.0, min_version=before)
+    running = stack.handle.sample.remote(request)
     time.sleep(0.2)
-    stack.publish(stack.policy)
+    stack.publish(random_policy(3, first.config.tie_word_embeddings))
     completions = running.result(timeout_s=100)
     for completion in completions:
-        assert sum(n for _, n in completion.weight_versions) == len(completion.token_ids_T)
-        assert {version for version, _ in completion.weight_versions} <= {before, stack.version}
+        versions_T = np.repeat(*np.asarray(completion.weight_versions).T)
+        assert set(versions_T) <= {before, stack.version}
+        old_T, new_T = (reference_logprobs(p, completion, 1.0, prompt) for p in (first, stack.policy))
+        wanted_T = np.where(versions_T == before, old_T, new_T)
+        np.testing.assert_allclose(completion.logprobs_T, wanted_T, atol=2e-5, rtol=0)
     assert any(len(completion.weight_versions) == 2 for completion in completions)
+    stack.publish(first)
 
 
 def test_a_prompt_that_is_too_long_is_a_value_error(stack: Stack) -> None:

@@ -4,7 +4,7 @@ import ast
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysgpo.config import TaskConfig
@@ -39,6 +39,7 @@ def test_a_worked_problem() -> None:
     assert problem.metadata == {"terms": 3, "difficulty": 3}
 
 
+@settings(deadline=None)
 @given(chains)
 def test_the_expression_the_values_and_every_written_step_agree_with_python(chain: Chain) -> None:
     problem = chain.problem()
@@ -61,6 +62,7 @@ def test_a_slip_is_carried_on_from() -> None:
     assert Chain((3, 4, 2), "+-").solution(lambda value: value + 1) == "3+4=8\n8-2=7\n#### 7"
 
 
+@settings(deadline=None)
 @given(chains)
 def test_the_reference_is_graded_right_and_any_other_answer_wrong(chain: Chain) -> None:
     task, problem = ArithmeticTask(TaskConfig(prompts=1, format_reward=0.25), 1), chain.problem()
@@ -93,6 +95,7 @@ def test_what_is_not_one_plain_answer_line_at_the_end_is_no_answer(text: str) ->
     assert final_answer(text) is None
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_splitting_loses_nothing_and_cuts_at_newlines_only(text: str) -> None:
     steps = split_lines(text)

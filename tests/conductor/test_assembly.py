@@ -1,0 +1,49 @@
+"""Groups come one by one and leave as whole steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from raysgpo.conductor.assembly import Assembly
+from raysgpo.records import Group
+
+MakeGroup = Callable[..., Group]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(6)))
+def test_a_step_is_whole_once_its_last_group_is_there_and_in_order(make_group: MakeGroup, order: list[int]) -> None:
+    assembly = Assembly(prompts_per_step=3)
+    arrived: set[int] = set()
+    for position in order:
+        assembly.add(make_group(position))
+        arrived.add(position)
+        for step in (0, 1):
+            wanted = [3 * step, 3 * step + 1, 3 * step + 2]
+            groups = assembly.step(step)
+            assert (groups is not None) == (set(wanted) <= arrived)
+            assert groups is None or [group.position for group in groups] == wanted
+            assert assembly.missing(step) == [p for p in wanted if p not in arrived]
+        assert all((p in assembly) == (p in arrived) for p in range(7))
+
+
+def test_a_position_that_comes_again_keeps_its_first_group(make_group: MakeGroup) -> None:
+    assembly = Assembly(1)
+    first = make_group(0, epoch=0)
+    assembly.add(first)
+    assembly.add(make_group(0, epoch=9))
+    groups = assembly.step(0)
+    assert groups is not None and groups[0] is first
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+def test_forgetting_takes_the_steps_before_and_no_other(step: int, make_group: MakeGroup) -> None:
+    assembly = Assembly(2)
+    for position in range(6):
+        assembly.add(make_group(position))
+    assembly.forget_before(step)
+    assert [assembly.step(s) is not None for s in range(3)] == [s >= step for s in range(3)]

@@ -1,0 +1,199 @@
+"""Runs of the real stack for tests: a policy that is made in seconds, and the command line as a user has it.
+
+A run costs half a minute whatever it does, since processes must start; so as many tests as can look
+at the records of the same one (``finished``).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from raysgpo.run_folder import RunFolder, read_rows
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 240.0
+"""Seconds that anything here may take."""
+STEPS = 4
+"""Of the run that most tests look at."""
+
+
+@dataclass(slots=True)
+class Command:
+    """A command of ours that is under way, with its output in a file."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def text(self) -> str:
+        """Standard output and error so far."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def wait(self) -> int:
+        """The exit status."""
+        return self.process.wait(DEADLINE)
+
+    def wait_until(self, condition: Callable[[], Any], what: str) -> Any:
+        """What ``condition`` gives, once it gives something while the command is under way."""
+        end = time.monotonic() + DEADLINE
+        while not (found := condition()):
+            assert self.process.poll() is None, f"it ended while we waited for {what}:\n{self.text}"
+            assert time.monotonic() < end, f"no {what} within {DEADLINE:g} s:\n{self.text}"
+            time.sleep(0.05)
+        return found
+
+    def descendants(self, title: str) -> list[int]:
+        """Ids of the processes below this one whose title contains ``title``."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if title in " ".join(process.cmdline()):
+                    found.append(process.pid)
+            except psutil.Error:  # it went in this moment
+                continue
+        return found
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(20)
+
+
+Start = Callable[..., Command]
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """Ours without what a Ray session of this process has put there; a cluster of its own for each run."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return kept | {"RAY_ADDRESS": "local", "OMP_NUM_THREADS": "1"} | more
+
+
+def start_command(folder: Path, *words: str, environment: dict[str, str] | None = None) -> Command:
+    """``python WORDS`` in an empty folder, as from any place on the disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    output = folder / f"output-{len(list(folder.glob('output-*')))}.txt"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, *words],
+            cwd=folder,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            env=environment or clean_environment(),
+        )
+    return Command(process, output)
+
+
+@pytest.fixture
+def start_train(tmp_path: Path) -> Iterator[Start]:
+    """``start_train(word, ...)``: ``jobs/train.py`` in the background, ended with the test."""
+    commands: list[Command] = []
+
+    def start(*words: str) -> Command:
+        commands.append(start_command(tmp_path / "elsewhere", str(ROOT / "jobs" / "train.py"), *words))
+        return commands[-1]
+
+    yield start
+    for command in commands:
+        command.end()
+
+
+def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
+    """Exit status and output of ``python WORDS``."""
+    command = start_command(folder, *words)
+    try:
+        return command.wait(), command.text
+    finally:
+        command.end()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A policy that has begun to add two numbers: often wrong, sometimes right."""
+    from raysgpo.policy.tiny import TinyConfig, save_tiny_policy, train_tiny_policy
+
+    config = TinyConfig(
+        hidden_size=64, intermediate_size=128, heads=2, clean_terms=(2,), clean_steps=80, slip_steps=0, max_length=256
+    )
+    folder = tmp_path_factory.mktemp("tiny")
+    save_tiny_policy(train_tiny_policy(config, report=lambda line: None), config, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small(tiny: Path) -> list[str]:
+    """Settings of a small run of the embedded default."""
+    return [
+        "arithmetic",
+        f"model={tiny}",
+        "task.terms=2",
+        "task.prompts=64",
+        "prompts_per_step=4",
+        "sampling.group_size=4",
+        "sampling.max_tokens=16",
+        "optimizer.lr=1e-3",
+        "optimizer.warmup_steps=0",
+        "evaluation.prompts=8",
+        "records.tokens=true",
+        "checkpoint.every=1",
+        "checkpoint.keep=100",
+        "rollout.kv_cache_gib=0.1",
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A run that is over, by its exit status, its output and its folder."""
+
+    status: int
+    output: str
+    run: RunFolder
+
+    @property
+    def metrics(self) -> list[dict[str, Any]]:
+        return list(read_rows(self.run.metrics))
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        return list(read_rows(self.run.groups))
+
+
+@pytest.fixture(scope="session")
+def finished(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """One run of four steps under S = 0, from the command line to its end."""
+    storage = tmp_path_factory.mktemp("storage")
+    words = [str(ROOT / "jobs" / "train.py"), *small, f"storage={storage}", f"steps={STEPS}"]
+    status, output = run_to_end(tmp_path_factory.mktemp("elsewhere"), *words)
+    folders = sorted((storage / "runs").glob("*"))
+    assert len(folders) == 1, output
+    return Finished(status, output, RunFolder(folders[0]))
+
+
+def checksums_by_version(run: RunFolder) -> dict[int, dict[str, str]]:
+    """Weight version to the checksums of the checkpoint that holds those weights."""
+    from transformers import AutoModelForCausalLM
+
+    from raysgpo import checkpoint
+    from raysgpo.weights.payload import named_checksums
+
+    found = {}
+    for step in checkpoint.steps(run.checkpoints):
+        folder = checkpoint.folder_of(run.checkpoints, step)
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        found[checkpoint.read_state(folder)["version"]] = named_checksums(model.named_parameters())
+    return found

@@ -1,0 +1,127 @@
+"""A whole run on the real stack under S = 0: what it leaves behind is complete, right and readable."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from raysgpo import checkpoint
+from tests.full.conftest import STEPS, Finished, checksums_by_version
+
+pytestmark = pytest.mark.full
+
+GROUP_KEYS = set(
+    "step position epoch prompt_id prompt reference answer metadata dropped all_negative judged age rollouts".split()
+)
+ROLLOUT_KEYS = set(
+    "text num_tokens finish_reason truncated correct reward_parts reasoning_steps verdict first_error votes rts "
+    "reward advantage guidance_tokens seed attempt weight_versions".split()
+)
+METRIC_KEYS = set(
+    "step accuracy/mean reward/mean groups/trained groups/dropped groups/all_negative_share groups/degenerate_share "
+    "judge/calls judge/rts_mean advantage/wrong_positive_share advantage/wrong_positive_rate advantage/abs_mean "
+    "advantage/std tokens/completion tokens/truncated_share tokens/per_second train/problems_solved_ever policy/loss "
+    "policy/entropy policy/clip_share policy/kl policy/mismatch_kl policy/grad_norm policy/lr staleness/mean "
+    "staleness/max time/step time/sample time/judge time/train time/sync time/wait".split()
+)
+LINES = (
+    r"run folder: /.+/runs/arithmetic-001",
+    r"starting 1 rollout replica\(s\) and the trainer \.\.\.",
+    r"held-out accuracy after \d+ steps: \d+% of 8",
+    r"step \d/4  accuracy +\d+%  all-negative +\d+%  [\d,]+ tokens/s  [\d.]+ s  left \d+:\d\d",
+    r"step \d: no group with a signal, so no update",
+    r"accuracy and all-negative share: /.+/curves\.png",
+    r"trained policy: /.+/checkpoints/step-000004",
+)
+"""All that a run may say where there is no terminal."""
+
+
+def test_the_console_says_what_matters_and_nothing_else(finished: Finished) -> None:
+    assert finished.status == 0, finished.output
+    lines = finished.output.splitlines()
+    assert [line for line in lines if not any(re.fullmatch(known, line) for known in LINES)] == []
+    assert sum(line.startswith("step ") and " accuracy " in line for line in lines) == STEPS
+    picture, policy = (Path(line.partition(": ")[2]) for line in lines[-2:])
+    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert (policy / "config.json").is_file()
+
+
+def test_every_step_and_every_group_is_recorded_once_with_all_its_keys(finished: Finished) -> None:
+    assert [row["step"] for row in finished.metrics] == list(range(STEPS))
+    assert [(row["step"], row["position"]) for row in finished.groups] == [(i // 4, i) for i in range(4 * STEPS)]
+    for group in finished.groups:
+        assert group.keys() >= GROUP_KEYS
+        assert len(group["rollouts"]) == 4
+        assert all(rollout.keys() >= ROLLOUT_KEYS for rollout in group["rollouts"])
+    for row in finished.metrics:
+        missing = METRIC_KEYS - row.keys()
+        # A step in which no group had a signal makes no update, and says nothing of one.
+        assert not missing or (row["groups/trained"] == 0 and all(key.startswith("policy/") for key in missing))
+    assert any(row["groups/trained"] for row in finished.metrics), "no step was trained on: choose another policy"
+    evaluations = [json.loads(line)["step"] for line in finished.run.evaluations.read_text().splitlines()]
+    assert evaluations == [0, STEPS]
+
+
+def test_sampler_and_trainer_agree_on_every_logprob(finished: Finished) -> None:
+    """S = 0: each step is trained with the weights that sampled it, so the mismatch is rounding."""
+    trained = [row for row in finished.metrics if "policy/loss" in row]
+    assert max(row["policy/mismatch_abs"] for row in trained) < 1e-5
+    assert max(row["policy/mismatch_max"] for row in trained) < 1e-4
+    assert max(abs(row["policy/ratio_mean"] - 1) for row in trained) < 1e-5
+    # Not because nothing was learned: the policy moved between the steps.
+    checksums = checksums_by_version(finished.run)
+    assert len({tuple(sorted(weights.items())) for weights in checksums.values()}) > 1
+
+
+def test_every_token_was_sampled_by_the_version_published_for_its_step(finished: Finished) -> None:
+    for group in finished.groups:
+        assert group["age"] == 0
+        for rollout in group["rollouts"]:
+            assert rollout["weight_versions"] == [[group["step"] + 1, rollout["num_tokens"]]]
+
+
+def test_rewards_and_advantages_follow_from_the_texts(finished: Finished) -> None:
+    """Everything from the text on is worked out again here: grade, judgement, eq. 2, eq. 1."""
+    verdicts = set()
+    for group in finished.groups:
+        texts = [rollout["text"] for rollout in group["rollouts"]]
+        right = [solved(text, group["answer"]) for text in texts]
+        assert [rollout["correct"] for rollout in group["rollouts"]] == right
+        assert group["all_negative"] == (not any(right))
+        assert group["judged"] == (not any(right))
+        rewards = [float(is_right) for is_right in right]
+        if group["judged"]:
+            rewards = [1 / (1 + math.exp(-10 * (rollout["rts"] - 0.5))) for rollout in group["rollouts"]]
+        assert [rollout["reward"] for rollout in group["rollouts"]] == pytest.approx(rewards)
+        deviation = statistics.stdev(rewards)
+        expected = [(reward - statistics.mean(rewards)) / (deviation + 1e-6) for reward in rewards]
+        assert [rollout["advantage"] for rollout in group["rollouts"]] == pytest.approx(expected, abs=1e-9)
+        assert (group["dropped"] == "no_signal") == (deviation == 0)
+        verdicts |= {rollout["verdict"] for rollout in group["rollouts"]}
+    assert {None, "error"} <= verdicts, "the run shows too little: neither judged nor unjudged groups may be absent"
+
+
+def solved(text: str, answer: str) -> bool:
+    """Does the last line state the answer in the form ``#### 7``?"""
+    return re.fullmatch(r"#### (-?\d+)", text.split("\n")[-1].strip()) is not None and text.split()[-1] == answer
+
+
+def test_a_checkpoint_is_a_model_that_transformers_loads(finished: Finished) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder, messages = checkpoint.newest_complete(finished.run.checkpoints)
+    assert (folder.name, messages) == (f"step-{STEPS:06d}", [])
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "3+4=?"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    answer = AutoModelForCausalLM.from_pretrained(folder).generate(**prompt, max_new_tokens=16, do_sample=False)
+    text = tokenizer.decode(answer[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
+    assert text.startswith("3+4="), text
+    state = checkpoint.read_state(folder)
+    assert (state["step"], state["position"], state["version"]) == (STEPS, 4 * STEPS, STEPS + 1)

@@ -1,0 +1,100 @@
+"""A step's groups as the trainer's shares: what counts, what divides it, and who gets what."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from raysgpo.config import Config
+from raysgpo.overrides import resolve
+from raysgpo.policy.shares import step_shares
+from raysgpo.records import Drop, Role, Segment
+
+
+def config(*words: str) -> Config:
+    return resolve({}, overrides=["sampling.max_tokens=10", *words])
+
+
+@pytest.fixture
+def groups(make_group, make_rollout):
+    """Lengths 2, 4 | 6, 1 and one dropped group of 9 tokens; every rollout has an advantage of its own."""
+    sizes = [(2, 4), (6, 1), (9, 9)]
+    made = [
+        make_group(p, [make_rollout(tokens=t, advantage=p + 1 + g / 10) for g, t in enumerate(pair)])
+        for p, pair in enumerate(sizes)
+    ]
+    return [made[0], made[1], make_group(2, made[2].rollouts_G, dropped=Drop.NO_SIGNAL)]
+
+
+def sequences(shares):
+    return [s for share in shares for batch in share.micro_batches for s in batch]
+
+
+def content(sequence):
+    """A sequence as something that can be counted."""
+    arrays = (sequence.token_ids_T, sequence.loss_weight_T, sequence.advantages_T, sequence.logprobs_T)
+    return tuple(tuple(array.tolist()) for array in (*arrays, sequence.sampled_T))
+
+
+def test_a_sequence_is_the_rollout_with_its_stamps(groups):
+    [share] = step_shares(7, groups[:1], config(), 1)
+    assert share.step == 7 and share.num_tokens == 6
+    short = min(sequences([share]), key=len)
+    assert short.token_ids_T.tolist() == [1, 2, 10, 11]
+    assert short.loss_weight_T.tolist() == [0, 0, 1, 1]
+    assert short.sampled_T.tolist() == [False, False, True, True]
+    assert short.logprobs_T.tolist() == [0, 0, -0.5, -0.5]
+    np.testing.assert_allclose(short.advantages_T, [0, 0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "denominator", "weights"),
+    [
+        ("token-mean", 13, {2: 1, 4: 1, 6: 1, 1: 1}),
+        ("sequence-mean", 4, {2: 1 / 2, 4: 1 / 4, 6: 1 / 6, 1: 1}),
+        ("group-token-mean", 2, {2: 1 / 6, 4: 1 / 6, 6: 1 / 7, 1: 1 / 7}),
+        ("constant", 40, {2: 1, 4: 1, 6: 1, 1: 1}),
+    ],
+)
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_dropped_groups_count_nowhere_and_the_denominator_is_the_steps(
+    groups, aggregation, denominator, weights, world
+):
+    shares = step_shares(0, groups, config(f"algorithm.aggregation={aggregation}"), world)
+    assert len(shares) == world
+    assert {share.denominator for share in shares} == {denominator}
+    assert {share.num_tokens for share in shares} == {13}
+    stamped = {int(s.sampled_T.sum()): s.loss_weight_T[s.sampled_T] for s in sequences(shares)}
+    assert stamped.keys() == weights.keys()
+    for tokens, weight in weights.items():
+        np.testing.assert_allclose(stamped[tokens], weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layout", ["padded", "packed"])
+@pytest.mark.parametrize("world", [2, 3, 5])
+def test_any_number_of_ranks_carries_the_same_sequences(groups, layout, world):
+    settings = config(f"trainer.layout={layout}", "trainer.tokens_per_micro_batch=8")
+    one, many = step_shares(0, groups, settings, 1), step_shares(0, groups, settings, world)
+    assert Counter(map(content, sequences(one))) == Counter(map(content, sequences(many)))
+    assert len({len(share.micro_batches) for share in many}) == 1
+
+
+def test_asking_twice_gives_the_same_shares(groups):
+    first, again = (step_shares(0, groups, config(), 2) for _ in range(2))
+    assert [content(s) for s in sequences(first)] == [content(s) for s in sequences(again)]
+
+
+def test_a_step_without_a_signal_says_so_to_every_rank(groups):
+    shares = step_shares(3, groups[2:], config(), 2)
+    assert [(share.step, share.num_tokens, sequences([share])) for share in shares] == [(3, 0, []), (3, 0, [])]
+
+
+def test_guidance_is_neither_sampled_nor_counted(make_group, make_rollout):
+    plain = make_rollout(tokens=2, advantage=1.0)
+    guided = make_rollout(segments=(plain.segments[0], Segment.given(Role.GUIDANCE, [8, 9]), plain.segments[1]))
+    [share] = step_shares(0, [make_group(0, [guided])], config(), 1)
+    [sequence] = sequences([share])
+    assert sequence.sampled_T.tolist() == [False] * 4 + [True] * 2
+    assert sequence.loss_weight_T.tolist() == [0, 0, 0, 0, 1, 1] and share.num_tokens == share.denominator == 2

@@ -1,0 +1,121 @@
+"""The command line: exit codes, what it prints, and that it decides before anything heavy is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from raysgpo.overrides import ConfigError, dotted_keys, load, resolve
+
+ROOT = Path(__file__).parents[1]
+HEAVY = ("ray", "torch", "vllm", "transformers")
+REPORT_IMPORTS = f"""
+import atexit, runpy, sys
+atexit.register(lambda: print("imported", [name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr))
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    """``jobs/train.py`` as a user runs it; the last line of stderr says which heavy packages it imported."""
+    line = [sys.executable, "-c", REPORT_IMPORTS, str(ROOT / "jobs" / "train.py"), *words]
+    return subprocess.run(line, capture_output=True, text=True, timeout=60, cwd="/")
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The entry point as a module."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from jobs import train
+
+    return train
+
+
+def run(train: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    return int(train.main())
+
+
+def test_help_lists_recipes_and_keys_without_heavy_imports() -> None:
+    result = command("--help")
+    assert result.returncode == 0
+    assert result.stderr.splitlines()[-1] == "imported []"
+    assert "recipes: arithmetic, math" in result.stdout
+    assert {f"  {key}" for key in dotted_keys()} <= set(result.stdout.splitlines())
+
+
+def test_a_wrong_setting_ends_with_2_and_one_line_without_heavy_imports() -> None:
+    result = command("arithmetic", "sampling.temprature=1")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.splitlines() == [
+        "error: sampling.temprature: unknown key; did you mean sampling.temperature?",
+        "imported []",
+    ]
+
+
+def test_dry_run_prints_a_configuration_that_gives_itself_again(tmp_path: Path) -> None:
+    first = command("arithmetic", "--dry-run", "task.terms=4", "optimizer.lr=3e-5", "sampling.stop=['\n\n']")
+    assert first.returncode == 0 and first.stderr.splitlines()[-1] == "imported []"
+    file = tmp_path / "config.yaml"
+    file.write_text(first.stdout)
+    assert load(file)["task"]["terms"] == [4] and load(file)["optimizer"]["lr"] == 3e-5
+    assert command("--config", str(file), "--dry-run").stdout == first.stdout
+
+
+def test_words_may_stand_before_and_after_the_options(
+    train: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = []
+    for words in (["math", "seed=3", "--dry-run", "steps=7"], ["math", "steps=7", "seed=3", "--dry-run"]):
+        assert run(train, monkeypatch, *words) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] and "seed: 3\n" in shown[0] and "steps: 7\n" in shown[0]
+
+
+def test_a_file_alone_is_enough_and_words_win_over_it(
+    train: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed: 5\nsteps: 6\n")
+    assert run(train, monkeypatch, "steps=7", "--config", str(file), "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "seed: 5\n" in out and "steps: 7\n" in out and "name: run\n" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name a recipe (arithmetic, math) or give --config FILE"),
+        (["arithmatic"], "arithmatic: no such recipe; choose from arithmetic, math"),
+        (["arithmetic", "seed"], "'seed': expected key=value"),
+        (["arithmetic", "sampling.group_size=1"], "set sampling.group_size to 2 or more"),
+        (["--config", "/nowhere.yaml"], "--config /nowhere.yaml: no such file"),
+        (["resume=none-001", "storage=/nowhere"], "resume=none-001: no run there"),
+    ],
+)
+def test_bad_words_end_with_2_and_say_why(
+    words: list[str],
+    message: str,
+    train: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(train, monkeypatch, *words, "--dry-run") == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and message in err
+
+
+@pytest.mark.parametrize("name", ["arithmetic", "math"])
+def test_every_recipe_is_possible(name: str, train: ModuleType) -> None:
+    config = train.recipe(name)
+    assert resolve(config, overrides=["seed=1"]).seed == 1 and config.name == name
+
+
+def test_a_recipe_is_not_looked_for_outside_the_folder(train: ModuleType) -> None:
+    with pytest.raises(ConfigError, match="no such recipe"):
+        train.recipe("__init__")

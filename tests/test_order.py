@@ -1,0 +1,43 @@
+"""The order of the prompts is a pure function of seed and position."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raysgpo.order import ShuffledOrder, rollout_seeds
+
+
+@given(size=st.integers(1, 50), seed=st.integers(0, 3), epoch=st.integers(0, 5))
+def test_every_epoch_visits_each_problem_once(size: int, seed: int, epoch: int) -> None:
+    order = ShuffledOrder(size, seed)
+    visited = [order.at(position) for position in range(epoch * size, (epoch + 1) * size)]
+    assert {found for found, _ in visited} == {epoch}
+    assert sorted(index for _, index in visited) == list(range(size))
+
+
+@given(st.lists(st.integers(0, 200), min_size=1, max_size=20))
+def test_a_position_stands_for_the_same_problem_whatever_was_asked_before(positions: list[int]) -> None:
+    asked = ShuffledOrder(30, seed=1)
+    assert [asked.at(p) for p in positions] == [ShuffledOrder(30, seed=1).at(p) for p in positions]
+
+
+def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+    first, second = ShuffledOrder(100, seed=0), ShuffledOrder(100, seed=1)
+    orders = [[order.at(start + i)[1] for i in range(100)] for order in (first, second) for start in (0, 100)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_every_rollout_of_every_epoch_has_a_seed_of_its_own() -> None:
+    seeds = [
+        seed
+        for run in range(2)
+        for epoch in range(3)
+        for problem in ("a", "b")
+        for seed in rollout_seeds(run, epoch, problem, 8)
+    ]
+    assert len(set(seeds)) == len(seeds) == 96
+
+
+def test_a_larger_group_keeps_the_seeds_of_the_smaller_one() -> None:
+    assert rollout_seeds(0, 1, "p", 8)[:4] == rollout_seeds(0, 1, "p", 4)

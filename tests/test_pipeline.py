@@ -1,0 +1,195 @@
+"""The path of a ticket with a sampler made of plain Python: no cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from raysgpo.config import Config, EvaluationConfig, JudgeConfig, RolloutConfig, SamplingConfig, TaskConfig
+from raysgpo.judging.judge import Judge
+from raysgpo.judging.rule import RuleJudge
+from raysgpo.overrides import resolve
+from raysgpo.pipeline import Pipeline
+from raysgpo.records import Completion, Drop, Group, Problem, Role, SampleRequest, Ticket, Verdict
+from raysgpo.sampling import RetryingSampler, Sampler, SamplingFailed
+from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
+from raysgpo.tasks.grader import InlineGrader
+
+PROBLEM = Chain((3, 4, 2), "+-").problem()
+RIGHT = PROBLEM.reference or ""
+LATE = "3+4=7\n7-2=6\n#### 6"
+EARLY = "3+4=8\n8-2=6\n#### 6"
+BASE = Config(
+    sampling=SamplingConfig(group_size=2, max_tokens=9, temperature=0.7, stop=("!",)),
+    rollout=RolloutConfig(attempts=2, sample_deadline=5.0),
+    evaluation=EvaluationConfig(prompts=1),
+    task=TaskConfig(prompts=1, terms=(3,)),
+)
+SGPO = resolve(BASE, overrides=["algorithm=sgpo"])
+
+
+def ticket(judge: bool = True, seeds: tuple[int, ...] = (11, 22)) -> Ticket:
+    return Ticket(5, 2, 1, PROBLEM, [1, 2, 3], seeds, min_version=4, judge=judge)
+
+
+def completion(text: str) -> Completion:
+    ids_T = np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+    return Completion(ids_T, np.full(len(ids_T), -0.25, np.float32), "stop", text, ((4, len(ids_T)),))
+
+
+def answering(*texts: str) -> Sampler:
+    async def sample(request: SampleRequest) -> list[Completion]:
+        return [completion(text) for text in texts]
+
+    return sample
+
+
+class Failing:
+    """Fails the first ``failures`` times; keeps every request."""
+
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.requests: list[SampleRequest] = []
+
+    async def __call__(self, request: SampleRequest) -> list[Completion]:
+        self.requests.append(request)
+        if len(self.requests) <= self.failures:
+            raise SamplingFailed(f"replica {len(self.requests)} died")
+        return [completion(RIGHT), completion(LATE)]
+
+
+def run(sampler: Sampler, config: Config = SGPO, judge: Judge | None = None, at: Ticket | None = None) -> Group:
+    task = ArithmeticTask(config.task, 1)
+    pipeline = Pipeline(
+        config, task, InlineGrader(task.grade), judge or RuleJudge(), RetryingSampler(sampler, config.rollout)
+    )
+    return asyncio.run(pipeline.run(at or ticket()))
+
+
+async def never(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
+    raise AssertionError("this group must not be judged")
+
+
+def test_the_request_carries_the_ticket_and_the_settings() -> None:
+    sampler = Failing(0)
+    run(sampler)
+    assert sampler.requests == [
+        SampleRequest([1, 2, 3], (11, 22), max_tokens=9, temperature=0.7, stop=("!",), min_version=4)
+    ]
+
+
+def test_the_group_carries_the_ticket_and_what_was_sampled() -> None:
+    start = time.time()
+    group = run(answering(RIGHT, LATE))
+    assert (group.position, group.step, group.epoch, group.problem) == (5, 2, 1, PROBLEM)
+    assert [r.seed for r in group.rollouts_G] == [11, 22]
+    for rollout, text in zip(group.rollouts_G, (RIGHT, LATE), strict=True):
+        prompt, answer = rollout.segments
+        assert (prompt.role, answer.role) == (Role.PROMPT, Role.COMPLETION)
+        assert prompt.token_ids_T.tolist() == [1, 2, 3] and prompt.loss_weight_T.tolist() == [0, 0, 0]
+        assert bytes(answer.token_ids_T.tolist()).decode() == rollout.text == text
+        assert (answer.loss_weight_T == 1).all() and (answer.logprobs_T == -0.25).all()
+        assert rollout.weight_versions == ((4, len(text)),)
+    assert start <= group.sample_interval[0] <= group.sample_interval[1] <= time.time()
+
+
+def test_a_retry_asks_for_the_same_seeds_and_is_counted() -> None:
+    sampler = Failing(1)
+    group = run(sampler)
+    assert len(sampler.requests) == 2 and sampler.requests[0] == sampler.requests[1]
+    assert [r.attempt for r in group.rollouts_G] == [1, 1] and group.dropped is None
+    assert [r.attempt for r in run(Failing(0)).rollouts_G] == [0, 0]
+
+
+def test_a_group_that_no_attempt_could_sample_is_dropped_with_the_reason() -> None:
+    sampler = Failing(9)
+    group = run(sampler)
+    assert len(sampler.requests) == 2
+    assert (group.dropped, group.error, group.rollouts_G) == (Drop.FAILED, "replica 2 died", ())
+    assert group.sample_interval[1] - group.sample_interval[0] > 0.1, "retries wait before they ask again"
+
+
+def test_a_sampler_that_hangs_costs_the_deadline() -> None:
+    async def hang(request: SampleRequest) -> list[Completion]:
+        await asyncio.sleep(60)
+        return []
+
+    config = resolve(SGPO, overrides=["rollout.sample_deadline=0.05", "rollout.attempts=1"])
+    start = time.monotonic()
+    group = run(hang, config)
+    assert time.monotonic() - start < 2
+    assert (group.dropped, group.error) == (Drop.FAILED, "no answer within rollout.sample_deadline=0.05 s")
+
+
+def test_a_programming_error_in_the_sampler_is_not_taken_for_a_dead_replica() -> None:
+    async def broken(request: SampleRequest) -> list[Completion]:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        run(broken)
+
+
+def test_a_mixed_group_is_not_judged() -> None:
+    group = run(answering(RIGHT, LATE), judge=never)
+    assert not group.judged and [r.reward for r in group.rollouts_G] == [1.0, 0.0]
+    assert [r.advantage for r in group.rollouts_G] == pytest.approx([0.5**0.5, -(0.5**0.5)], rel=1e-5)
+
+
+def test_an_all_negative_group_learns_from_where_the_answers_went_wrong() -> None:
+    group = run(answering(EARLY, LATE))
+    assert group.judged and group.dropped is None
+    assert [(r.first_error, r.rts, r.verdict) for r in group.rollouts_G] == [
+        (0, 0.0, Verdict.ERROR),
+        (1, 1 / 3, Verdict.ERROR),
+    ]
+    assert group.rollouts_G[0].advantage < 0 < group.rollouts_G[1].advantage
+
+
+@pytest.mark.parametrize(
+    ("config", "at"),
+    [(SGPO, ticket(judge=False)), (BASE, ticket())],
+    ids=["after the judged epochs", "grpo"],
+)
+def test_an_all_negative_group_outside_of_judging_has_no_signal(config: Config, at: Ticket) -> None:
+    group = run(answering(EARLY, LATE), config, judge=never, at=at)
+    assert (group.judged, group.dropped) == (False, Drop.NO_SIGNAL)
+
+
+def test_whether_there_is_a_signal_is_decided_after_the_baseline() -> None:
+    settings = ["algorithm.baseline=none", "algorithm.scale=none"]
+    for words, dropped in ([], Drop.NO_SIGNAL), (settings, None):
+        assert run(answering(RIGHT, RIGHT), resolve(SGPO, overrides=words)).dropped is dropped
+
+
+def test_a_judge_that_fails_costs_votes_and_not_the_run() -> None:
+    async def dead(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
+        raise ConnectionError("the judge is dead")
+
+    group = run(answering(EARLY, LATE), judge=dead)
+    assert (group.judged, group.dropped, group.counts) == (False, Drop.NO_SIGNAL, {"judge/errors": 2})
+
+
+@pytest.mark.parametrize("votes", [1, 3])
+def test_every_wrong_answer_gets_its_votes(votes: int) -> None:
+    asked: list[int] = []
+
+    async def judge(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
+        asked.append(seed)
+        return 0
+
+    config = SGPO.model_copy(update={"judge": JudgeConfig(votes=votes)})
+    group = run(answering(EARLY, LATE), config, judge)
+    assert len(set(asked)) == len(asked) == 2 * votes
+    assert [len(r.votes) for r in group.rollouts_G] == [votes, votes]
+
+
+def test_the_rollouts_stay_in_the_order_of_their_seeds() -> None:
+    texts = [RIGHT, EARLY, LATE, "", "#### 5"]
+    group = run(answering(*texts), at=ticket(seeds=(1, 2, 3, 4, 5)))
+    assert [r.text for r in group.rollouts_G] == texts
+    assert [r.correct for r in group.rollouts_G] == [True, False, False, False, True]
+    assert [r.reasoning_steps for r in group.rollouts_G] == [3, 3, 3, 0, 1]
