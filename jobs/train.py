@@ -13,8 +13,9 @@ import importlib
 from pathlib import Path
 
 from raysgpo.config import Config
+from raysgpo.config_reference import brief
 from raysgpo.model_path import check_model_path
-from raysgpo.overrides import ConfigError, dotted_keys, dump, load, resolve
+from raysgpo.overrides import ConfigError, dump, load, resolve
 from raysgpo.resume import resume_config
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -34,11 +35,10 @@ def recipe(name: str) -> Config:
 
 
 def parser() -> argparse.ArgumentParser:
-    keys = "\n".join(f"  {key}" for key in dotted_keys())
     command = argparse.ArgumentParser(
         prog="python jobs/train.py",
         description="Train a model with GRPO or SGPO on Ray.",
-        epilog=f"recipes: {', '.join(recipe_names())}\n\nkeys (see docs/configuration.md):\n{keys}",
+        epilog=f"recipes: {', '.join(recipe_names())}\n\nsettings and their defaults:\n{brief()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe of jobs/recipes")

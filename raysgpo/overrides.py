@@ -70,7 +70,7 @@ def dotted_keys(section: type[Section] = Config, prefix: str = "") -> Iterator[s
     """Every key that can be set, sections included: ``sampling``, ``sampling.temperature``, ..."""
     for name, field in section.model_fields.items():
         yield prefix + name
-        if (inner := _section(field)) is not None:
+        if (inner := section_of(field)) is not None:
             yield from dotted_keys(inner, f"{prefix}{name}.")
 
 
@@ -92,7 +92,7 @@ def _expand(section: type[Section], tree: Tree, prefix: str) -> Tree:
     for name, value in tree.items():
         if name not in section.model_fields:
             raise ConfigError(_unknown(section, prefix, name))
-        inner = _section(section.model_fields[name])
+        inner = section_of(section.model_fields[name])
         if inner is None:
             expanded[name] = value
         elif isinstance(value, dict):
@@ -122,7 +122,7 @@ def _merge(tree: Tree, update: Tree) -> None:
             tree[name] = value
 
 
-def _section(field: FieldInfo) -> type[Section] | None:
+def section_of(field: FieldInfo) -> type[Section] | None:
     """The section that a field holds, or None if the field is a plain setting."""
     kind = field.annotation
     return kind if isinstance(kind, type) and issubclass(kind, Section) else None

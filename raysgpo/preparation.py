@@ -34,10 +34,13 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     """Find the model, read the data, encode the prompts, count the steps.
 
     Raises:
-        ValueError: the model, the data or their sizes do not fit; the message names the setting.
+        ConfigError: the model, the data or their sizes do not fit; the message names the setting.
     """
     disable_progress_bar()
-    task = build_task(config)
+    try:
+        task = build_task(config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     model = find_model(config, say)
     tokenizer = load_tokenizer(model)
     context = _context_length(config, model, tokenizer)
@@ -68,7 +71,7 @@ def find_model(config: Config, say: Callable[[str], None]) -> str:
 
 
 def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:
-    settings = _model_settings(model)
+    settings = model_settings(model)
     if len(tokenizer) > settings.vocab_size:
         raise ConfigError(
             f"model={config.model}: its tokenizer has {len(tokenizer)} tokens but the model embeds only "
@@ -81,7 +84,7 @@ def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBa
     return asked or limit
 
 
-def _model_settings(model: str) -> PretrainedConfig:
+def model_settings(model: str) -> PretrainedConfig:
     try:
         settings = AutoConfig.from_pretrained(model)
     except (OSError, ValueError) as error:

@@ -116,7 +116,11 @@ def _policy(config: Config) -> Policy:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """A process group of this process alone, which the policy's collectives need."""
+    """A process group of this process alone, which the policy's collectives need; one that is there will do."""
+    if dist.is_initialized():
+        assert dist.get_world_size() == 1, "a replay runs in one process"
+        yield
+        return
     backend = "nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     try:

@@ -29,7 +29,7 @@ from raysgpo.config import Config
 from raysgpo.console import Console
 from raysgpo.curves import draw_curves
 from raysgpo.overrides import ConfigError, dump
-from raysgpo.preparation import Prepared, prepare
+from raysgpo.preparation import Prepared, model_settings, prepare
 from raysgpo.ray_session import link_logs, ray_session
 from raysgpo.run_folder import RunFolder
 from raysgpo.serving.deployment import deploy_rollout
@@ -109,6 +109,8 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, console: Conso
     with console, _interrupts(console) as interrupts:
         try:
             _run_parts(prepared, run, start, console, interrupts)
+        except ConfigError:
+            raise
         except Exception as error:  # the top of the program: say why, keep the trace, end in order
             (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
             console.say(f"failed: {root_cause(error)}")
@@ -123,9 +125,7 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, console: Conso
     return DONE
 
 
-def _run_parts(
-    prepared: Prepared, run: RunFolder, start: StartState, console: Console, interrupts: Interrupts
-) -> None:
+def _run_parts(prepared: Prepared, run: RunFolder, start: StartState, console: Console, interrupts: Interrupts) -> None:
     """Start the parts, watch them to the end, close the records; raises what the trainer failed with."""
     parts = start_parts(prepared, run, start)
     try:
@@ -141,12 +141,28 @@ def start_parts(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
     config = prepared.config
     store = start_weight_store()
     rollout = deploy_rollout(config.model, config.rollout, store)
+    check_vocabulary(config.model, rollout)
     conductor = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, rollout, start)
     ray.get(conductor.start.remote(conductor), timeout=CALL_DEADLINE)
     job = TrainJob(config, run.checkpoints, conductor, store, rollout, prepared.total_steps)
     trainer = TrainerThread(job, run.path)
     trainer.start()
     return Parts(conductor, rollout, trainer)
+
+
+def check_vocabulary(model: str, rollout: Any) -> None:
+    """Refuse an engine whose token ids are not the trainer's: every logprob would be of another token.
+
+    Raises:
+        ConfigError: the sizes differ.
+    """
+    trainer = model_settings(model).vocab_size
+    engine = rollout.state.remote().result(timeout_s=CALL_DEADLINE).vocab_size
+    if engine != trainer:
+        raise ConfigError(
+            f"the rollout engine has {engine} tokens and the trainer's model={model} has {trainer}: "
+            "both must load the same checkpoint; remove what rollout.engine sets of the model"
+        )
 
 
 def _watch(parts: Parts, console: Console, interrupts: Interrupts) -> None:

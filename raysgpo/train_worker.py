@@ -18,7 +18,7 @@ from raysgpo.config import Config
 from raysgpo.metrics import Interval
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share
-from raysgpo.weights.publisher import publish_weights
+from raysgpo.weights.publisher import PushReport, publish_weights
 
 CALL_DEADLINE = 60.0
 """Seconds for a call to an actor that answers at once."""
@@ -84,13 +84,13 @@ class TrainWorker:
         started = time.time()
         metrics = self._policy.update(share) if share.num_tokens else {}
         trained = time.time()
-        version = self._publish(step + 1)
+        push = self._publish(step + 1)
         synced = time.time()
-        if self._rank != 0:
+        if push is None:
             return self._agree(None)
         report = TrainReport(
-            metrics={**metrics},
-            version=version,
+            metrics={**metrics, "sync/replicas": len(push.landed), "sync/failures": len(push.failures)},
+            version=push.version,
             wait=(waited, started),
             train=(started, trained),
             sync=(trained, synced),
@@ -105,13 +105,13 @@ class TrainWorker:
         assert box[0] is not None, "rank 0 decides"
         return box[0]
 
-    def _publish(self, step: int) -> int:
-        """Gather the weights (all ranks), give them the next version, bring them to the replicas."""
+    def _publish(self, step: int) -> PushReport | None:
+        """Gather the weights (all ranks), give them the next version, bring them to the replicas (rank 0)."""
         weights = self._policy.weights()
         if self._rank != 0:
             for _ in weights:
                 pass
-            return -1
+            return None
         job, deadline = self._job, self._config.rollout.update_deadline
         state = ray.get(job.conductor.checkpoint_state.remote(step), timeout=CALL_DEADLINE)
         version = state["version"] + 1
@@ -119,7 +119,7 @@ class TrainWorker:
         for message in report.failures:
             job.conductor.say.remote(message)
         ray.get(job.conductor.published.remote(version, step), timeout=CALL_DEADLINE)
-        return version
+        return report
 
     def _restore(self) -> int:
         """Load the newest complete checkpoint, if there is one; the number of steps it has."""

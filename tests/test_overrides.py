@@ -44,7 +44,7 @@ def test_later_layers_and_words_win() -> None:
         ("steps", "'steps': expected key=value"),
         ("=3", "'=3': expected key=value"),
         ("judge.votes=[1", "judge.votes: '[1' is not readable"),
-        ("name='a", "name: \"'a\" is not readable"),
+        ("name='a", 'name: "\'a" is not readable'),
         ("name=${x", "name: '${x' is not readable"),
     ],
 )

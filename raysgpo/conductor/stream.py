@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
@@ -26,16 +27,16 @@ WORKER_CPUS = 0.25
 def build_dataset(config: Config, task: Task, conductor: Any, rollout: Any, first: int, end: int) -> Dataset:
     """The stream of the positions ``first`` to ``end - 1``.
 
-    As many positions are in flight as the window admits, and one block more, so that the next one
-    waits at the conductor's door and not in Ray Data. A worker runs all the tasks it holds at
-    once: a task that waits for the window can never keep an earlier one from running.
+    Exactly the tasks that the window can admit are in flight, in order, and a worker runs all it holds
+    at once: so the lowest unfinished position always runs, and no task waits for the window while
+    another of its step works. (Ray Data waits up to 0.1 s for every task in flight before it looks
+    at those that have something: a task that waits for the window costs every step that time.)
     """
     _configure(DataContext.get_current())
-    size = min(config.prompts_per_step, POSITIONS_PER_BLOCK)
-    window = (config.max_staleness + 1) * config.prompts_per_step
+    blocks = [pa.table({"position": block}) for block in position_blocks(first, end, config.prompts_per_step)]
     workers = worker_count(config)
-    tasks = math.ceil((math.ceil(window / size) + 1) / workers) + 1
-    blocks = [pa.table({"position": list(range(start, min(start + size, end)))}) for start in range(first, end, size)]
+    window = (config.max_staleness + 1) * blocks_per_step(config.prompts_per_step)
+    tasks = math.ceil(window / workers)
     return ray.data.from_blocks(blocks).map_batches(
         GroupWorker,
         fn_constructor_args=(config, task, conductor, rollout),
@@ -45,6 +46,21 @@ def build_dataset(config: Config, task: Task, conductor: Any, rollout: Any, firs
             size=workers, max_tasks_in_flight_per_actor=tasks, max_concurrent_calls_per_actor=tasks
         ),
     )
+
+
+def position_blocks(first: int, end: int, prompts_per_step: int) -> list[list[int]]:
+    """The positions of whole steps, in blocks of nearly equal size that never cross a step."""
+    parts = blocks_per_step(prompts_per_step)
+    starts = range(first, end, prompts_per_step)
+    return [
+        block.tolist()
+        for start in starts
+        for block in np.array_split(np.arange(start, start + prompts_per_step), parts)
+    ]
+
+
+def blocks_per_step(prompts_per_step: int) -> int:
+    return math.ceil(prompts_per_step / POSITIONS_PER_BLOCK)
 
 
 def worker_count(config: Config) -> int:

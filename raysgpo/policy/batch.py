@@ -75,9 +75,7 @@ def _tensors(
     predict_N = [start + np.flatnonzero(mask_T) - 1 for start, mask_T in zip(starts, scored, strict=True)]
 
     def gather(field: str) -> NDArray[np.generic]:
-        return np.concatenate(
-            [getattr(s, field)[mask_T] for s, mask_T in zip(sequences, scored, strict=True)]
-        )
+        return np.concatenate([getattr(s, field)[mask_T] for s, mask_T in zip(sequences, scored, strict=True)])
 
     def tensor(array: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
         return torch.from_numpy(array).to(device=device, dtype=dtype)

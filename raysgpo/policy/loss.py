@@ -81,9 +81,7 @@ def policy_loss(
 ) -> Terms:
     """One micro-batch's terms; every argument with _N is a tensor [N]."""
     log_ratio_N = logprobs_N - sampling_logprobs(logprobs_N, sampler_logprobs_N, sampled_N)
-    token_loss_N, clipped_N = clipped_surrogate(
-        log_ratio_N, advantages_N, objective.clip_low, objective.clip_high
-    )
+    token_loss_N, clipped_N = clipped_surrogate(log_ratio_N, advantages_N, objective.clip_low, objective.clip_high)
     kl_N = torch.zeros_like(logprobs_N)
     if reference_logprobs_N is not None:
         kl_N = k3(reference_logprobs_N - logprobs_N)

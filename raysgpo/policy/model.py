@@ -95,14 +95,10 @@ def _refuse_unknown_heads(model_path: str, causal: PreTrainedModel) -> None:
                 "head; the trainer computes logprobs from the plain head. Choose a model without it"
             )
     if getattr(causal.get_output_embeddings(), "bias", None) is not None:
-        raise ValueError(
-            f"model={model_path}: its output head has a bias, which the trainer does not support"
-        )
+        raise ValueError(f"model={model_path}: its output head has a bias, which the trainer does not support")
 
 
-def shard(
-    causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, mesh: DeviceMesh
-) -> TokenScorer:
+def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, mesh: DeviceMesh) -> TokenScorer:
     """Wrap and shard over the mesh: each decoder layer alone, and the rest (embedding, norm, head).
 
     Parameters stay float32 whatever ``trainer.dtype``; with bfloat16, forward and backward use a

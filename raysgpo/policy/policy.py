@@ -74,9 +74,7 @@ class Policy:
         that cannot be loaded or trained.
         """
         assert dist.is_initialized(), "initialise torch.distributed before building the policy"
-        assert dist.get_world_size() == world, (
-            f"world={world}, but the group has {dist.get_world_size()} ranks"
-        )
+        assert dist.get_world_size() == world, f"world={world}, but the group has {dist.get_world_size()} ranks"
         torch.set_num_threads(trainer.threads)
         device = training_device()
         if device.type == "cuda":
@@ -166,9 +164,7 @@ class Policy:
         result = []
         for sequences in share.micro_batches:
             batch = self._lay_out(sequences)
-            logprobs_N, _ = self.scorer(
-                batch.token_ids_RL, batch.position_ids_RL, batch.predict_N, batch.targets_N
-            )
+            logprobs_N, _ = self.scorer(batch.token_ids_RL, batch.position_ids_RL, batch.predict_N, batch.targets_N)
             rest_N = logprobs_N.cpu().numpy()
             arrays = []
             for sequence in sequences:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from raysgpo.overrides import ConfigError
 from raysgpo.records import Problem
 
 
@@ -36,13 +37,13 @@ def encode_fitting(
     """The problems that fit into ``max_prompt_tokens``, and the ids of those that do not.
 
     Raises:
-        ValueError: none fits.
+        ConfigError: none fits.
     """
     prompts = [encode(tokenizer, problem) for problem in problems]
     fitting = [prompt for prompt in prompts if len(prompt.token_ids) <= max_prompt_tokens]
     if not fitting:
         shortest = min((len(prompt.token_ids) for prompt in prompts), default=0)
-        raise ValueError(
+        raise ConfigError(
             f"none of the {len(prompts)} prompts fits: the shortest has {shortest} tokens and the model takes "
             f"{max_prompt_tokens} beside an answer of sampling.max_tokens; lower sampling.max_tokens or "
             "take a model with a longer context"

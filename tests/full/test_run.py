@@ -122,6 +122,6 @@ def test_a_checkpoint_is_a_model_that_transformers_loads(finished: Finished) -> 
     )
     answer = AutoModelForCausalLM.from_pretrained(folder).generate(**prompt, max_new_tokens=16, do_sample=False)
     text = tokenizer.decode(answer[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
-    assert text.startswith("3+4="), text
+    assert "\n#### " in text, text
     state = checkpoint.read_state(folder)
     assert (state["step"], state["position"], state["version"]) == (STEPS, 4 * STEPS, STEPS + 1)

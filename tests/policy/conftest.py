@@ -65,9 +65,7 @@ def one_rank() -> Iterator[None]:
 def build(one_rank: None) -> Callable[..., Policy]:
     """build(model_path, lr=..., kl=..., temperature=..., total_steps=..., **trainer settings)."""
 
-    def make(
-        model_path, lr=1e-3, kl=0.0, temperature=1.0, total_steps=10, optimizer=None, **trainer
-    ) -> Policy:
+    def make(model_path, lr=1e-3, kl=0.0, temperature=1.0, total_steps=10, optimizer=None, **trainer) -> Policy:
         return Policy.build(
             model_path,
             TrainerConfig(**trainer),

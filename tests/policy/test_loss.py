@@ -18,9 +18,7 @@ def tensor(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def terms(
-    logprobs, sampler, advantages, weight=None, sampled=None, reference=None, objective=PLAIN, denominator=1.0
-):
+def terms(logprobs, sampler, advantages, weight=None, sampled=None, reference=None, objective=PLAIN, denominator=1.0):
     count = len(logprobs)
     return policy_loss(
         logprobs_N=logprobs,
@@ -64,9 +62,7 @@ def test_a_clipped_token_has_no_gradient_and_a_free_one_has_minus_ratio_times_ad
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=8))
 def test_k3_has_the_true_kl_as_its_mean(pairs):
     p, q = (tensor(*column) / sum(column) for column in zip(*pairs, strict=True))
-    assert (p * k3(q.log() - p.log())).sum().item() == pytest.approx(
-        (p * (p / q).log()).sum().item(), abs=1e-12
-    )
+    assert (p * k3(q.log() - p.log())).sum().item() == pytest.approx((p * (p / q).log()).sum().item(), abs=1e-12)
 
 
 @given(st.floats(-30, 30))
@@ -117,9 +113,7 @@ def test_parts_of_a_step_add_up_to_the_step(cut):
 
 def test_guidance_has_ratio_one_with_a_living_gradient_and_stays_out_of_the_metrics():
     logprobs = tensor(-3.0, -1.0).requires_grad_()
-    found = terms(
-        logprobs, tensor(0.0, -1.5), tensor(2.0, 2.0), weight=tensor(0.5, 1.0), sampled=[False, True]
-    )
+    found = terms(logprobs, tensor(0.0, -1.5), tensor(2.0, 2.0), weight=tensor(0.5, 1.0), sampled=[False, True])
     found.loss.backward()
     # Guidance: -w_g A ratio = -0.5 * 2 * 1. Sampled: the ratio e^0.5 is over 1.3, so clipped.
     assert logprobs.grad.tolist() == pytest.approx([-1.0, 0.0])

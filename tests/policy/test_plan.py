@@ -38,9 +38,7 @@ def test_a_pass_keeps_the_budget_unless_one_sequence_alone_exceeds_it(lengths, w
 
 @given(LENGTHS, WORLD, BUDGET, LAYOUT)
 def test_the_loads_of_ranks_differ_by_at_most_one_sequence(lengths, world, budget, layout):
-    loads = [
-        sum(lengths[i] for cut in rank for i in cut) for rank in plan_step(lengths, world, budget, layout)
-    ]
+    loads = [sum(lengths[i] for cut in rank for i in cut) for rank in plan_step(lengths, world, budget, layout)]
     assert max(loads) - min(loads) <= max(lengths, default=0)
 
 

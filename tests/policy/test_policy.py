@@ -68,8 +68,7 @@ def test_loss_and_gradient_equal_the_equation_on_plain_transformers(
     policy.update(shares(sequences(5, seed=0))[0])  # away from the reference, so that the KL matters
     policy.save(tmp_path)
     start, expected = (
-        AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
-        for folder in (path, tmp_path)
+        AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval() for folder in (path, tmp_path)
     )
     made = sequences(5, seed=1)
     metrics = policy.accumulate(shares(made, budget=60, layout=layout)[0])
@@ -83,9 +82,7 @@ def test_loss_and_gradient_equal_the_equation_on_plain_transformers(
 
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
-def test_splitting_a_step_into_more_micro_batches_leaves_the_gradient(
-    layout, qwen2, build, sequences, shares
-):
+def test_splitting_a_step_into_more_micro_batches_leaves_the_gradient(layout, qwen2, build, sequences, shares):
     policy = build(qwen2, layout=layout)
     made, found = sequences(12, seed=2), []
     for budget in (4096, 90, 1):
@@ -170,8 +167,7 @@ def test_an_update_makes_good_answers_likelier_and_bad_ones_rarer(advantage, qwe
     metrics = policy.update(share)
     after = policy.logprobs(share)
     rise = sum(
-        ((a - s.logprobs_T) * s.loss_weight_T).sum()
-        for s, a in zip(share.micro_batches[0], after[0], strict=True)
+        ((a - s.logprobs_T) * s.loss_weight_T).sum() for s, a in zip(share.micro_batches[0], after[0], strict=True)
     )
     assert rise * advantage > 1
     assert metrics["policy/skipped"] == 0

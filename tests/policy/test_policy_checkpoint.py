@@ -17,9 +17,7 @@ def assert_equal(found, expected):
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "qwen3"])
-def test_training_goes_on_as_if_it_had_never_stopped(
-    architecture, request, build, sequences, shares, tmp_path
-):
+def test_training_goes_on_as_if_it_had_never_stopped(architecture, request, build, sequences, shares, tmp_path):
     path = request.getfixturevalue(architecture)
     steps = [shares(sequences(5, seed=k), step=k)[0] for k in range(5)]
     policy = build(path, optimizer={"schedule": "cosine", "warmup_steps": 2})
@@ -35,9 +33,7 @@ def test_training_goes_on_as_if_it_had_never_stopped(
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "qwen3"])
-def test_it_is_a_hugging_face_checkpoint_with_its_tokenizer(
-    architecture, request, build, sequences, shares, tmp_path
-):
+def test_it_is_a_hugging_face_checkpoint_with_its_tokenizer(architecture, request, build, sequences, shares, tmp_path):
     path = request.getfixturevalue(architecture)
     policy = build(path)
     policy.update(shares(sequences(5, seed=0))[0])

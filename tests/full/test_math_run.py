@@ -1,0 +1,126 @@
+"""Real rows through the whole path with two train workers, and what the replicas hold after the syncs.
+
+This run is made of its parts in this process, so that the replicas can be asked before they go.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import ray
+
+from raysgpo.conductor.messages import StartState
+from raysgpo.overrides import resolve
+from raysgpo.preparation import prepare
+from raysgpo.run import open_folder, start_parts
+from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.serving.deployment import delete_rollout
+from raysgpo.serving.replica import ReplicaState
+from raysgpo.weights.payload import named_checksums
+from tests.full.conftest import DEADLINE, checksums_by_version
+
+pytestmark = pytest.mark.full
+
+STEPS = 2
+QUESTIONS = [
+    ("Tom has {a} apples and picks {b} more. How many has he now?", 1),
+    ("A train carries {a} people, and {b} get off. How many stay?", -1),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class MathRun:
+    run: RunFolder
+    model: Path
+    replicas: list[ReplicaState]
+
+
+def write_rows(path: Path) -> None:
+    """Rows as GSM8K has them; the easy half in the words that the policy was taught."""
+    rows = []
+    for a in range(1, 9):
+        for b in range(1, 4):
+            text, sign = QUESTIONS[(a + b) % 2]
+            joined = f"{a}{'+' if sign > 0 else '-'}{b}"
+            answer = a + sign * b
+            question = f"{joined}=?" if a % 2 else text.format(a=a, b=b)
+            rows.append({"question": question, "answer": str(answer), "solution": f"{joined} = {answer}", "level": a % 2})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="module")
+def math_run(ray_session: None, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MathRun]:
+    from jobs.recipes.math import math
+
+    folder = tmp_path_factory.mktemp("math")
+    write_rows(folder / "rows.jsonl")
+    words = [
+        f"model={tiny}",
+        f"task.path={folder / 'rows.jsonl'}",
+        f"storage={folder}",
+        f"steps={STEPS}",
+        "prompts_per_step=4",
+        "sampling.group_size=8",
+        "sampling.max_tokens=24",
+        "optimizer.lr=1e-3",
+        "optimizer.warmup_steps=0",
+        "trainer.workers=2",
+        "trainer.cpus=0.5",
+        "rollout.kv_cache_gib=0.1",
+        "evaluation.prompts=4",
+        "checkpoint.every=1",
+        "checkpoint.keep=9",
+    ]
+    config = resolve(math(), overrides=words)
+    run = open_folder(config)
+    parts = start_parts(prepare(config, say=print), run, StartState())
+    try:
+        end = time.monotonic() + DEADLINE
+        while parts.trainer.running:
+            assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
+            time.sleep(0.1)
+        assert parts.trainer.failure is None, parts.trainer.failure
+        yield MathRun(run, tiny, parts.rollout.broadcast("state", True).results(timeout_s=30))
+    finally:
+        ray.get(parts.conductor.close.remote(), timeout=30)
+        ray.kill(parts.conductor)
+        delete_rollout(deadline=5)
+
+
+def test_rows_are_graded_with_their_format_beside(math_run: MathRun) -> None:
+    groups = list(read_rows(math_run.run.groups))
+    assert [group["position"] for group in groups] == list(range(4 * STEPS))
+    for group in groups:
+        assert group["prompt"].endswith("\nPut the final answer in \\boxed{}.")
+        assert group["prompt_id"].startswith("row-") and group["metadata"].keys() == {"level"}
+        assert not group["judged"]
+        for rollout in group["rollouts"]:
+            assert rollout["reward_parts"].keys() == {"correctness", "format"}
+            assert rollout["reward"] == pytest.approx(sum(rollout["reward_parts"].values()))
+            assert rollout["correct"] == (rollout["reward_parts"]["correctness"] == 1)
+    assert any(rollout["correct"] for group in groups for rollout in group["rollouts"]), "no signal: other rows"
+
+
+def test_the_replica_holds_the_weights_that_the_two_workers_made(math_run: MathRun) -> None:
+    """Bit for bit, after the last of three syncs; and they are not those it began with."""
+    from transformers import AutoModelForCausalLM
+
+    [replica] = math_run.replicas
+    assert replica.version == STEPS + 1
+    trained = checksums_by_version(math_run.run)
+    assert replica.checksums == trained[STEPS + 1]
+    start = named_checksums(AutoModelForCausalLM.from_pretrained(math_run.model).named_parameters())
+    assert replica.checksums is not None and start.keys() == replica.checksums.keys()
+    assert start != replica.checksums
+
+
+def test_two_workers_score_what_the_replica_sampled(math_run: MathRun) -> None:
+    rows = list(read_rows(math_run.run.metrics))
+    trained = [row for row in rows if row["groups/trained"]]
+    assert len(rows) == STEPS and trained
+    assert max(row["policy/mismatch_abs"] for row in trained) < 1e-5

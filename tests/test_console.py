@@ -1,0 +1,85 @@
+"""What a person sees: plain lines without a terminal, a bar with one."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from raysgpo.console import Console
+from raysgpo.metrics import Metrics
+
+STEP: Metrics = {
+    "step": 1,
+    "accuracy/mean": 0.256,
+    "groups/all_negative_share": 0.5,
+    "groups/trained": 3,
+    "tokens/per_second": 4321.4,
+    "time/step": 2.04,
+}
+EVALUATION: Metrics = {"step": 2, "eval/accuracy": 0.75, "eval/prompts": 512}
+
+
+class FakeTerminal(io.StringIO):
+    """Text that goes to a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def lines(*rows: Metrics, done: int = 0) -> list[str]:
+    out = io.StringIO()
+    with Console(4, done, out) as console:
+        console.phase("sampling")
+        for row in rows:
+            console.row(row)
+    return out.getvalue().splitlines()
+
+
+def test_a_step_is_one_plain_line_with_its_numbers() -> None:
+    assert lines(STEP) == ["step 2/4  accuracy  26%  all-negative  50%  4,321 tokens/s  2.0 s  left -"]
+
+
+def test_the_time_left_follows_the_pace_since_the_first_step_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("raysgpo.console.time.time", lambda: now)
+    out = io.StringIO()
+    console = Console(10, 2, out)
+    for step, now in ((2, 1500.0), (3, 1540.0), (5, 1620.0), (9, 1621.0)):  # noqa: B007
+        console.row({**STEP, "step": step})
+    # 40 s for the first step after the one that start-up slowed; 6 are left, then 4, then none.
+    assert [line.rpartition(" ")[2] for line in out.getvalue().splitlines()] == ["-", "4:00", "2:40", "0:00"]
+
+
+def test_an_evaluation_is_a_line_of_its_own() -> None:
+    assert lines(EVALUATION) == ["held-out accuracy after 2 steps: 75% of 512"]
+
+
+def test_what_cannot_be_said_is_a_dash() -> None:
+    missing: Metrics = {**STEP, "accuracy/mean": None, "groups/all_negative_share": None, "tokens/per_second": None}
+    assert "accuracy    -  all-negative    -  0 tokens/s" in lines(missing)[0]
+    assert lines({**EVALUATION, "eval/accuracy": None}) == ["held-out accuracy after 2 steps: - of 512"]
+
+
+def test_a_step_without_a_signal_is_said_to_make_no_update() -> None:
+    assert lines({**STEP, "groups/trained": 0})[1] == "step 2: no group with a signal, so no update"
+
+
+def test_words_in_brackets_are_words() -> None:
+    out = io.StringIO()
+    Console(4, 0, out).say("path [red] [/x] " + "long " * 40)
+    assert out.getvalue() == "path [red] [/x] " + "long " * 40 + "\n"
+
+
+def test_a_terminal_gets_a_bar_with_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    out = FakeTerminal()
+    with Console(4, 0, out) as console:
+        console.phase("training")
+        console.row(STEP)
+        console.say("a message")
+    shown = out.getvalue()
+    for words in ("training", "2/4", "accuracy  26%  all-negative  50%  4,321 tokens/s", "a message"):
+        assert words in shown
+    assert "step 2/4" not in shown

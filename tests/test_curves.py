@@ -1,0 +1,41 @@
+"""The picture at the end of a run, drawn from its records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+
+from raysgpo.curves import draw_curves
+from raysgpo.run_folder import JsonLines, RunFolder
+
+
+def record(run: RunFolder) -> None:
+    metrics, evaluations = JsonLines(run.metrics), JsonLines(run.evaluations)
+    for step, accuracy in enumerate([0.25, None, 0.75]):
+        metrics.write({"step": step, "accuracy/mean": accuracy, "groups/all_negative_share": 0.5})
+    for step in (0, 3):
+        evaluations.write({"step": step, "eval/accuracy": 0.1 * (step + 1)})
+    metrics.close()
+    evaluations.close()
+
+
+def test_the_picture_shows_the_recorded_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[list[int], list[float | None]]] = []
+    plot = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append((list(x), list(y))), plot(self, x, y, *a, **k))[1]
+    )
+    run = RunFolder.create(tmp_path, "run")
+    record(run)
+    path = draw_curves(run)
+    assert path == run.path / "curves.png"
+    assert path.read_bytes().startswith(b"\x89PNG\r\n") and path.stat().st_size > 5000
+    # A step's numbers stand where the step ends, as an evaluation's do.
+    assert drawn == [([1, 2, 3], [0.25, None, 0.75]), ([1, 2, 3], [0.5] * 3), ([0, 3], [0.1, 0.4])]
+
+
+def test_a_run_without_steps_gives_an_empty_picture(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path, "run")
+    assert draw_curves(run).read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,104 @@
+"""What can be wrong before a cluster is touched, and what is worked out there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from raysgpo.overrides import ConfigError, resolve
+from raysgpo.policy.tiny import TinyConfig, build_tiny_model, save_tiny_policy
+from raysgpo.preparation import Prepared, prepare
+
+SHAPE = TinyConfig(hidden_size=8, intermediate_size=8, layers=1, heads=1, max_length=100)
+SMALL = ["task.prompts=20", "evaluation.prompts=5", "task.terms=[3,4]", "sampling.max_tokens=40", "prompts_per_step=4"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained policy whose context is 100 tokens."""
+    folder = tmp_path_factory.mktemp("model")
+    with torch.random.fork_rng():
+        save_tiny_policy(build_tiny_model(SHAPE), SHAPE, folder)
+    return folder
+
+
+def prepared(model: Path | str, *words: str) -> tuple[Prepared, list[str]]:
+    said: list[str] = []
+    config = resolve({}, overrides=[*SMALL, f"model={model}", *words])
+    return prepare(config, said.append), said
+
+
+def refused(model: Path | str, *words: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        prepared(model, *words)
+    return str(caught.value)
+
+
+def test_automatic_values_are_filled_in(model: Path) -> None:
+    ready, said = prepared(model)
+    # A chain of 4 terms of one digit has 7 characters, "=?" 2, the turns 3 marks.
+    assert ready.config.rollout.max_model_len == 12 + 40
+    assert (len(ready.train), len(ready.held_out), ready.config.model, said) == (20, 5, str(model), [])
+    assert {p.problem.id for p in ready.train}.isdisjoint(p.problem.id for p in ready.held_out)
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [([], 5), (["epochs=2.1"], 11), (["prompts_per_step=7"], 3), (["steps=2", "epochs=9"], 2)],
+)
+def test_steps_follow_from_epochs_unless_they_are_given(words: list[str], steps: int, model: Path) -> None:
+    assert prepared(model, *words)[0].total_steps == steps
+
+
+def test_prompts_that_are_too_long_are_left_out_and_counted(model: Path) -> None:
+    # 10 tokens hold a chain of 3 terms and its turns, 12 would be needed for 4.
+    ready, said = prepared(model, "sampling.max_tokens=90")
+    terms = [{p.problem.metadata["terms"] for p in part} for part in (ready.train, ready.held_out)]
+    assert terms == [{3}, {3}]
+    assert said[0].startswith(f"{20 - len(ready.train)} training prompts are longer than 10 tokens and are left out")
+    assert ready.total_steps == -(-len(ready.train) // 4)
+
+
+def test_if_no_prompt_fits_the_run_is_refused(model: Path) -> None:
+    assert "none of the 20 prompts fits" in refused(model, "sampling.max_tokens=95")
+
+
+def test_max_tokens_that_leave_no_room_are_refused(model: Path) -> None:
+    message = refused(model, "sampling.max_tokens=100")
+    assert message.startswith("sampling.max_tokens=100 leaves no room for a prompt: the model takes 100 tokens")
+
+
+def test_a_longer_context_than_the_models_is_refused_and_a_shorter_one_holds(model: Path) -> None:
+    assert "at most 100 tokens" in refused(model, "rollout.max_model_len=101")
+    assert "the model takes 30 tokens" in refused(model, "rollout.max_model_len=30")
+
+
+def test_a_tokenizer_of_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    for file in model.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    settings = json.loads((model / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "vocab_size": 260}))
+    assert "its tokenizer has 261 tokens but the model embeds only 260" in refused(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["/nowhere/policy", "./policy", "~/none/at/all", "policy", "a/b/c"])
+def test_a_model_that_does_not_exist_is_refused_without_asking_a_hub(name: str) -> None:
+    assert f"model={name}: no such folder" in refused(name)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    assert "the folder has no config.json" in refused(tmp_path)
+
+
+def test_bad_data_is_a_setting_to_change(model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "1+1?", "answer": "2"}\n{"question": "2+2?"}\n')
+    math = ["task.kind=math", "judge=none"]
+    assert "row 2: no answer" in refused(model, *math, f"task.path={rows}")
+    assert "there is no such file" in refused(model, *math, f"task.path={tmp_path / 'none.jsonl'}")
+    rows.write_text("\n")
+    assert "the file holds no rows" in refused(model, *math, f"task.path={rows}")
+    assert "task.prompts=200: chains of" in refused(model, "task.prompts=200", "task.terms=2", "task.operators=+")
