@@ -16,6 +16,24 @@ Interval = tuple[float, float]
 Metrics = dict[str, float | int | None]
 
 
+NO_UPDATE: Metrics = dict.fromkeys(
+    (
+        "policy/loss",
+        "policy/entropy",
+        "policy/clip_share",
+        "policy/kl",
+        "policy/mismatch_kl",
+        "policy/mismatch_abs",
+        "policy/mismatch_max",
+        "policy/ratio_mean",
+        "policy/grad_norm",
+        "policy/lr",
+        "policy/skipped",
+    )
+)
+"""What the trainer reports of a step without a group to train on: every number of ``Policy.update``, null."""
+
+
 @dataclass(frozen=True, slots=True)
 class StepTimes:
     """When the phases of one step ran: seconds since the Unix epoch."""

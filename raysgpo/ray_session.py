@@ -9,7 +9,6 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import ray
-from ray import serve
 
 QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
 
@@ -42,7 +41,6 @@ def ray_session() -> Iterator[Path]:
         try:
             yield logs
         finally:
-            serve.shutdown()
             ray.shutdown()
 
 

@@ -32,7 +32,7 @@ from raysgpo.overrides import ConfigError, dump
 from raysgpo.preparation import Prepared, model_settings, prepare
 from raysgpo.ray_session import link_logs, ray_session
 from raysgpo.run_folder import RunFolder
-from raysgpo.serving.deployment import deploy_rollout
+from raysgpo.serving.deployment import delete_rollout, deploy_rollout
 from raysgpo.train_worker import TrainJob
 from raysgpo.trainer import TrainerThread, root_cause
 from raysgpo.weights.store import start_weight_store
@@ -88,7 +88,7 @@ def start_state(config: Config, say: Callable[[str], None]) -> StartState:
     for message in messages:
         say(message)
     state = checkpoint.read_state(folder)
-    return StartState(state["step"], state["version"], tuple(state["solved"]))
+    return StartState(state["step"], state["version"], tuple(state["solved"]), tuple(messages))
 
 
 def open_folder(config: Config) -> RunFolder:
@@ -132,15 +132,21 @@ def _run_parts(prepared: Prepared, run: RunFolder, start: StartState, console: C
         _watch(parts, console, interrupts)
     finally:
         ray.get(parts.conductor.close.remote(), timeout=CALL_DEADLINE)
+        delete_rollout(rollout_name(run))
     if parts.trainer.failure is not None:
         raise parts.trainer.failure
+
+
+def rollout_name(run: RunFolder) -> str:
+    """Of the run's Serve application: its own, since others may share the cluster."""
+    return f"{run.path.name}-rollout"
 
 
 def start_parts(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
     """Bring everything up, within the session of Ray that is there; the run goes on by itself from here."""
     config = prepared.config
     store = start_weight_store()
-    rollout = deploy_rollout(config.model, config.rollout, store)
+    rollout = deploy_rollout(config.model, config.rollout, store, name=rollout_name(run))
     check_vocabulary(config.model, rollout)
     conductor = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, rollout, start)
     ray.get(conductor.start.remote(conductor), timeout=CALL_DEADLINE)

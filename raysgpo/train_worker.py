@@ -15,7 +15,7 @@ import torch.distributed
 from raysgpo import checkpoint
 from raysgpo.conductor.messages import Decision, TrainReport
 from raysgpo.config import Config
-from raysgpo.metrics import Interval
+from raysgpo.metrics import NO_UPDATE, Interval, Metrics
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share
 from raysgpo.weights.publisher import PushReport, publish_weights
@@ -82,12 +82,12 @@ class TrainWorker:
         waited = time.time()
         share: Share = ray.get(self._job.conductor.step.remote(step, self._rank, self._world))
         started = time.time()
-        metrics = self._policy.update(share) if share.num_tokens else {}
+        metrics: Metrics = {**self._policy.update(share)} if share.num_tokens else NO_UPDATE
         trained = time.time()
         push = self._publish(step + 1)
         synced = time.time()
         if push is None:
-            return self._agree(None)
+            return ray.get(self._job.conductor.decision.remote(step))
         report = TrainReport(
             metrics={**metrics, "sync/replicas": len(push.landed), "sync/failures": len(push.failures)},
             version=push.version,
@@ -96,14 +96,7 @@ class TrainWorker:
             sync=(trained, synced),
             checkpoint=self._checkpoint_interval,
         )
-        return self._agree(ray.get(self._job.conductor.trained.remote(step, report)))
-
-    def _agree(self, decision: Decision | None) -> Decision:
-        """Rank 0's decision, on every rank."""
-        box = [decision]
-        torch.distributed.broadcast_object_list(box, src=0)
-        assert box[0] is not None, "rank 0 decides"
-        return box[0]
+        return ray.get(self._job.conductor.trained.remote(step, report))
 
     def _publish(self, step: int) -> PushReport | None:
         """Gather the weights (all ranks), give them the next version, bring them to the replicas (rank 0)."""
@@ -113,8 +106,7 @@ class TrainWorker:
                 pass
             return None
         job, deadline = self._job, self._config.rollout.update_deadline
-        state = ray.get(job.conductor.checkpoint_state.remote(step), timeout=CALL_DEADLINE)
-        version = state["version"] + 1
+        version: int = ray.get(job.conductor.next_version.remote(step), timeout=CALL_DEADLINE)
         report = publish_weights(job.store, job.rollout, version, weights, deadline)
         for message in report.failures:
             job.conductor.say.remote(message)

@@ -5,6 +5,7 @@
     group worker   | admit(position) | the window to reach the position  | trained(step), after weights landed
     trainer rank   | step(k)         | the P groups of step k            | the stream
     trainer rank 0 | trained(k)      | records and, when due, evaluation | the rollout replicas
+    other ranks    | decision(k)     | trained(k) of rank 0              | rank 0
     run            | status()        | nothing                           |
 
 Positions are slots: ``admit`` may be asked twice (Ray Data re-runs tasks), ``step`` gives the same
@@ -41,6 +42,8 @@ from raysgpo.window import Window, age, step_of
 class _Progress:
     trained: int = 0
     stop: bool = False
+    evaluated: bool = False
+    """Whether the policy that the run starts from has been: a trainer that starts again asks again."""
     phase: str = "starting"
     step_start: float = field(default_factory=time.time)
 
@@ -68,9 +71,12 @@ class Conductor:
         self._window = Window(config.prompts_per_step, config.max_staleness, start.step * config.prompts_per_step)
         self._assembly = Assembly(config.prompts_per_step)
         self._consumed: dict[int, _Consumed] = {}
+        self._decisions: dict[int, Decision] = {}
+        self._said = start.messages
         self._solved = Solved(set(start.solved))
-        self._version = start.version
+        self._version = self._newest = start.version
         self._step_of_version: dict[int, int] = {}
+        self._covered = start.step
         self._progress = _Progress(trained=start.step)
         self._changed = asyncio.Condition()
         self._failure: BaseException | None = None
@@ -101,7 +107,7 @@ class Conductor:
         return None if position in self._assembly else self._ticket(position)
 
     def _version_is_published(self) -> bool:
-        return bool(self._step_of_version)
+        return self._version in self._step_of_version
 
     def _ticket(self, position: int) -> Ticket:
         epoch, index = self._order.at(position)
@@ -132,6 +138,16 @@ class Conductor:
 
     # --- the trainer ---
 
+    def next_version(self, step: int) -> int:
+        """The number of weights with ``step`` optimizer steps that are about to be published.
+
+        It is given out before a replica can hold them: if the trainer dies before it says
+        ``published``, the number is not used again, and the age of their tokens is known.
+        """
+        self._newest += 1
+        self._step_of_version[self._newest] = step
+        return self._newest
+
     async def published(self, version: int, step: int) -> None:
         """Weights of ``version``, which have ``step`` optimizer steps, are on the replicas.
 
@@ -139,9 +155,12 @@ class Conductor:
         until the replayed steps have caught up.
         """
         assert version > self._version, f"weight version {version} after {self._version}: versions never go back"
+        assert self._step_of_version.get(version) == step, (
+            f"weight version {version} was not given out for {step} steps"
+        )
         self._version = version
-        self._step_of_version[version] = step
         self._window.rewind(step)
+        self._decisions = {done: decision for done, decision in self._decisions.items() if done < step}
         async with self._changed:
             self._changed.notify_all()
 
@@ -149,8 +168,14 @@ class Conductor:
         """The share of a rank in a step; waits until all groups of the step are here.
 
         Raises:
-            RuntimeError: the stream failed, or nothing arrived before the deadline.
+            RuntimeError: the stream failed, nothing arrived before the deadline, or a checkpoint covers
+                the step and its groups are gone.
         """
+        if step < self._covered:
+            raise RuntimeError(
+                f"step {step} was asked for again, but the groups before step {self._covered} are gone, since a "
+                "checkpoint covered them; is that checkpoint corrupt? Resume the run: it samples them again"
+            )
         self._progress.phase = "sampling"
         if step not in self._consumed:
             groups = await self._groups(step)
@@ -203,13 +228,27 @@ class Conductor:
             self._progress.trained = step + 1
         self._progress.step_start = time.time()
         self._progress.phase = "sampling"
-        self._window.release_to(step + 1)
+        if report.version == self._version:  # else the trainer has started again since
+            self._window.release_to(step + 1)
+        self._decisions[step] = self._decide(step)
         async with self._changed:
             self._changed.notify_all()
+        return self._decisions[step]
+
+    def _decide(self, step: int) -> Decision:
         last = step + 1 == self._prepared.total_steps
         every = self._config.checkpoint.every
         stop = self._progress.stop or last
         return Decision(checkpoint=stop or (every > 0 and (step + 1) % every == 0), stop=stop)
+
+    async def decision(self, step: int) -> Decision:
+        """What ``trained`` told rank 0, for the other ranks.
+
+        They wait here and not in a collective, whose time-out an evaluation may well exceed.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: step in self._decisions)
+        return self._decisions[step]
 
     def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
         groups = self._consumed[step].groups
@@ -237,13 +276,14 @@ class Conductor:
         return {
             "step": step,
             "position": step * self._config.prompts_per_step,
-            "version": self._version,
+            "version": self._newest,
             "solved": sorted(self._solved.ids),
             "controllers": {},
         }
 
     def checkpointed(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""
+        self._covered = step
         self._assembly.forget_before(step)
         for done in [s for s in self._consumed if s < step]:
             del self._consumed[done]
@@ -256,7 +296,8 @@ class Conductor:
 
     async def evaluate_start(self) -> None:
         """Evaluate the policy that the run starts from, before its first step."""
-        if self._config.evaluation.every > 0 and self._progress.trained == 0:
+        if self._config.evaluation.every > 0 and self._progress.trained == 0 and not self._progress.evaluated:
+            self._progress.evaluated = True
             await self._evaluate(0)
         self._progress.step_start = time.time()
 
@@ -276,8 +317,9 @@ class Conductor:
         return Status(rows, self._reporter.take_messages(), self._progress.trained, self._progress.phase)
 
     def say(self, message: str) -> None:
-        """A line for the console."""
-        self._reporter.say(message)
+        """A line for the console, unless it was said before the run began."""
+        if message not in self._said:
+            self._reporter.say(message)
 
     def stop_after_step(self) -> None:
         """End the run after the step that is under way, with a checkpoint."""

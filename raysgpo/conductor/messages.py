@@ -17,6 +17,8 @@ class StartState:
     """The newest weight version of the run so far; published versions are above it."""
     solved: tuple[str, ...] = ()
     """Ids of the training problems ever solved."""
+    messages: tuple[str, ...] = ()
+    """What was said of the checkpoints that were passed over; the trainer, who looks again, finds the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def describe_rollout(name: str = "rollout") -> str:
     for deployment in application.deployments.values():
         counts = ", ".join(f"{n} {state}" for state, n in deployment.replica_states.items() if n)
         parts += [f"replicas: {counts or 'none'}", deployment.message]
-    return "; ".join(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    return "; ".join(dict.fromkeys(" ".join(part.split()) for part in parts if part.strip()))
 
 
 def running_replicas(name: str = "rollout") -> int:

@@ -1,0 +1,90 @@
+"""A rollout replica on Ray Serve against bare vLLM: sampled tokens per second and their ratio.
+
+    python tests/bench/rollout.py MODEL [--rounds 5]
+
+32 prompts x 8 samples x 48 tokens. The replica gets 32 requests of 8 seeds through its handle; the
+bare engine is the same AsyncLLM in this process, with the same arguments, and gets 256 requests. Both
+are up at the same time and take turns, after one warm-up each; the medians are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from contextlib import redirect_stdout
+from typing import Any
+
+from raysgpo.config import RolloutConfig
+from raysgpo.ray_session import ray_session
+from raysgpo.records import SampleRequest
+from raysgpo.serving.deployment import deploy_rollout
+from raysgpo.serving.engine import VllmEngine
+from raysgpo.weights.payload import NOTHING_PUBLISHED
+from raysgpo.weights.store import start_weight_store
+
+PROMPTS, GROUP, TOKENS = 32, 8, 48
+
+
+def requests(round_number: int) -> list[SampleRequest]:
+    """Prompts of 12 tokens; new seeds each round. A token that ends an answer would end the count too."""
+    return [
+        SampleRequest(
+            prompt_ids=[(7 * p + t) % 90 + 32 for t in range(12)],
+            seeds_G=tuple(round_number * 100_000 + p * GROUP + g for g in range(GROUP)),
+            max_tokens=TOKENS,
+            temperature=1.0,
+            min_version=NOTHING_PUBLISHED,
+        )
+        for p in range(PROMPTS)
+    ]
+
+
+async def through_serve(handle: Any, asked: list[SampleRequest]) -> int:
+    groups = await asyncio.gather(*(handle.sample.remote(request) for request in asked))
+    return sum(len(completion.token_ids_T) for group in groups for completion in group)
+
+
+async def bare(engine: VllmEngine, asked: list[SampleRequest]) -> int:
+    calls = [engine.sample(request, seed, f"bare-{seed}") for request in asked for seed in request.seeds_G]
+    return sum(len(completion.token_ids_T) for completion in await asyncio.gather(*calls))
+
+
+async def compare(handle: Any, model: str, rollout: RolloutConfig, rounds: int) -> None:
+    engine = VllmEngine(model, rollout)
+    await engine.start()
+    serve_rates, bare_rates = [], []
+    for round_number in range(rounds + 1):
+        rates = []
+        for work in (through_serve(handle, requests(round_number)), bare(engine, requests(round_number))):
+            start = time.perf_counter()
+            tokens = await work
+            rates.append(tokens / (time.perf_counter() - start))
+        if round_number:
+            serve_rates.append(rates[0])
+            bare_rates.append(rates[1])
+    engine.shutdown()
+    ratio = statistics.median(a / b for a, b in zip(serve_rates, bare_rates, strict=True))
+    print(f"{PROMPTS} prompts x {GROUP} samples x up to {TOKENS} tokens")
+    print(
+        f"through Ray Serve {statistics.median(serve_rates):,.0f} tokens/s   "
+        f"bare vLLM {statistics.median(bare_rates):,.0f} tokens/s   ratio {ratio:.2f}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    rollout = RolloutConfig(max_model_len=64)
+    out = sys.stdout
+    with ray_session(), redirect_stdout(out):
+        handle = deploy_rollout(arguments.model, rollout, start_weight_store())
+        asyncio.run(compare(handle, arguments.model, rollout, arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()
