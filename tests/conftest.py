@@ -9,8 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from raysgpo.records import Group, Problem, Role, Rollout, Segment
+
+# A busy machine makes one example slow, which says nothing of the code.
+settings.register_profile("raysgpo", deadline=None)
+settings.load_profile("raysgpo")
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,4 +32,4 @@ def test_every_part_its_type_and_its_place_count() -> None:
 def test_neighbouring_seeds_share_no_stream() -> None:
     """vLLM adds the index of a parallel sample to the seed: no two may lie within a group's size."""
     seeds = sorted(derive_seed("rollout", 0, 0, f"problem {p}", g) for p in range(100) for g in range(8))
-    assert all(b - a > 8 for a, b in zip(seeds, seeds[1:], strict=False))
+    assert all(b - a > 8 for a, b in pairwise(seeds))

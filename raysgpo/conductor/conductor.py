@@ -158,6 +158,8 @@ class Conductor:
         assert self._step_of_version.get(version) == step, (
             f"weight version {version} was not given out for {step} steps"
         )
+        if any(before == step for earlier, before in self._step_of_version.items() if earlier < version):
+            self.say(f"the train workers were started again and go on after step {step} (weight version {version})")
         self._version = version
         self._window.rewind(step)
         self._decisions = {done: decision for done, decision in self._decisions.items() if done < step}
@@ -223,6 +225,12 @@ class Conductor:
         interval = (0.0, 0.0)
         if not replayed and self._evaluation_due(step + 1):
             evaluation, interval = await self._evaluate(step + 1)
+        landed, replicas = report.metrics.get("sync/replicas"), self._config.rollout.replicas
+        if landed is not None and landed < replicas:
+            self.say(
+                f"step {step + 1}: the new weights reached {landed:.0f} of {replicas} rollout replicas; one that comes "
+                "back or is replaced takes them before it answers"
+            )
         if not replayed:
             self._record(step, report, evaluation, interval)
             self._progress.trained = step + 1

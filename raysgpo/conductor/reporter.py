@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -17,6 +18,11 @@ from raysgpo.run_folder import JsonLines, RunFolder, cut_rows
 def prometheus_name(metric: str) -> str:
     """``accuracy/mean`` to ``raysgpo_accuracy_mean``: Ray discards names with other characters."""
     return "raysgpo_" + re.sub(r"[^a-zA-Z0-9_]", "_", metric)
+
+
+def finite(row: Metrics) -> Metrics:
+    """A diverged step's NaN and infinities as null: JSON has neither, and the run must not end over its log."""
+    return {name: value if value is None or math.isfinite(value) else None for name, value in row.items()}
 
 
 class Reporter:
@@ -38,6 +44,7 @@ class Reporter:
 
     def record(self, row: Metrics, groups: Sequence[Group]) -> None:
         """One step: its groups, then its numbers, so that a line of metrics has its groups on disk."""
+        row = finite(row)
         for group in groups:
             self._groups.write(group_row(group, self._tokens))
         self._metrics.write(row)

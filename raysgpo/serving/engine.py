@@ -126,6 +126,9 @@ def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
         defaults |= {
             "dtype": "float32",
             "enforce_eager": True,
+            # A seeded prompt that is cut up over two steps ends the CPU engine: vLLM would set back the
+            # offset of its generator, which generators on CPU do not have.
+            "enable_chunked_prefill": False,
             "distributed_executor_backend": "uni",
             "kv_cache_memory_bytes": int(rollout.kv_cache_gib * 2**30),
         }

@@ -28,6 +28,8 @@ ANSWER_MARK = "#### "
 _ANSWER_LINE = re.compile(r"#### (0|-?[1-9][0-9]*)")
 _HELD_OUT_SHARE = 8
 """One chain in this many is held out."""
+MOST_MISSES = 2000
+"""Draws in a row without a new problem after which there are no more to be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +152,13 @@ def _problems(config: TaskConfig, count: int, *, held_out: bool) -> tuple[Proble
     """``count`` distinct problems of one side of the split, the same for the same configuration."""
     rng = random.Random(derive_seed("arithmetic", config.seed, int(held_out)))
     chains: dict[str, Chain] = {}
-    for _ in range(1000 + 200 * count):
-        if len(chains) == count:
-            break
+    misses = 0
+    while len(chains) < count and misses < MOST_MISSES:
         chain = draw_chain(rng, rng.choice(config.terms), config.digits, config.operators)
-        if chain.held_out == held_out:
-            chains.setdefault(chain.expression, chain)
+        misses += 1
+        if chain.held_out == held_out and chain.expression not in chains:
+            chains[chain.expression] = chain
+            misses = 0
     if len(chains) < count:
         name, key = ("held-out", "evaluation.prompts") if held_out else ("training", "task.prompts")
         raise ValueError(

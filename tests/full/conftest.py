@@ -124,11 +124,11 @@ def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A policy that has begun to add two numbers: often wrong, sometimes right."""
+    """A policy that has begun to add: often wrong, sometimes right."""
     from raysgpo.policy.tiny import TinyConfig, save_tiny_policy, train_tiny_policy
 
     config = TinyConfig(
-        hidden_size=64, intermediate_size=128, heads=2, clean_terms=(2,), clean_steps=80, slip_steps=0, max_length=256
+        hidden_size=64, intermediate_size=128, heads=2, clean_terms=(2, 3), clean_steps=240, slip_steps=0, threads=1
     )
     folder = tmp_path_factory.mktemp("tiny")
     save_tiny_policy(train_tiny_policy(config, report=lambda line: None), config, folder)
@@ -141,12 +141,12 @@ def small(tiny: Path) -> list[str]:
     return [
         "arithmetic",
         f"model={tiny}",
-        "task.terms=2",
+        "task.terms=3",
         "task.prompts=64",
         "prompts_per_step=4",
         "sampling.group_size=4",
-        "sampling.max_tokens=16",
-        "optimizer.lr=1e-3",
+        "sampling.max_tokens=24",
+        "optimizer.lr=3e-4",
         "optimizer.warmup_steps=0",
         "evaluation.prompts=8",
         "records.tokens=true",

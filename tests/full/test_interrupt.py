@@ -11,7 +11,7 @@ from raysgpo import checkpoint
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.full.conftest import Start
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 
 def test_ctrl_c_ends_a_stale_run_after_its_step_with_a_checkpoint(

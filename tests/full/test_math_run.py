@@ -1,11 +1,14 @@
 """Real rows through the whole path with two train workers, and what the replicas hold after the syncs.
 
+A step's 32 prompts are more tokens than the engine takes at once, as with any real input.
+
 This run is made of its parts in this process, so that the replicas can be asked before they go.
 """
 
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import ray
+import torch
 
 from raysgpo.conductor.messages import StartState
 from raysgpo.overrides import resolve
@@ -24,7 +28,7 @@ from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
 from tests.full.conftest import DEADLINE, checksums_by_version
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 STEPS = 2
 QUESTIONS = [
@@ -41,7 +45,7 @@ class MathRun:
 
 
 def write_rows(path: Path) -> None:
-    """Rows as GSM8K has them; the easy half in the words that the policy was taught."""
+    """Rows as GSM8K has them, with small numbers."""
     rows = []
     for a in range(1, 9):
         for b in range(1, 4):
@@ -49,18 +53,44 @@ def write_rows(path: Path) -> None:
             joined = f"{a}{'+' if sign > 0 else '-'}{b}"
             answer = a + sign * b
             question = f"{joined}=?" if a % 2 else text.format(a=a, b=b)
-            rows.append({"question": question, "answer": str(answer), "solution": f"{joined} = {answer}", "level": a % 2})
+            rows.append(
+                {"question": question, "answer": str(answer), "solution": f"{joined} = {answer}", "level": a % 2}
+            )
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 @pytest.fixture(scope="module")
-def math_run(ray_session: None, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MathRun]:
+def guesser(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny policy after it has seen what a boxed number looks like: now and then it guesses right."""
+    from transformers import AutoModelForCausalLM
+
+    from raysgpo.policy.tiny import TinyConfig, _teach, save_tiny_policy
+    from raysgpo.tasks.math import INSTRUCTION
+
+    draw = random.Random(0)
+
+    def texts() -> Iterator[tuple[str, str]]:
+        while True:
+            a, b = draw.randint(2, 9), draw.randint(1, 9)
+            yield draw.choice(QUESTIONS)[0].format(a=a, b=b) + INSTRUCTION, f"\\boxed{{{draw.randint(0, 11)}}}"
+
+    config = TinyConfig(batch_size=16, threads=1)
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    torch.manual_seed(0)
+    _teach(model, texts(), 120, 3e-3, config, lambda line: None, "boxes")
+    folder = tmp_path_factory.mktemp("guesser")
+    save_tiny_policy(model, config, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MathRun]:
     from jobs.recipes.math import math
 
     folder = tmp_path_factory.mktemp("math")
     write_rows(folder / "rows.jsonl")
     words = [
-        f"model={tiny}",
+        f"model={guesser}",
         f"task.path={folder / 'rows.jsonl'}",
         f"storage={folder}",
         f"steps={STEPS}",
@@ -85,7 +115,7 @@ def math_run(ray_session: None, tiny: Path, tmp_path_factory: pytest.TempPathFac
             assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
             time.sleep(0.1)
         assert parts.trainer.failure is None, parts.trainer.failure
-        yield MathRun(run, tiny, parts.rollout.broadcast("state", True).results(timeout_s=30))
+        yield MathRun(run, guesser, parts.rollout.broadcast("state", True).results(timeout_s=30))
     finally:
         ray.get(parts.conductor.close.remote(), timeout=30)
         ray.kill(parts.conductor)
@@ -103,7 +133,9 @@ def test_rows_are_graded_with_their_format_beside(math_run: MathRun) -> None:
             assert rollout["reward_parts"].keys() == {"correctness", "format"}
             assert rollout["reward"] == pytest.approx(sum(rollout["reward_parts"].values()))
             assert rollout["correct"] == (rollout["reward_parts"]["correctness"] == 1)
-    assert any(rollout["correct"] for group in groups for rollout in group["rollouts"]), "no signal: other rows"
+    rollouts = [rollout for group in groups for rollout in group["rollouts"]]
+    assert {rollout["reward_parts"]["format"] for rollout in rollouts} == {0.0, 0.1}
+    assert {rollout["correct"] for rollout in rollouts} == {False, True}
 
 
 def test_the_replica_holds_the_weights_that_the_two_workers_made(math_run: MathRun) -> None:

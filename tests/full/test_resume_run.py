@@ -13,7 +13,7 @@ from raysgpo import checkpoint
 from raysgpo.run_folder import RunFolder
 from tests.full.conftest import ROOT, STEPS, Finished, run_to_end
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 TRAIN = str(ROOT / "jobs" / "train.py")
 REPLAY = str(ROOT / "jobs" / "replay.py")
@@ -54,6 +54,7 @@ def test_it_says_what_it_passed_over_and_where_it_goes_on(resumed: Resumed) -> N
         f"checkpoint step-{KEPT + 1:06d} is corrupt and was passed over: model.safetensors has changed"
     )
     assert f"going on after step {KEPT}" in lines
+    assert first not in lines, "it says so once"
 
 
 def test_no_step_is_recorded_twice(resumed: Resumed) -> None:

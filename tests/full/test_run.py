@@ -13,7 +13,7 @@ import pytest
 from raysgpo import checkpoint
 from tests.full.conftest import STEPS, Finished, checksums_by_version
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 GROUP_KEYS = set(
     "step position epoch prompt_id prompt reference answer metadata dropped all_negative judged age rollouts".split()
@@ -32,6 +32,7 @@ METRIC_KEYS = set(
 LINES = (
     r"run folder: /.+/runs/arithmetic-001",
     r"starting 1 rollout replica\(s\) and the trainer \.\.\.",
+    r"waiting for rollout replicas: .+",
     r"held-out accuracy after \d+ steps: \d+% of 8",
     r"step \d/4  accuracy +\d+%  all-negative +\d+%  [\d,]+ tokens/s  [\d.]+ s  left \d+:\d\d",
     r"step \d: no group with a signal, so no update",
@@ -59,9 +60,8 @@ def test_every_step_and_every_group_is_recorded_once_with_all_its_keys(finished:
         assert len(group["rollouts"]) == 4
         assert all(rollout.keys() >= ROLLOUT_KEYS for rollout in group["rollouts"])
     for row in finished.metrics:
-        missing = METRIC_KEYS - row.keys()
-        # A step in which no group had a signal makes no update, and says nothing of one.
-        assert not missing or (row["groups/trained"] == 0 and all(key.startswith("policy/") for key in missing))
+        assert row.keys() >= METRIC_KEYS
+        assert (row["policy/loss"] is None) == (row["groups/trained"] == 0)
     assert any(row["groups/trained"] for row in finished.metrics), "no step was trained on: choose another policy"
     evaluations = [json.loads(line)["step"] for line in finished.run.evaluations.read_text().splitlines()]
     assert evaluations == [0, STEPS]
@@ -69,7 +69,7 @@ def test_every_step_and_every_group_is_recorded_once_with_all_its_keys(finished:
 
 def test_sampler_and_trainer_agree_on_every_logprob(finished: Finished) -> None:
     """S = 0: each step is trained with the weights that sampled it, so the mismatch is rounding."""
-    trained = [row for row in finished.metrics if "policy/loss" in row]
+    trained = [row for row in finished.metrics if row["policy/loss"] is not None]
     assert max(row["policy/mismatch_abs"] for row in trained) < 1e-5
     assert max(row["policy/mismatch_max"] for row in trained) < 1e-4
     assert max(abs(row["policy/ratio_mean"] - 1) for row in trained) < 1e-5
@@ -118,7 +118,7 @@ def test_a_checkpoint_is_a_model_that_transformers_loads(finished: Finished) -> 
     assert (folder.name, messages) == (f"step-{STEPS:06d}", [])
     tokenizer = AutoTokenizer.from_pretrained(folder)
     prompt = tokenizer.apply_chat_template(
-        [{"role": "user", "content": "3+4=?"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
+        [{"role": "user", "content": "3+4-2=?"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
     answer = AutoModelForCausalLM.from_pretrained(folder).generate(**prompt, max_new_tokens=16, do_sample=False)
     text = tokenizer.decode(answer[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)

@@ -11,7 +11,7 @@ import pytest
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.full.conftest import Start
 
-pytestmark = pytest.mark.full
+pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
 
 END = 12
 """Steps of the run."""
@@ -38,7 +38,10 @@ def test_a_run_survives_the_death_of_its_worker_and_of_its_replica(
     assert command.wait() == 0, command.text
 
     assert [row["step"] for row in read_rows(run.metrics)] == list(range(END))
+    assert "the train workers were started again and go on after step " in command.text
     groups = list(read_rows(run.groups))
+    attempts = max(rollout["attempt"] for group in groups for rollout in group["rollouts"])
+    assert attempts > 0 or "the new weights reached 0 of 1 rollout replicas" in command.text
     assert [group["position"] for group in groups] == list(range(4 * END))
     assert not [group["error"] for group in groups if group["error"]]
     # The replayed steps publish again, so the versions run ahead of the steps; they never go back.

@@ -1,0 +1,55 @@
+"""A rollout deployment made of plain Python. An actor's handle answers as a Serve handle does.
+
+It imports little, since each test starts one in a process of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import numpy as np
+
+from raysgpo.records import Completion, SampleRequest
+
+
+class FakeRollout:
+    """Answers at once with the weights it was told it has, and remembers every request.
+
+    The first of a group's answers is right and the others wrong; every answer is right where the
+    problem's is even, so that such a group has no signal.
+    """
+
+    def __init__(self, slow: dict[tuple[int, ...], float], broken: list[tuple[int, ...]]) -> None:
+        """``slow``: seeds of a request to the seconds that it takes; ``broken``: seeds that always fail."""
+        self._slow, self._broken = slow, broken
+        self._version = -1
+        self.asked: list[tuple[float, SampleRequest]] = []
+        self.answered: dict[tuple[int, ...], float] = {}
+
+    async def set_version(self, version: int) -> None:
+        self._version = version
+
+    async def requests(self) -> list[tuple[float, SampleRequest]]:
+        return self.asked
+
+    async def ends(self) -> dict[tuple[int, ...], float]:
+        return self.answered
+
+    async def sample(self, request: SampleRequest) -> list[Completion]:
+        self.asked.append((time.time(), request))
+        assert self._version >= request.min_version, "asked for weights that were not published"
+        version = self._version
+        if request.seeds_G in self._broken:
+            raise ValueError("the engine cannot read this prompt")
+        await asyncio.sleep(self._slow.get(request.seeds_G, 0.0))
+        self.answered[request.seeds_G] = time.time()
+        answer = eval(bytes(request.prompt_ids).decode().partition("=")[0])
+        texts = [f"#### {answer if g == 0 or answer % 2 == 0 else answer + 1}" for g in range(len(request.seeds_G))]
+        return [_completion(text, version) for text in texts]
+
+
+def _completion(text: str, version: int) -> Completion:
+    ids_T = np.array([*text.encode(), 256], dtype=np.int32)
+    logprobs_T = np.full(len(ids_T), -0.5, dtype=np.float32)
+    return Completion(ids_T, logprobs_T, "stop", text, ((version, len(ids_T)),))

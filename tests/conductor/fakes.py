@@ -1,0 +1,127 @@
+"""A conductor whose trainer is a test: it decides when what happens."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+from raysgpo.conductor.conductor import Conductor
+from raysgpo.conductor.messages import Decision, StartState, TrainReport
+from raysgpo.config import Config
+from raysgpo.order import ShuffledOrder, rollout_seeds
+from raysgpo.overrides import resolve
+from raysgpo.policy.prompts import Prompt
+from raysgpo.policy.sequences import Share
+from raysgpo.preparation import Prepared
+from raysgpo.records import SampleRequest
+from raysgpo.run_folder import RunFolder
+from raysgpo.tasks.arithmetic import ArithmeticTask
+from raysgpo.tasks.task import Task
+from tests.conductor.fake_rollout import FakeRollout
+
+SMALL = """prompts_per_step=2 sampling.group_size=2 task.prompts=5 task.terms=3 evaluation.prompts=3 evaluation.every=2
+checkpoint.every=2 rollout.attempts=2 rollout.start_deadline=10 rollout.sample_deadline=20 algorithm=sgpo""".split()
+
+
+def settings(*words: str) -> Config:
+    return resolve({}, overrides=[*SMALL, *words])
+
+
+def seeds_at(config: Config, prepared: Prepared, position: int) -> tuple[int, ...]:
+    """The seeds of a position, worked out anew."""
+    epoch, index = ShuffledOrder(len(prepared.train), config.seed).at(position)
+    problem = prepared.train[index].problem
+    return rollout_seeds(config.seed, epoch, problem.id, config.sampling.group_size)
+
+
+def prepared_for(config: Config, steps: int, task: Task | None = None) -> Prepared:
+    task = task or ArithmeticTask(config.task, config.evaluation.prompts)
+    train, held_out = (
+        [Prompt(problem, list(problem.prompt.encode())) for problem in part] for part in (task.train, task.held_out)
+    )
+    return Prepared(config, task, train, held_out, steps)
+
+
+class FakeRun:
+    """A conductor with a real stream, and a trainer whose every word the test says."""
+
+    def __init__(
+        self,
+        folder: Path,
+        steps: int,
+        *words: str,
+        start: StartState | None = None,
+        slow: dict[int, float] | None = None,
+        broken: tuple[int, ...] = (),
+        task: Task | None = None,
+        rollout: Any = None,
+    ) -> None:
+        """``slow`` and ``broken`` name positions."""
+        self.config = settings(*words)
+        self.prepared = prepared_for(self.config, steps, task)
+        self.folder = RunFolder(folder)
+        start = start or StartState()
+        self.version = start.version
+        self._own = rollout is None
+        self.rollout = rollout or ray.remote(FakeRollout).options(num_cpus=0, max_concurrency=1000).remote(
+            {self.seeds(position): seconds for position, seconds in (slow or {}).items()},
+            [self.seeds(position) for position in broken],
+        )
+        actor = ray.remote(Conductor).options(num_cpus=0)
+        self.conductor = actor.remote(self.prepared, self.folder, self.rollout, start)
+        self.call("start", self.conductor)
+
+    def seeds(self, position: int) -> tuple[int, ...]:
+        return seeds_at(self.config, self.prepared, position)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        return ray.get(getattr(self.conductor, name).remote(*arguments), timeout=120)
+
+    def publish(self, step: int) -> int:
+        """New weights, with ``step`` optimizer steps, are on the fake rollout and known to the conductor."""
+        self.version = self.call("next_version", step)
+        if self._own:
+            ray.get(self.rollout.set_version.remote(self.version), timeout=10)
+        self.call("published", self.version, step)
+        return self.version
+
+    def step(self, step: int) -> Share:
+        share: Share = self.call("step", step, 0, 1)
+        return share
+
+    def trained(self, step: int, version: int | None = None) -> Decision:
+        now = time.time()
+        report = TrainReport(
+            metrics={"policy/loss": 0.5},
+            version=version or self.version,
+            wait=(now, now),
+            train=(now, now),
+            sync=(now, now),
+        )
+        decision: Decision = self.call("trained", step, report)
+        return decision
+
+    def whole_step(self, step: int) -> Decision:
+        self.step(step)
+        self.publish(step + 1)
+        return self.trained(step)
+
+    def asked(self) -> dict[int, SampleRequest]:
+        """Position to its first request; evaluation's have one seed and are left out."""
+        count = self.prepared.total_steps * self.config.prompts_per_step
+        positions = {self.seeds(position): position for position in range(count)}
+        found: dict[int, SampleRequest] = {}
+        for _, request in ray.get(self.rollout.requests.remote(), timeout=10):
+            if request.seeds_G in positions:
+                found.setdefault(positions[request.seeds_G], request)
+        return found
+
+    def close(self) -> None:
+        with contextlib.suppress(ray.exceptions.RayActorError):
+            self.call("close")
+        for actor in (self.conductor, self.rollout) if self._own else (self.conductor,):
+            ray.kill(actor)
