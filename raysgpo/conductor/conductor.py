@@ -21,11 +21,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from raysgpo.conductor.assembly import Assembly
-from raysgpo.conductor.evaluation import evaluate
+from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
 from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.stream import StreamThread, build_dataset
-from raysgpo.metrics import Interval, Metrics, Solved, StepTimes, group_metrics, time_metrics
+from raysgpo.conductor.versions import Versions
+from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, time_metrics
 from raysgpo.order import ShuffledOrder, rollout_seeds
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import step_shares
@@ -34,7 +35,6 @@ from raysgpo.records import Drop, Group, Ticket
 from raysgpo.run_folder import RunFolder
 from raysgpo.sampling import RetryingSampler
 from raysgpo.serving.sampler import serve_sampler
-from raysgpo.tasks.grader import make_grader
 from raysgpo.window import Window, age, step_of
 
 
@@ -65,7 +65,7 @@ class Conductor:
         self._config = config
         self._prepared = prepared
         self._rollout = rollout
-        self._grader = make_grader(prepared.task, config.task)
+        self._evaluator = Evaluator(prepared, RetryingSampler(serve_sampler(rollout), config.rollout))
         self._reporter = Reporter(run, start.step, config.records.tokens)
         self._order = ShuffledOrder(len(prepared.train), config.seed)
         self._window = Window(config.prompts_per_step, config.max_staleness, start.step * config.prompts_per_step)
@@ -74,8 +74,7 @@ class Conductor:
         self._decisions: dict[int, Decision] = {}
         self._said = start.messages
         self._solved = Solved(set(start.solved))
-        self._version = self._newest = start.version
-        self._step_of_version: dict[int, int] = {}
+        self._versions = Versions(start.version)
         self._covered = start.step
         self._progress = _Progress(trained=start.step)
         self._changed = asyncio.Condition()
@@ -103,11 +102,9 @@ class Conductor:
     async def admit(self, position: int) -> Ticket | None:
         """The ticket of a position, once the window has reached it; None if its group is here already."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._version_is_published() and self._window.may_start(position))
-        return None if position in self._assembly else self._ticket(position)
-
-    def _version_is_published(self) -> bool:
-        return self._version in self._step_of_version
+            await self._changed.wait_for(lambda: self._versions.ready and self._window.may_start(position))
+        done = position in self._assembly or step_of(position, self._config.prompts_per_step) < self._covered
+        return None if done else self._ticket(position)
 
     def _ticket(self, position: int) -> Ticket:
         epoch, index = self._order.at(position)
@@ -120,7 +117,7 @@ class Conductor:
             problem=prompt.problem,
             prompt_ids=prompt.token_ids,
             seeds_G=rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size),
-            min_version=self._version,
+            min_version=self._versions.current,
             judge=position < config.judge.epochs * self._order.size,
         )
 
@@ -128,25 +125,22 @@ class Conductor:
         self._assembly.add(group)
         if group.dropped is Drop.FAILED:
             self._reporter.say(f"position {group.position}: {group.error}; the group is dropped")
-        async with self._changed:
-            self._changed.notify_all()
+        await self._notify()
 
     async def _failed(self, error: BaseException) -> None:
         self._failure = error
+        await self._notify()
+
+    async def _notify(self) -> None:
+        """Wake everyone who waits for something to change."""
         async with self._changed:
             self._changed.notify_all()
 
     # --- the trainer ---
 
     def next_version(self, step: int) -> int:
-        """The number of weights with ``step`` optimizer steps that are about to be published.
-
-        It is given out before a replica can hold them: if the trainer dies before it says
-        ``published``, the number is not used again, and the age of their tokens is known.
-        """
-        self._newest += 1
-        self._step_of_version[self._newest] = step
-        return self._newest
+        """The number of weights with ``step`` optimizer steps that are about to be published."""
+        return self._versions.give_out(step)
 
     async def published(self, version: int, step: int) -> None:
         """Weights of ``version``, which have ``step`` optimizer steps, are on the replicas.
@@ -154,17 +148,11 @@ class Conductor:
         After a trainer's restart ``step`` lies before the steps done so far: the window closes
         until the replayed steps have caught up.
         """
-        assert version > self._version, f"weight version {version} after {self._version}: versions never go back"
-        assert self._step_of_version.get(version) == step, (
-            f"weight version {version} was not given out for {step} steps"
-        )
-        if any(before == step for earlier, before in self._step_of_version.items() if earlier < version):
+        if self._versions.land(version, step):
             self.say(f"the train workers were started again and go on after step {step} (weight version {version})")
-        self._version = version
         self._window.rewind(step)
         self._decisions = {done: decision for done, decision in self._decisions.items() if done < step}
-        async with self._changed:
-            self._changed.notify_all()
+        await self._notify()
 
     async def step(self, step: int, rank: int, world: int) -> Share:
         """The share of a rank in a step; waits until all groups of the step are here.
@@ -210,20 +198,16 @@ class Conductor:
 
     def _aged(self, group: Group, step: int) -> Group:
         """The group with its age at consumption; too old, and it carries no gradient."""
-        steps = age(step, self._oldest_step(group)) if group.rollouts_G else 0
+        steps = age(step, self._versions.oldest_step(group)) if group.rollouts_G else 0
         too_old = steps > self._config.max_staleness and group.dropped is None
         return replace(group, age=steps, dropped=Drop.TOO_OLD if too_old else group.dropped)
-
-    def _oldest_step(self, group: Group) -> int:
-        versions = {version for r in group.rollouts_G for version, _ in r.weight_versions}
-        return min(self._step_of_version[version] for version in versions)
 
     async def trained(self, step: int, report: TrainReport) -> Decision:
         """Record a step, evaluate when it is due, and move the window."""
         replayed = step < self._progress.trained
         evaluation: Metrics = {}
         interval = (0.0, 0.0)
-        if not replayed and self._evaluation_due(step + 1):
+        if not replayed and self._evaluator.due(step + 1):
             evaluation, interval = await self._evaluate(step + 1)
         landed, replicas = report.metrics.get("sync/replicas"), self._config.rollout.replicas
         if landed is not None and landed < replicas:
@@ -236,11 +220,10 @@ class Conductor:
             self._progress.trained = step + 1
         self._progress.step_start = time.time()
         self._progress.phase = "sampling"
-        if report.version == self._version:  # else the trainer has started again since
+        if report.version == self._versions.current:  # else the trainer has started again since
             self._window.release_to(step + 1)
         self._decisions[step] = self._decide(step)
-        async with self._changed:
-            self._changed.notify_all()
+        await self._notify()
         return self._decisions[step]
 
     def _decide(self, step: int) -> Decision:
@@ -260,21 +243,12 @@ class Conductor:
 
     def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
         groups = self._consumed[step].groups
-        times = StepTimes(
-            start=self._progress.step_start,
-            end=time.time(),
-            wait=report.wait,
-            train=report.train,
-            sync=report.sync,
-            evaluate=interval,
-            checkpoint=report.checkpoint,
-        )
         row: Metrics = {
             "step": step,
             **group_metrics(groups),
             "train/problems_solved_ever": self._solved.add(groups),
             **report.metrics,
-            **time_metrics(groups, times),
+            **time_metrics(groups, report.times(self._progress.step_start, interval)),
             **evaluation,
         }
         self._reporter.record(row, groups)
@@ -284,7 +258,7 @@ class Conductor:
         return {
             "step": step,
             "position": step * self._config.prompts_per_step,
-            "version": self._newest,
+            "version": self._versions.newest,
             "solved": sorted(self._solved.ids),
             "controllers": {},
         }
@@ -298,13 +272,9 @@ class Conductor:
 
     # --- evaluation ---
 
-    def _evaluation_due(self, steps_done: int) -> bool:
-        every = self._config.evaluation.every
-        return every > 0 and (steps_done % every == 0 or steps_done == self._prepared.total_steps)
-
     async def evaluate_start(self) -> None:
         """Evaluate the policy that the run starts from, before its first step."""
-        if self._config.evaluation.every > 0 and self._progress.trained == 0 and not self._progress.evaluated:
+        if self._evaluator.due(0) and self._progress.trained == 0 and not self._progress.evaluated:
             self._progress.evaluated = True
             await self._evaluate(0)
         self._progress.step_start = time.time()
@@ -312,9 +282,8 @@ class Conductor:
     async def _evaluate(self, steps_done: int) -> tuple[Metrics, Interval]:
         self._progress.phase = "evaluating"
         start = time.time()
-        sample = RetryingSampler(serve_sampler(self._rollout), self._config.rollout)
-        metrics = await evaluate(self._config, self._grader, self._prepared.held_out, sample, self._version)
-        self._reporter.record_evaluation({"step": steps_done, "eval/weight_version": self._version, **metrics})
+        metrics = await self._evaluator.run(self._versions.current)
+        self._reporter.record_evaluation({"step": steps_done, "eval/weight_version": self._versions.current, **metrics})
         return metrics, (start, time.time())
 
     # --- the run ---

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
-from raysgpo.metrics import Interval, Metrics
+from raysgpo.metrics import Interval, Metrics, StepTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,10 @@ class TrainReport:
     sync: Interval
     checkpoint: Interval = (0.0, 0.0)
     """The checkpoint written since the last report, if any."""
+
+    def times(self, start: float, evaluate: Interval) -> StepTimes:
+        """The clock of a step that began at ``start`` and ends now."""
+        return StepTimes(start, time.time(), self.wait, self.train, self.sync, evaluate, self.checkpoint)
 
 
 @dataclass(frozen=True, slots=True)

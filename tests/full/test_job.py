@@ -62,7 +62,7 @@ def cluster() -> Iterator[Cluster]:
     finally:
         head.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            head.wait(20)
+            head.wait(5)
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 if str(folder) in " ".join(process.cmdline()):

@@ -1,0 +1,40 @@
+"""Weight versions: a counter that never goes back, and how many optimizer steps each version has."""
+
+from __future__ import annotations
+
+from raysgpo.records import Group
+
+
+class Versions:
+    """``current`` is the newest version that the replicas hold, ``newest`` the newest given out."""
+
+    def __init__(self, newest: int) -> None:
+        """``newest``: of the run so far; those given out are above it."""
+        self.current = self.newest = newest
+        self._steps: dict[int, int] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Has this run published any weights?"""
+        return self.current in self._steps
+
+    def give_out(self, step: int) -> int:
+        """The number of weights with ``step`` optimizer steps that are about to be published.
+
+        It is known before a replica can hold them: if the trainer dies before they have landed, the
+        number is not used again, and the age of their tokens is known all the same.
+        """
+        self.newest += 1
+        self._steps[self.newest] = step
+        return self.newest
+
+    def land(self, version: int, step: int) -> bool:
+        """The replicas hold ``version``. True if the trainer went back: earlier weights had as many steps."""
+        assert version > self.current, f"weight version {version} after {self.current}: versions never go back"
+        assert self._steps.get(version) == step, f"weight version {version} was not given out for {step} steps"
+        self.current = version
+        return any(steps == step for earlier, steps in self._steps.items() if earlier < version)
+
+    def oldest_step(self, group: Group) -> int:
+        """Optimizer steps of the weights that sampled the group's oldest token."""
+        return min(self._steps[version] for r in group.rollouts_G for version, _ in r.weight_versions)
