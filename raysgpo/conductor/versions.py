@@ -29,11 +29,12 @@ class Versions:
         return self.newest
 
     def land(self, version: int, step: int) -> bool:
-        """The replicas hold ``version``. True if the trainer went back: earlier weights had as many steps."""
+        """The replicas hold ``version``. True if the trainer went back: it has no more steps than those before."""
         assert version > self.current, f"weight version {version} after {self.current}: versions never go back"
         assert self._steps.get(version) == step, f"weight version {version} was not given out for {step} steps"
+        before = self._steps.get(self.current)
         self.current = version
-        return any(steps == step for earlier, steps in self._steps.items() if earlier < version)
+        return before is not None and step <= before
 
     def oldest_step(self, group: Group) -> int:
         """Optimizer steps of the weights that sampled the group's oldest token."""

@@ -32,16 +32,15 @@ def test_a_run_survives_the_death_of_its_worker_and_of_its_replica(
     before = steps()
     assert before < END - 3, "the run was too fast for this test: raise END"
     command.wait_until(lambda: steps() >= before + 2, "two steps after the worker's death")
-    [replica] = command.descendants("ray::ServeReplica:rollout")
+    [replica] = command.descendants("ray::ServeReplica")
     os.kill(replica, signal.SIGKILL)
     assert steps() < END, "the run was too fast for this test: raise END"
     assert command.wait() == 0, command.text
 
     assert [row["step"] for row in read_rows(run.metrics)] == list(range(END))
-    assert "the train workers were started again and go on after step " in command.text
+    assert command.text.count("the train workers were started again and go on after step ") == 1
+    assert max(row["time/step"] for row in read_rows(run.metrics)) > 3, "a replica takes longer to come back"
     groups = list(read_rows(run.groups))
-    attempts = max(rollout["attempt"] for group in groups for rollout in group["rollouts"])
-    assert attempts > 0 or "the new weights reached 0 of 1 rollout replicas" in command.text
     assert [group["position"] for group in groups] == list(range(4 * END))
     assert not [group["error"] for group in groups if group["error"]]
     # The replayed steps publish again, so the versions run ahead of the steps; they never go back.
