@@ -32,7 +32,7 @@ from raysgpo.overrides import ConfigError, dump
 from raysgpo.preparation import Prepared, model_settings, prepare
 from raysgpo.ray_session import link_logs, ray_session
 from raysgpo.run_folder import RunFolder
-from raysgpo.serving.deployment import delete_rollout, deploy_rollout
+from raysgpo.serving.deployment import delete_rollout, start_rollout, wait_for_rollout
 from raysgpo.train_worker import TrainJob
 from raysgpo.trainer import TrainerThread, root_cause
 from raysgpo.weights.store import start_weight_store
@@ -146,9 +146,11 @@ def start_parts(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
     """Bring everything up, within the session of Ray that is there; the run goes on by itself from here."""
     config = prepared.config
     store = start_weight_store()
-    rollout = deploy_rollout(config.model, config.rollout, store, name=rollout_name(run))
-    check_vocabulary(config.model, rollout)
+    rollout = start_rollout(config.model, config.rollout, store, name=rollout_name(run))
+    # Its process comes up while the replicas load.
     conductor = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, rollout, start)
+    wait_for_rollout(config.rollout, rollout_name(run))
+    check_vocabulary(config.model, rollout)
     ray.get(conductor.start.remote(conductor), timeout=CALL_DEADLINE)
     job = TrainJob(config, run.checkpoints, conductor, store, rollout, prepared.total_steps)
     trainer = TrainerThread(job, run.path)

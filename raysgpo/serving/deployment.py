@@ -43,14 +43,26 @@ def deploy_rollout(
     engine: EngineKind = "vllm",
     name: str = "rollout",
 ) -> DeploymentHandle:
-    """Start ``rollout.replicas`` replicas of the model and wait until all of them run.
+    """``start_rollout`` and ``wait_for_rollout`` in one."""
+    handle = start_rollout(model_path, rollout, store, engine=engine, name=name)
+    wait_for_rollout(rollout, name)
+    return handle
+
+
+def start_rollout(
+    model_path: str,
+    rollout: RolloutConfig,
+    store: ActorHandle,
+    *,
+    engine: EngineKind = "vllm",
+    name: str = "rollout",
+) -> DeploymentHandle:
+    """Begin to start ``rollout.replicas`` replicas of the model.
 
     The replicas hold no published version yet: each pulls the newest when it is pushed or asked.
 
     Raises:
         ValueError: ``rollout.engine`` sets what raysgpo must set.
-        RuntimeError: the replicas failed to start.
-        TimeoutError: they were not up within ``rollout.start_deadline``, with what Serve says of why.
     """
     if engine == "vllm":
         engine_arguments(model_path, rollout)  # A bad setting fails here, not in the replica.
@@ -61,12 +73,21 @@ def deploy_rollout(
     application = deployment.bind(model_path, rollout, store, engine)
     target = serve.RunTarget(application, name=name, route_prefix=None, logging_config=quiet)
     [handle] = serve.run_many([target], wait_for_applications_running=False)
+    return handle
+
+
+def wait_for_rollout(rollout: RolloutConfig, name: str = "rollout") -> None:
+    """Return once all replicas run; take them down if they do not.
+
+    Raises:
+        RuntimeError: the replicas failed to start.
+        TimeoutError: they were not up within ``rollout.start_deadline``, with what Serve says of why.
+    """
     try:
         _wait_until_running(name, rollout)
     except (RuntimeError, TimeoutError):
         delete_rollout(name, deadline=0.0)
         raise
-    return handle
 
 
 def _deployment_options(rollout: RolloutConfig, name: str, quiet: LoggingConfig) -> dict[str, Any]:
