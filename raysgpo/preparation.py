@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from raysgpo.config import Config
 from raysgpo.model_path import TINY, check_model_path
@@ -37,6 +37,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
         ConfigError: the model, the data or their sizes do not fit; the message names the setting.
     """
     disable_progress_bar()
+    set_verbosity_error()  # a prompt that is too long is ours to report
     try:
         task = build_task(config)
     except ValueError as error:
