@@ -291,7 +291,7 @@ class Conductor:
     def status(self, rows_seen: int) -> Status:
         """What is new since ``rows_seen`` rows."""
         rows = self._reporter.rows[rows_seen:]
-        return Status(rows, self._reporter.take_messages(), self._progress.trained, self._progress.phase)
+        return Status(rows, self._reporter.take_messages(), self._progress.phase)
 
     def say(self, message: str) -> None:
         """A line for the console, unless it was said before the run began."""

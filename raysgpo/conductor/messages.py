@@ -54,5 +54,4 @@ class Status:
 
     rows: list[Metrics]
     messages: list[str]
-    steps_done: int
     phase: str
