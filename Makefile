@@ -13,13 +13,11 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
 
-test: lint
-	$(BIN)/python -m pytest -m "not ray and not full"
-	$(BIN)/python -m pytest -m "ray"
-	$(BIN)/python -m pytest -m "full"
+test: test-fast
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "ray or full"
 
-test-fast: $(READY)
-	$(BIN)/python -m pytest -m "not ray and not full"
+test-fast: lint
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not ray and not full"
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

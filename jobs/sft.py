@@ -1,8 +1,14 @@
-"""Make the tiny policy that ``model=tiny`` trains: ``python jobs/sft.py [key=value ...]``.
+"""Make the tiny models of the embedded default: ``python jobs/sft.py [policy | judge] [key=value ...]``.
 
-The keys are ``storage``, the folder under which policies are cached, and those of
-``raysgpo.policy.tiny.TinyConfig``: ``python jobs/sft.py seed=1 slip_chance=0.5``. A policy that was
-made before is not made again. The last line printed is its folder.
+``policy`` makes the policy that ``model=tiny`` trains, ``judge`` the judge of ``judge=tiny`` and, if it
+is missing, the policy whose mistakes it is taught on; without a word both are made. What was made
+before is not made again. Each prints its folder; the last line printed is the last one made.
+
+The keys are ``storage``, the folder under which models are cached, and behind ``policy`` and ``judge``
+those of ``raysgpo.policy.tiny.TinyConfig`` and ``raysgpo.policy.tiny_judge.TinyJudgeConfig``::
+
+    python jobs/sft.py policy seed=1 slip_chance=0.5
+    python jobs/sft.py judge policy.seed=1
 """
 
 from __future__ import annotations
@@ -18,37 +24,61 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from transformers.utils.logging import disable_progress_bar
 
-from raysgpo.config import Config
+from raysgpo.config import Config, Section
+from raysgpo.overrides import dotted_keys
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
+from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
 
 
-class SftConfig(TinyConfig):
-    """The tiny policy and where it is cached."""
+class BothConfig(Section):
+    """Where the tiny models are cached."""
 
     storage: str = Config().storage
 
 
-def configure(words: list[str]) -> SftConfig:
-    """``key=value`` words to settings.
+class PolicyConfig(TinyConfig, BothConfig):
+    """The tiny policy and where it is cached."""
+
+
+class JudgeConfig(TinyJudgeConfig, BothConfig):
+    """The tiny judge and where it is cached."""
+
+
+KINDS: dict[str, type[BothConfig]] = {"policy": PolicyConfig, "judge": JudgeConfig}
+
+
+def configure(words: list[str]) -> BothConfig:
+    """The words of the command line to settings, whose type says what is to be made.
 
     Raises:
         ValueError: an unknown key, a wrong type or an impossible value; the message names the key.
     """
+    kind = KINDS[words[0]] if words and words[0] in KINDS else BothConfig
+    words = words if kind is BothConfig else words[1:]
     for word in words:
-        key, equals, _ = word.partition("=")
-        if not equals:
-            raise ValueError(f"{word!r}: expected key=value, such as seed=1")
-        if key not in SftConfig.model_fields:
-            near = difflib.get_close_matches(key, SftConfig.model_fields, n=1)
-            known = ", ".join(SftConfig.model_fields)
-            raise ValueError(f"{key}: unknown key; " + (f"did you mean {near[0]}?" if near else f"known are {known}"))
+        _check_key(word, kind)
     try:
-        return SftConfig.model_validate(OmegaConf.to_container(OmegaConf.from_dotlist(words)))
+        return kind.model_validate(OmegaConf.to_container(OmegaConf.from_dotlist(words)))
     except OmegaConfBaseException as error:
         raise ValueError(f"{' '.join(words)}: not readable: {error}") from None
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}={e['input']}: {e['msg']}" for e in error.errors()]
         raise ValueError("\n".join(lines)) from None
+
+
+def _check_key(word: str, kind: type[BothConfig]) -> None:
+    key, equals, _ = word.partition("=")
+    if not equals:
+        raise ValueError(f"{word!r}: expected policy or judge first, then key=value, such as seed=1")
+    known = list(dotted_keys(kind))
+    if key in known:
+        return
+    if kind is BothConfig and (takers := [name for name in KINDS if key in dotted_keys(KINDS[name])]):
+        raise ValueError(f"{key}: say what it is for, such as: {takers[0]} {word}")
+    near = difflib.get_close_matches(key, known, n=1)
+    raise ValueError(
+        f"{key}: unknown key; " + (f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}")
+    )
 
 
 def main() -> int:
@@ -62,7 +92,13 @@ def main() -> int:
         return 2
     disable_progress_bar()
     storage = Config(storage=config.storage).storage_root
-    print(ensure_tiny_policy(storage, config=TinyConfig(**config.model_dump(exclude={"storage"}))))
+    settings = config.model_dump(exclude={"storage"})
+    if isinstance(config, PolicyConfig):
+        print(ensure_tiny_policy(storage, config=TinyConfig(**settings)))
+        return 0
+    judge = TinyJudgeConfig(**settings)
+    print(ensure_tiny_policy(storage, config=judge.policy))
+    print(ensure_tiny_judge(storage, config=judge))
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from raysgpo.config import Config
 from raysgpo.config_reference import brief
+from raysgpo.judging.credentials import read_key
 from raysgpo.model_path import check_model_path
 from raysgpo.overrides import ConfigError, dump, load, resolve
 from raysgpo.resume import resume_config
@@ -54,6 +55,11 @@ def configure(arguments: argparse.Namespace) -> Config:
     if name and "=" in name:
         name, overrides = None, [name, *overrides]
     if resumed := [word.partition("=")[2] for word in overrides if word.startswith("resume=")]:
+        if name or arguments.config:
+            raise ConfigError(
+                f"resume={resumed[-1]} goes on with the settings that the run was started with: "
+                f"leave out {name or '--config'}"
+            )
         others = [word for word in overrides if not word.startswith("resume=")]
         roots = [word.partition("=")[2] for word in others if word.startswith("storage=")]
         root = Path((roots or [Config().storage])[-1]).expanduser().absolute()
@@ -65,12 +71,21 @@ def configure(arguments: argparse.Namespace) -> Config:
     return resolve(*layers, *files, overrides=overrides)
 
 
+def check_judge(config: Config) -> None:
+    """A key that is missing or a model that is not there ends the run before anything starts."""
+    if config.needs_judge and config.judge.kind == "endpoint":
+        read_key(config.judge)
+    if config.needs_judge and config.judge.kind == "replicas":
+        check_model_path(config.judge.model or "", "judge.model")
+
+
 def main() -> int:
     arguments = parser().parse_intermixed_args()
     try:
         config = configure(arguments)
         if not arguments.dry_run:
             check_model_path(config.model)
+            check_judge(config)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -49,8 +49,16 @@ def demands(config: Config) -> list[Demand]:
             config.trainer.workers,
             _amounts(config.trainer.cpus, config.trainer.gpus),
         ),
+        *_judge_demand(config),
         Demand("group worker", "prompts_per_step", worker_count(config), _amounts(WORKER_CPUS, 0)),
     ]
+
+
+def _judge_demand(config: Config) -> list[Demand]:
+    judge = config.judge
+    if judge.kind != "replicas" or not config.needs_judge:
+        return []
+    return [Demand("judge replica", "judge.cpus / judge.gpus", judge.replicas[0], _amounts(judge.cpus, judge.gpus))]
 
 
 def impossible(wanted: list[Demand], nodes: list[Amounts]) -> str | None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from raysgpo.judging.judge import Failure
+from raysgpo.judging.votes import agreement
 from raysgpo.records import Drop, Group, Rollout, Verdict
 
 Interval = tuple[float, float]
@@ -89,9 +91,10 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "groups/all_negative_share": _mean([float(g.all_negative) for g in sampled]),
         "groups/degenerate_share": _mean([float(g.degenerate) for g in sampled]),
         "judge/groups": sum(g.judged for g in sampled),
-        "judge/calls": sum(len(r.votes) for r in judged),
+        **_judge_costs(sampled),
         "judge/lost": sum(vote is None for r in judged for vote in r.votes),
         "judge/none_found": sum(r.verdict is Verdict.NONE_FOUND for r in judged),
+        "judge/vote_agreement": _mean([a for r in judged if (a := agreement(r.votes)) is not None]),
         "judge/rts_mean": _rts_mean(judged),
         "judge/rts_truncated": _rts_mean([r for r in judged if r.truncated]),
         "judge/rts_finished": _rts_mean([r for r in judged if not r.truncated]),
@@ -105,6 +108,19 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "staleness/max": max((g.age for g in sampled), default=None),
         "grader/failures": sum(n for g in sampled for name, n in g.counts.items() if name.startswith("grader/")),
         "sampling/retries": sum(max((r.attempt for r in g.rollouts_G), default=0) for g in groups_P),
+    }
+
+
+def _judge_costs(groups: Sequence[Group]) -> Metrics:
+    """Calls by fate, their tokens, and the mean seconds of one."""
+
+    def total(name: str) -> float:
+        return sum(group.counts.get(f"judge/{name}", 0) for group in groups)
+
+    names = ("calls", "cached", *(failure.value for failure in Failure), "tokens")
+    calls = total("calls")
+    return {f"judge/{name}": total(name) for name in names} | {
+        "judge/seconds": total("seconds") / calls if calls else None
     }
 
 

@@ -134,10 +134,11 @@ def _unknown(section: type[Section], prefix: str, name: str) -> str:
     near = difflib.get_close_matches(name, section.model_fields, n=1, cutoff=0.6)
     if near:
         return f"{key}: unknown key; did you mean {prefix}{near[0]}?"
-    by_leaf = {known.rpartition(".")[2]: known for known in reversed(list(dotted_keys()))}
-    near = difflib.get_close_matches(name, by_leaf, n=1, cutoff=0.7)
+    elsewhere = list(dotted_keys())
+    near = difflib.get_close_matches(name, {known.rpartition(".")[2] for known in elsewhere}, n=1, cutoff=0.7)
     if near:
-        return f"{key}: unknown key; did you mean {by_leaf[near[0]]}?"
+        named = [known for known in elsewhere if known.rpartition(".")[2] == near[0]]
+        return f"{key}: unknown key; did you mean {' or '.join(named)}?"
     return f"{key}: unknown key; known here: {', '.join(siblings)}"
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from raysgpo import stages
 from raysgpo.config import Config
-from raysgpo.judging.judge import Judge
+from raysgpo.judging.panel import Panel
 from raysgpo.records import Completion, Drop, Group, Role, Rollout, SampleRequest, Segment, Ticket
 from raysgpo.sampling import RetryingSampler, SamplingFailed
 from raysgpo.tasks.grader import Grader
@@ -24,7 +24,8 @@ class Pipeline:
     config: Config
     task: Task
     grader: Grader
-    judge: Judge | None
+    panel: Panel | None
+    """None where nothing is judged."""
     sample: RetryingSampler
 
     async def run(self, ticket: Ticket) -> Group:
@@ -58,8 +59,8 @@ class Pipeline:
     async def _scored(self, group: Group) -> Group:
         algorithm = self.config.algorithm
         group = await stages.reward(group, self.task, self.grader)
-        if self.judge is not None and self.config.needs_judge:
-            group = await stages.judge(group, self.task, self.judge, self.config.judge, algorithm.partial_credit)
+        if self.panel is not None and self.config.needs_judge:
+            group = await stages.judge(group, self.task, self.panel, algorithm.partial_credit)
             group = stages.credit(group, algorithm.partial_credit)
         return stages.keep(stages.advantage(group, algorithm))
 

@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raysgpo.config import Config
+from raysgpo.config import Config, JudgeConfig
 from raysgpo.model_path import TINY, check_model_path
 from raysgpo.overrides import ConfigError
-from raysgpo.policy.prompts import Prompt, encode_fitting, load_tokenizer
+from raysgpo.policy.prompts import encode_fitting, load_tokenizer
 from raysgpo.policy.tiny import ensure_tiny_policy
+from raysgpo.policy.tiny_judge import ensure_tiny_judge
+from raysgpo.prepared import Prepared
 from raysgpo.tasks.build import build_task
-from raysgpo.tasks.task import Task
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A run that can start: the settings with every automatic value filled in, and the data."""
-
-    config: Config
-    task: Task
-    train: list[Prompt]
-    held_out: list[Prompt]
-    total_steps: int
 
 
 def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
@@ -57,8 +46,9 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
         if ids:
             say(f"{len(ids)} {name} prompts are longer than {budget} tokens and are left out (the first: {ids[0]})")
     longest = max(len(prompt.token_ids) for prompt in [*train, *held_out])
+    judge = find_judge(config, say) if config.needs_judge else config.judge
     rollout = config.rollout.model_copy(update={"max_model_len": longest + config.sampling.max_tokens})
-    config = config.model_copy(update={"model": model, "rollout": rollout})
+    config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge})
     return Prepared(config, task, train, held_out, _total_steps(config, len(train)))
 
 
@@ -67,8 +57,25 @@ def find_model(config: Config, say: Callable[[str], None]) -> str:
     check_model_path(config.model)
     if config.model == TINY:
         return str(ensure_tiny_policy(config.storage_root, report=say))
-    path = Path(config.model).expanduser()
-    return str(path.absolute()) if path.is_dir() else config.model
+    return _absolute(config.model)
+
+
+def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
+    """The judge's settings with its checkpoint found; the tiny one is made if it is asked for."""
+    judge = config.judge
+    if judge.kind != "replicas":
+        return judge
+    assert judge.model is not None, "the configuration refuses judge.kind=replicas without judge.model"
+    check_model_path(judge.model, "judge.model")
+    if judge.model == TINY:
+        return judge.model_copy(update={"model": str(ensure_tiny_judge(config.storage_root, report=say))})
+    return judge.model_copy(update={"model": _absolute(judge.model)})
+
+
+def _absolute(model: str) -> str:
+    """Workers have other working directories: a folder by its whole path, a hub name as it is."""
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.is_dir() else model
 
 
 def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:

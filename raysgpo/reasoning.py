@@ -1,10 +1,11 @@
 """Cutting a response into reasoning steps without losing a character.
 
 ``"".join(split_steps(text)) == text``, always: each step keeps the white space that follows it. The
-cut is the coarsest that the writer marked: numbered steps, else paragraphs, else lines, else (a
-single line) sentences. Code fences, LaTeX environments and display formulas stay whole, also an open
-one at the end of a response that was cut off. Where there would be more steps than ``limit``,
-neighbours are merged evenly.
+cut is the coarsest that the writer marked: numbered steps, else numbered headings, else a numbered
+list, else paragraphs, else lines, else (a single line) sentences; the thinking before ``</think>``
+and the answer after it are cut each in its own way. Code fences, LaTeX environments and display
+formulas stay whole, also an open one at the end of a response that was cut off; a title stays with
+what it stands over. Where there would be more steps than ``limit``, neighbours are merged evenly.
 """
 
 from __future__ import annotations
@@ -14,16 +15,33 @@ from bisect import bisect_right
 from itertools import pairwise
 
 _FENCE = re.compile(
-    r"^[ \t]*(?P<code>```)|\\begin\{(?P<begin>[^{}\n]*)\}|\\end\{(?P<end>[^{}\n]*)\}"
+    r"^[ \t]*(?P<code>`{3,}(?=(?P<info>[^`\n]*)$)|~{3,}(?=(?P<tilde_info>[^\n]*)$))"
+    r"|\\begin\{(?P<begin>[^{}\n]*)\}|\\end\{(?P<end>[^{}\n]*)\}"
     r"|(?P<dollars>\$\$)|(?P<open>\\\[)|(?P<close>\\\])",
     re.MULTILINE,
 )
-_HEADING = re.compile(
-    r"^[ \t]*(?:#{1,6}[ \t]+|\*\*)?(?:step[ \t]*\d+\b|\d{1,3}[.)][ \t])", re.MULTILINE | re.IGNORECASE
+_THOUGHT = re.compile(r"</think>\s*")
+_HEADINGS = tuple(
+    re.compile(rf"^[ \t]*{pattern}", re.MULTILINE | re.IGNORECASE)
+    for pattern in (
+        r"(?:#{1,6}[ \t]+|[-*+][ \t]+)?[*_]{0,3}"
+        r"(?:step[ \t]*\d+(?![^\W_])|步骤[ \t]*[\d一二三四五六七八九十]|第[\d一二三四五六七八九十]{1,3}步)",
+        r"(?:#{1,6}[ \t]+[*_]{0,3}|[*_]{2,3})\d{1,3}[.)][ \t]",
+        r"\d{1,3}[.)][ \t]",
+    )
 )
-_PARAGRAPH = re.compile(r"\n(?:[ \t]*\n)+")
+"""From coarse to fine: steps with a number, titles with one, items of a list."""
+_UNREAD = re.compile(
+    r"(?:\s+|^</?think>[ \t\r]*$|^#{1,6}[ \t][^\n\d=$\\]*$|^\*\*[^*\n\d=$\\]+\*\*:?[ \t\r]*$)*", re.MULTILINE
+)
+"""White space, titles and tags: a step needs more than that."""
+_BLANK = re.compile(r"\s*")
+_PARAGRAPH = re.compile(r"\n(?:[ \t\r]*\n)+")
 _LINE = re.compile(r"\n")
-_SENTENCE = re.compile(r"[.!?][\"')\]]*\s+(?=\S)|[。！？]+\s*")  # noqa: RUF001
+_ABBREVIATIONS = "".join(
+    rf"(?<!\b{word})" for word in (r"e\.g", r"i\.e", "etc", "vs", "cf", "Dr", "Mr", "Mrs", "Eq", "Fig")
+)
+_SENTENCE = re.compile(rf"(?:{_ABBREVIATIONS}\.|[!?])[\"')\]]*\s+(?=\S)|[。！？]+\s*")  # noqa: RUF001
 
 
 def split_steps(text: str, limit: int = 64) -> list[str]:
@@ -31,31 +49,51 @@ def split_steps(text: str, limit: int = 64) -> list[str]:
     assert limit >= 1, f"a response has room for one step at least, got limit={limit}"
     if not text:
         return []
+    thought = _THOUGHT.search(text)
+    middle = thought.end() if thought is not None else 0
+    if thought is None or not text[: thought.start()].replace("<think>", "").strip() or middle == len(text):
+        return _merged(_cut(text), limit)
+    return _merged([*_cut(text[:middle]), *_cut(text[middle:])], limit)
+
+
+def _cut(text: str) -> list[str]:
     whole = _protected(text)
     cuts = _headings(text, whole)
     for boundary in (_PARAGRAPH, _LINE, _SENTENCE):
-        cuts = cuts or _visible(text, [m.end() for m in boundary.finditer(text)], whole)
-    edges = [0, *cuts, len(text)]
-    return _merged([text[a:b] for a, b in pairwise(edges)], limit)
+        cuts = cuts or _visible(text, [m.end() for m in boundary.finditer(text)], whole, titles=True)
+    return [text[a:b] for a, b in pairwise([0, *cuts, len(text)])]
 
 
 def _headings(text: str, whole: list[tuple[int, int]]) -> list[int]:
-    """Cuts before the numbered headings, if there are two or more of them."""
-    starts = [match.start() for match in _HEADING.finditer(text)]
-    starts = [start for start in starts if not _inside(start, whole)]
-    return _visible(text, starts, whole) if len(starts) >= 2 else []
+    """Cuts before the numbered headings of the coarsest kind of which there are two or more."""
+    for heading in _HEADINGS:
+        starts = [match.start() for match in heading.finditer(text)]
+        starts = [start for start in starts if not _inside(start, whole)]
+        if len(starts) >= 2:
+            return _visible(text, starts, whole, titles=False)
+    return []
 
 
-def _visible(text: str, cuts: list[int], whole: list[tuple[int, int]]) -> list[int]:
-    """The cuts that lie outside of protected parts and leave something to read on both sides."""
+def _visible(text: str, cuts: list[int], whole: list[tuple[int, int]], titles: bool) -> list[int]:
+    """The cuts outside of protected parts that leave something to read on both sides.
+
+    With ``titles`` a title alone is nothing to read.
+    """
+    end = len(text.rstrip())
     kept: list[int] = []
+    read = _first_read(text, 0, titles)
     for cut in cuts:
-        before = text[kept[-1] if kept else 0 : cut]
-        if before.strip() and not _inside(cut, whole):
+        if read < cut < end and not _inside(cut, whole):
             kept.append(cut)
-    while kept and not text[kept[-1] :].strip():
-        kept.pop()
+            read = _first_read(text, cut, titles)
     return kept
+
+
+def _first_read(text: str, start: int, titles: bool) -> int:
+    """Where, from ``start`` on, there first stands something to read."""
+    match = (_UNREAD if titles else _BLANK).match(text, start)
+    assert match is not None, "both patterns match the empty text"
+    return match.end()
 
 
 def _inside(cut: int, whole: list[tuple[int, int]]) -> bool:
@@ -66,7 +104,8 @@ def _inside(cut: int, whole: list[tuple[int, int]]) -> bool:
 def _protected(text: str) -> list[tuple[int, int]]:
     """The (start, end) of every code fence, environment and display formula, in order, apart.
 
-    Only the delimiter that opened a part can close it; equal environments may nest.
+    Only the delimiter that opened a part can close it; equal environments may nest. A code fence is
+    closed by as many of its marks or more, without a word behind them.
     """
     spans: list[tuple[int, int]] = []
     opened: tuple[int, str, str] | None = None
@@ -80,7 +119,10 @@ def _protected(text: str) -> list[tuple[int, int]]:
         start, opener, opened_name = opened
         if opener == "begin" and name == opened_name and kind in ("begin", "end"):
             depth += 1 if kind == "begin" else -1
-        elif (opener, kind) in (("code", "code"), ("dollars", "dollars"), ("open", "close")):
+        elif (opener, kind) == ("code", "code"):
+            word = match["info"] or match["tilde_info"] or ""
+            depth = 0 if name.startswith(opened_name) and not word.strip() else 1
+        elif (opener, kind) in (("dollars", "dollars"), ("open", "close")):
             depth = 0
         if depth == 0:
             spans.append((start, match.end()))
@@ -91,10 +133,9 @@ def _protected(text: str) -> list[tuple[int, int]]:
 
 
 def _delimiter(match: re.Match[str]) -> tuple[str, str]:
-    """Kind of a delimiter and the name of its environment ("" where it has none)."""
-    kind = match.lastgroup
-    assert kind is not None, "every alternative of the pattern is a named group"
-    return kind, match.group(kind) if kind in ("begin", "end") else ""
+    """Kind of a delimiter and, of an environment its name, of a code fence its marks."""
+    kind = next(name for name in ("code", "begin", "end", "dollars", "open", "close") if match[name] is not None)
+    return kind, match[kind] if kind in ("code", "begin", "end") else ""
 
 
 def _merged(steps: list[str], limit: int) -> list[str]:

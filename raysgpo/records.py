@@ -206,8 +206,8 @@ class Group:
     sample_interval: tuple[float, float] = (0.0, 0.0)
     """Wall-clock start and end of its sampling, seconds since the Unix epoch."""
     judge_interval: tuple[float, float] = (0.0, 0.0)
-    counts: dict[str, int] = field(default_factory=dict)
-    """What went wrong on the way and was survived, e.g. {"grader/timeouts": 1, "judge/errors": 2}."""
+    counts: dict[str, float] = field(default_factory=dict)
+    """What it cost and what was survived on the way, e.g. {"grader/timeouts": 1, "judge/tokens": 940}."""
 
     @property
     def all_negative(self) -> bool:

@@ -1,6 +1,6 @@
 """A run from beginning to end: the table of contents of the system.
 
-    prepare -> Ray -> weight store + rollout replicas -> conductor -> trainer -> records and a picture
+    prepare -> Ray -> replicas + weight store + conductor + trainer (parts.py) -> records and a picture
 
 The trainer runs in a side thread; the main thread owns the console and Ctrl-C.
 """
@@ -13,48 +13,31 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import ray
 
 from raysgpo import checkpoint
 from raysgpo.cluster_resources import wait_for_resources
-from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.messages import StartState, Status
 from raysgpo.config import Config
 from raysgpo.console import Console
 from raysgpo.curves import draw_curves
+from raysgpo.judging.build import JudgeAddress
 from raysgpo.overrides import ConfigError, dump
-from raysgpo.preparation import Prepared, model_settings, prepare
+from raysgpo.parts import CALL_DEADLINE, Parts, endpoint_address, running_parts
+from raysgpo.preparation import prepare
+from raysgpo.prepared import Prepared
 from raysgpo.ray_session import link_logs, ray_session
 from raysgpo.run_folder import RunFolder
-from raysgpo.serving.deployment import delete_rollout, start_rollout, wait_for_rollout
-from raysgpo.train_worker import TrainJob
-from raysgpo.trainer import TrainerThread, root_cause
-from raysgpo.weights.store import start_weight_store
+from raysgpo.trainer import root_cause
 
 POLL_SECONDS = 0.25
 """How often the console asks the conductor what is new."""
-CALL_DEADLINE = 60.0
-"""Seconds for a call to an actor that answers at once."""
-
 DONE, FAILED, WRONG_SETTING, STOPPED = 0, 1, 2, 130
 """Exit status of a run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The moving parts of a run that is under way."""
-
-    conductor: Any
-    """Actor handle of the conductor."""
-    rollout: Any
-    """Serve handle of the rollout deployment."""
-    trainer: TrainerThread
 
 
 def train(config: Config) -> int:
@@ -63,12 +46,13 @@ def train(config: Config) -> int:
     say = partial(print, file=out, flush=True)
     try:
         start = start_state(config, say)
+        judge = endpoint_address(config, say)
         prepared = prepare(config, say)
         with ray_session() as logs:
             wait_for_resources(config, config.rollout.start_deadline, say)
             run = open_folder(config)
             link_logs(logs, run.path)
-            return _train(prepared, run, start, Console(prepared.total_steps, start.step, out))
+            return _train(prepared, run, start, judge, Console(prepared.total_steps, start.step, out))
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTING
@@ -88,7 +72,7 @@ def start_state(config: Config, say: Callable[[str], None]) -> StartState:
     for message in messages:
         say(message)
     state = checkpoint.read_state(folder)
-    return StartState(state["step"], state["version"], tuple(state["solved"]), tuple(messages))
+    return StartState(state["step"], state["version"], tuple(state["solved"]), state["controllers"], tuple(messages))
 
 
 def open_folder(config: Config) -> RunFolder:
@@ -98,17 +82,20 @@ def open_folder(config: Config) -> RunFolder:
     return run
 
 
-def _train(prepared: Prepared, run: RunFolder, start: StartState, console: Console) -> int:
+def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAddress | None, console: Console) -> int:
     console.say(f"run folder: {run.path}")
     if start.step:
         console.say(f"going on after step {start.step}")
     if start.step >= prepared.total_steps:
         console.say(f"nothing to do: the run has its {prepared.total_steps} steps; set steps to more")
         return DONE
-    console.say(f"starting {prepared.config.rollout.replicas} rollout replica(s) and the trainer ...")
+    console.say("starting the rollout replicas and the trainer ...")
     with console, _interrupts(console) as interrupts:
         try:
-            _run_parts(prepared, run, start, console, interrupts)
+            with running_parts(prepared, run, start, judge, console.say) as parts:
+                _watch(parts, console, interrupts)
+            if parts.trainer.failure is not None:
+                raise parts.trainer.failure
         except ConfigError:
             raise
         except Exception as error:  # the top of the program: say why, keep the trace, end in order
@@ -125,57 +112,9 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, console: Conso
     return DONE
 
 
-def _run_parts(prepared: Prepared, run: RunFolder, start: StartState, console: Console, interrupts: Interrupts) -> None:
-    """Start the parts, watch them to the end, close the records; raises what the trainer failed with."""
-    parts = start_parts(prepared, run, start)
-    try:
-        _watch(parts, console, interrupts)
-    finally:
-        ray.get(parts.conductor.close.remote(), timeout=CALL_DEADLINE)
-        delete_rollout(rollout_name(run))
-    if parts.trainer.failure is not None:
-        raise parts.trainer.failure
-
-
-def rollout_name(run: RunFolder) -> str:
-    """Of the run's Serve application: its own, since others may share the cluster."""
-    return f"{run.path.name}-rollout"
-
-
-def start_parts(prepared: Prepared, run: RunFolder, start: StartState) -> Parts:
-    """Bring everything up, within the session of Ray that is there; the run goes on by itself from here."""
-    config = prepared.config
-    store = start_weight_store()
-    rollout = start_rollout(config.model, config.rollout, store, name=rollout_name(run))
-    # Its process comes up while the replicas load.
-    conductor = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, rollout, start)
-    wait_for_rollout(config.rollout, rollout_name(run))
-    check_vocabulary(config.model, rollout)
-    ray.get(conductor.start.remote(conductor), timeout=CALL_DEADLINE)
-    job = TrainJob(config, run.checkpoints, conductor, store, rollout, prepared.total_steps)
-    trainer = TrainerThread(job, run.path)
-    trainer.start()
-    return Parts(conductor, rollout, trainer)
-
-
-def check_vocabulary(model: str, rollout: Any) -> None:
-    """Refuse an engine whose token ids are not the trainer's: every logprob would be of another token.
-
-    Raises:
-        ConfigError: the sizes differ.
-    """
-    trainer = model_settings(model).vocab_size
-    engine = rollout.state.remote().result(timeout_s=CALL_DEADLINE).vocab_size
-    if engine != trainer:
-        raise ConfigError(
-            f"the rollout engine has {engine} tokens and the trainer's model={model} has {trainer}: "
-            "both must load the same checkpoint; remove what rollout.engine sets of the model"
-        )
-
-
 def _watch(parts: Parts, console: Console, interrupts: Interrupts) -> None:
     """Show what is new until the trainer ends."""
-    seen, told = 0, False
+    seen, told, end_judging = 0, False, parts.end_judging
     while True:
         running = parts.trainer.running
         status: Status = ray.get(parts.conductor.status.remote(seen), timeout=CALL_DEADLINE)
@@ -185,6 +124,10 @@ def _watch(parts: Parts, console: Console, interrupts: Interrupts) -> None:
         for row in status.rows:
             console.row(row)
         console.phase(status.phase)
+        if end_judging is not None and not status.judging:
+            console.say("judging is over: the judge replicas are taken down")
+            end_judging()
+            end_judging = None
         if interrupts.count and not told:
             ray.get(parts.conductor.stop_after_step.remote(), timeout=CALL_DEADLINE)
             told = True

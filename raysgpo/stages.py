@@ -10,25 +10,21 @@ Shape legend: _G rollouts of a group.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from raysgpo.algorithms.advantages import group_advantages
 from raysgpo.algorithms.partial_credit import partial_credit, trajectory_score
-from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
-from raysgpo.judging.judge import Judge
-from raysgpo.judging.votes import majority, read_vote
-from raysgpo.records import Drop, Group, Problem, Rollout, Verdict
-from raysgpo.seeds import derive_seed
+from raysgpo.config import AlgorithmConfig, PartialCreditConfig
+from raysgpo.judging.panel import Panel
+from raysgpo.judging.votes import majority
+from raysgpo.records import Drop, Group, Rollout, Verdict
 from raysgpo.tasks.grader import Grader
 from raysgpo.tasks.task import Task
-
-_log = logging.getLogger(__name__)
 
 
 async def reward(group: Group, task: Task, grader: Grader) -> Group:
@@ -53,11 +49,11 @@ async def reward(group: Group, task: Task, grader: Grader) -> Group:
     return replace(group.with_rollouts(rollouts), counts=_added(group.counts, failures))
 
 
-async def judge(group: Group, task: Task, judge: Judge, config: JudgeConfig, credit: PartialCreditConfig) -> Group:
+async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditConfig) -> Group:
     """Ask for the first wrong step of the wrong answers, where this group may be judged.
 
-    All votes of the group are asked for at once, each for ``config.deadline`` seconds at most. Fills
-    ``votes``, ``verdict``, ``first_error`` and ``rts`` of the rollouts, ``judged``, ``judge_interval``.
+    Fills ``votes``, ``verdict``, ``first_error`` and ``rts`` of the rollouts, ``judged``,
+    ``judge_interval`` and ``counts``.
 
     A rollout whose votes are all lost takes no part in the baseline: a plain reward of 0 would lie
     below every judged one. With fewer than two rollouts that take part, or no verdict at all, the
@@ -68,10 +64,10 @@ async def judge(group: Group, task: Task, judge: Judge, config: JudgeConfig, cre
         return group
     start = time.time()
     steps = {index: task.split(group.rollouts_G[index].text) for index in asked}
-    answers = await _votes(group, steps, judge, config)
+    ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s})
     rollouts = list(group.rollouts_G)
     for index in asked:
-        rollouts[index] = _judged(rollouts[index], len(steps[index]), answers.votes[index])
+        rollouts[index] = _judged(rollouts[index], len(steps[index]), ballots.votes.get(index, []))
     scored = any(rollouts[index].verdict is not Verdict.LOST for index in asked)
     judged = scored and sum(rollout.in_baseline for rollout in rollouts) >= 2
     if not judged:
@@ -80,7 +76,7 @@ async def judge(group: Group, task: Task, judge: Judge, config: JudgeConfig, cre
         group.with_rollouts(rollouts),
         judged=judged,
         judge_interval=(start, time.time()),
-        counts=_added(group.counts, answers.failures),
+        counts=_added(group.counts, ballots.counts),
     )
 
 
@@ -120,13 +116,6 @@ def keep(group: Group) -> Group:
     return replace(group, dropped=Drop.NO_SIGNAL)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    votes: dict[int, list[int | None]]
-    """Rollout index -> its votes, None for a lost one."""
-    failures: Mapping[str, int]
-
-
 def _to_judge(group: Group, credit: PartialCreditConfig) -> list[int]:
     """Indices of the rollouts whose first error matters; none if this group is not to be judged."""
     if group.dropped is not None or not group.judge or credit.kind == "none":
@@ -134,48 +123,6 @@ def _to_judge(group: Group, credit: PartialCreditConfig) -> list[int]:
     if credit.groups == "all_negative" and not group.all_negative:
         return []
     return [index for index, rollout in enumerate(group.rollouts_G) if not rollout.correct]
-
-
-async def _votes(group: Group, steps: Mapping[int, Sequence[str]], judge: Judge, config: JudgeConfig) -> _Answers:
-    """Every vote on every response that has steps, concurrently. What fails is a lost vote, counted."""
-    failures: Counter[str] = Counter()
-    asked = [(index, vote) for index in steps if steps[index] for vote in range(config.votes)]
-    tasks = [
-        asyncio.ensure_future(
-            _one_vote(judge, group.problem, steps[i], derive_seed("judge", group.rollouts_G[i].seed, vote), failures)
-        )
-        for i, vote in asked
-    ]
-    try:
-        # Not wait_for: a judge that swallows its cancellation would be waited for without end.
-        late = (await asyncio.wait(tasks, timeout=config.deadline))[1] if tasks else set()
-    finally:
-        for task in tasks:
-            task.cancel()
-    votes: dict[int, list[int | None]] = {index: [] for index in steps}
-    for (index, _), task in zip(asked, tasks, strict=True):
-        lost = task in late or task.cancelled()
-        votes[index].append(None if lost else task.result())
-        failures["judge/errors"] += task.cancelled() and task not in late
-    if late:
-        _log.warning("%d judgements of problem %s passed their deadline", len(late), group.problem.id)
-        failures["judge/timeouts"] += len(late)
-    return _Answers(votes, dict(failures))
-
-
-async def _one_vote(
-    judge: Judge, problem: Problem, steps: Sequence[str], seed: int, failures: Counter[str]
-) -> int | None:
-    try:
-        answer = await judge(problem, steps, seed)
-    except Exception as error:  # a dead or confused judge must not stop the run
-        _log.warning("a judgement of problem %s failed, its vote is lost: %r", problem.id, error)
-        failures["judge/errors"] += 1
-        return None
-    vote = read_vote(answer, len(steps))
-    if vote is None:
-        failures["judge/unreadable"] += 1
-    return vote
 
 
 def _judged(rollout: Rollout, steps: int, votes: list[int | None]) -> Rollout:
@@ -201,5 +148,5 @@ def _credited(rollout: Rollout, config: PartialCreditConfig) -> Rollout:
     return replace(rollout, reward=worth + beside)
 
 
-def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
-    return dict(Counter(counts) + Counter(more))
+def _added(counts: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:
+    return {name: counts.get(name, 0) + more.get(name, 0) for name in counts.keys() | more.keys()}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -14,34 +12,14 @@ import torch.distributed
 
 from raysgpo import checkpoint
 from raysgpo.conductor.messages import Decision, TrainReport
-from raysgpo.config import Config
 from raysgpo.metrics import NO_UPDATE, Interval, Metrics
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share
+from raysgpo.train_job import TrainJob
 from raysgpo.weights.publisher import PushReport, publish_weights
 
 CALL_DEADLINE = 60.0
 """Seconds for a call to an actor that answers at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainJob:
-    """What every worker of the group is given."""
-
-    config: Config
-    checkpoints: Path
-    conductor: Any
-    """Actor handle of the conductor."""
-    store: Any
-    """Actor handle of the weight store."""
-    rollout: Any
-    """Serve handle of the rollout deployment."""
-    total_steps: int
-
-
-def train_loop(settings: dict[str, Any]) -> None:
-    """Ray Train's entry point; ``settings`` is {"job": TrainJob}."""
-    TrainWorker(settings["job"]).run()
 
 
 class TrainWorker:
@@ -67,6 +45,8 @@ class TrainWorker:
 
     def run(self) -> None:
         step = self._restore()
+        # The replicas come up at the same time; they have a deadline of their own, which ends the run.
+        ray.get(self._job.conductor.wait_for_replicas.remote())
         self._publish(step)
         if self._rank == 0:
             ray.get(self._job.conductor.evaluate_start.remote())

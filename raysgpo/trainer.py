@@ -10,7 +10,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from raysgpo.config import TrainerConfig
-from raysgpo.train_worker import TrainJob, train_loop
+from raysgpo.train_job import TrainJob, train_loop
 
 
 class TrainerThread:

@@ -31,11 +31,6 @@ def may_start(position: int, released: int, prompts_per_step: int, max_staleness
     return position < released + (max_staleness + 1) * prompts_per_step
 
 
-def oldest_allowed(step: int, max_staleness: int) -> int:
-    """The fewest optimizer steps that weights may have made to sample for this step."""
-    return max(step - max_staleness, 0)
-
-
 def age(step: int, steps_of_oldest_token: int) -> int:
     """Age of a group when step ``step`` consumes it, in optimizer steps.
 

@@ -10,12 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from raysgpo.records import Group, Problem, Role, Rollout, Segment
+
+SHARE_A_RUN = {"test_run.py", "test_replay_run.py", "test_resume_run.py", "test_job.py"}
+"""Files whose tests look at the session's ``finished`` run."""
 
 # A busy machine makes one example slow, which says nothing of the code.
 settings.register_profile("raysgpo", deadline=None)
 settings.load_profile("raysgpo")
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Of ``pytest --numprocesses``: a file stays in one process, and so do the files that share one run."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "finished run" if Path(file).name in SHARE_A_RUN else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +47,7 @@ def ray_session() -> Iterator[None]:
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=512 * 2**20,
+        _system_config={"metrics_report_interval_ms": 1000},
         runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}},
     )
     yield

@@ -99,6 +99,8 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
         (["arithmetic", "sampling.group_size=1"], "set sampling.group_size to 2 or more"),
         (["--config", "/nowhere.yaml"], "--config /nowhere.yaml: no such file"),
         (["resume=none-001", "storage=/nowhere"], "resume=none-001: no run there"),
+        (["arithmetic", "resume=none-001"], "settings that the run was started with: leave out arithmetic"),
+        (["resume=none-001", "--config", "a.yaml"], "settings that the run was started with: leave out --config"),
     ],
 )
 def test_bad_words_end_with_2_and_say_why(
@@ -111,6 +113,29 @@ def test_bad_words_end_with_2_and_say_why(
     assert run(train, monkeypatch, *words, "--dry-run") == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and message in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["judge=endpoint", "judge.base_url=http://x/v1", "judge.model=m"], "judge.api_key_env=OPENAI_API_KEY: that"),
+        (["judge=replicas", "judge.model=/no/such"], "judge.model=/no/such: no such folder"),
+        (["model=/no/such"], "model=/no/such: no such folder"),
+    ],
+)
+def test_what_is_missing_is_named_before_anything_starts(
+    words: list[str],
+    message: str,
+    train: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert run(train, monkeypatch, "arithmetic", *words) == 2
+    assert message in capsys.readouterr().err
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    assert run(train, monkeypatch, "arithmetic", *words, "--dry-run") == 0
+    assert "sk-1" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["arithmetic", "math"])

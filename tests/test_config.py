@@ -39,8 +39,19 @@ def test_every_section_and_setting_is_documented() -> None:
         (["sampling.top_p=0.9"], "leave sampling.top_p=1 and sampling.top_k=0"),
         (["sampling.top_k=5"], "leave sampling.top_p=1 and sampling.top_k=0"),
         (["algorithm.baseline=none"], "set algorithm.scale=none, or algorithm.baseline=mean"),
-        (["algorithm=sgpo", "judge=none"], "set judge=rule, or algorithm.partial_credit=none"),
+        (
+            ["algorithm=sgpo", "judge=none"],
+            "set judge=tiny, rule, endpoint or replicas, or algorithm.partial_credit=none",
+        ),
         (["algorithm=sgpo", "task.kind=math", "task.path=x.jsonl"], "set algorithm=grpo"),
+        (["judge=endpoint", "judge.model=m"], "needs judge.base_url, such as https://api.openai.com/v1"),
+        (["judge=endpoint", "judge.base_url=http://h/v1"], "needs judge.model, the name of a model"),
+        (["judge=replicas"], "needs judge.model, a checkpoint, or tiny"),
+        (["judge.base_url=h:8000/v1"], "judge.base_url=h:8000/v1: start it with http:// or https://"),
+        (["judge.base_url='http:///v1'"], "judge.base_url=http:///v1: start it with http:// or https:// and a host"),
+        (["judge.base_url='http://h:80x/v1'"], "judge.base_url=http://h:80x/v1: start it with"),
+        (["judge.replicas=[0,1]"], "judge.replicas=[0,1]: the fewest replicas are 1 or more"),
+        (["judge.replicas=[3,2]"], "the most not below the fewest"),
         (["task.kind=math"], "needs task.path"),
         (["task.operators=+/"], "choose from + - *"),
         (["task.operators=''"], "choose from + - *"),
@@ -53,3 +64,17 @@ def test_an_impossible_combination_names_the_key_and_the_fix(words: list[str], f
         resolve({}, overrides=words)
     assert fix in str(caught.value)
     assert words[0].partition("=")[0].rpartition(".")[2] in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://me:hunter2@h/v1", "https://hunter2@h/v1", "me:hunter2@h/v1"])
+def test_credentials_in_the_judges_address_are_refused_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"judge\.base_url holds credentials") as caught:
+        resolve({}, overrides=["judge=endpoint", "judge.model=m", f"judge.base_url={url}"])
+    assert "hunter2" not in str(caught.value) and "judge.api_key_env" in str(caught.value)
+
+
+def test_each_kind_of_judge_can_be_set_in_words() -> None:
+    words = ["judge=endpoint", "judge.model=m", "judge.base_url=https://h/v1"]
+    assert resolve({}, overrides=words).judge.base_url == "https://h/v1"
+    assert resolve({}, overrides=["judge=tiny"]).judge.model == "tiny"
+    assert resolve({}, overrides=["judge=replicas", "judge.model=Qwen/QwQ-32B"]).judge.replicas == (1, 1)

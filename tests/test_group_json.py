@@ -15,10 +15,12 @@ import pytest
 from raysgpo import stages
 from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
 from raysgpo.group_json import group_from_row, group_row
-from raysgpo.judging.rule import RuleJudge
+from raysgpo.judging.panel import Panel
+from raysgpo.judging.rule import first_wrong
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment, Verdict
 from raysgpo.tasks.grader import InlineGrader
 from raysgpo.tasks.task import Grade
+from tests.judging.scripted import scripted
 
 GROUP_KEYS = (
     "step position epoch prompt_id prompt reference answer metadata dropped error all_negative judged age rollouts"
@@ -46,7 +48,7 @@ class Lines:
 
 async def moody(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
     """The rule judge, silent on one response."""
-    return None if "lost" in steps[0] else await RuleJudge()(problem, steps, seed)
+    return None if "lost" in steps[0] else first_wrong(problem, steps)
 
 
 def finished(texts: Sequence[str], make_rollout: Callable[..., Rollout], make_group: Callable[..., Group]) -> Group:
@@ -55,7 +57,7 @@ def finished(texts: Sequence[str], make_rollout: Callable[..., Rollout], make_gr
     async def run() -> Group:
         group = make_group(rollouts=[make_rollout(text) for text in texts], problem=PROBLEM, judge=True)
         group = await stages.reward(group, Lines(), InlineGrader(Lines().grade))
-        group = await stages.judge(group, Lines(), moody, JudgeConfig(), CREDIT)
+        group = await stages.judge(group, Lines(), Panel(scripted(moody), JudgeConfig()), CREDIT)
         return stages.keep(stages.advantage(stages.credit(group, CREDIT), AlgorithmConfig()))
 
     return asyncio.run(run())

@@ -44,9 +44,24 @@ def groups(make_rollout: Callable[..., Rollout], make_group: Callable[..., Group
     ]
     dull = [make_rollout(tokens=1), make_rollout(tokens=1, verdict=Verdict.LOST, votes=(None,), in_baseline=False)]
     return [
-        make_group(0, mixed, counts={"grader/timeouts": 2, "judge/errors": 5}),
-        make_group(1, judged, judged=True, age=2, sample_interval=(10.0, 12.0), judge_interval=(12.0, 13.0)),
-        make_group(2, dull, dropped=Drop.NO_SIGNAL, age=1, sample_interval=(11.0, 12.5)),
+        make_group(0, mixed, counts={"grader/timeouts": 2}),
+        make_group(
+            1,
+            judged,
+            judged=True,
+            age=2,
+            sample_interval=(10.0, 12.0),
+            judge_interval=(12.0, 13.0),
+            counts={"judge/calls": 4, "judge/cached": 2, "judge/tokens": 300, "judge/seconds": 1.0},
+        ),
+        make_group(
+            2,
+            dull,
+            dropped=Drop.NO_SIGNAL,
+            age=1,
+            sample_interval=(11.0, 12.5),
+            counts={"judge/calls": 1, "judge/errors": 1, "judge/seconds": 0.5},
+        ),
         make_group(3, dropped=Drop.FAILED, sample_interval=(10.0, 11.0)),
     ]
 
@@ -63,8 +78,15 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "groups/all_negative_share": 2 / 3,
         "groups/degenerate_share": 1 / 3,
         "judge/groups": 1,
-        "judge/calls": 7,
+        "judge/calls": 5,
+        "judge/cached": 2,
+        "judge/parse_failures": 0,
+        "judge/timeouts": 0,
+        "judge/errors": 1,
+        "judge/tokens": 300,
+        "judge/seconds": 0.3,
         "judge/lost": 2,
+        "judge/vote_agreement": (1 + 2 / 3) / 2,
         "judge/none_found": 1,
         "judge/rts_mean": 0.625,
         "judge/rts_truncated": 1.0,

@@ -31,9 +31,14 @@ def test_later_layers_and_words_win() -> None:
     ("word", "message"),
     [
         ("sampling.temprature=1", "sampling.temprature: unknown key; did you mean sampling.temperature?"),
-        ("temperature=1", "temperature: unknown key; did you mean sampling.temperature?"),
+        ("group_size=1", "group_size: unknown key; did you mean sampling.group_size?"),
+        (
+            "temperature=1",
+            "temperature: unknown key; did you mean judge.temperature or sampling.temperature "
+            "or evaluation.temperature?",
+        ),
         ("trainer.kl_coefficient=1", "trainer.kl_coefficient: unknown key; did you mean algorithm.kl_coefficient?"),
-        ("judge.xyzzy=1", "judge.xyzzy: unknown key; known here: judge.kind, judge.epochs"),
+        ("judge.xyzzy=1", "judge.xyzzy: unknown key; known here: judge.kind, judge.model"),
         ("sampling.group_size=many", "sampling.group_size=many: input should be a valid integer"),
         ("sampling.group_size=0", "sampling.group_size=0: input should be greater than or equal to 1"),
         ("algorithm.scale=standard", "algorithm.scale=standard: input should be 'group_std' or 'none'"),

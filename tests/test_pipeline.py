@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from raysgpo.config import Config, EvaluationConfig, JudgeConfig, RolloutConfig, SamplingConfig, TaskConfig
-from raysgpo.judging.judge import Judge
+from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import RuleJudge
 from raysgpo.overrides import resolve
 from raysgpo.pipeline import Pipeline
@@ -18,6 +18,7 @@ from raysgpo.records import Completion, Drop, Group, Problem, Role, SampleReques
 from raysgpo.sampling import RetryingSampler, Sampler, SamplingFailed
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
 from raysgpo.tasks.grader import InlineGrader
+from tests.judging.scripted import Script, scripted
 
 PROBLEM = Chain((3, 4, 2), "+-").problem()
 RIGHT = PROBLEM.reference or ""
@@ -62,11 +63,10 @@ class Failing:
         return [completion(RIGHT), completion(LATE)]
 
 
-def run(sampler: Sampler, config: Config = SGPO, judge: Judge | None = None, at: Ticket | None = None) -> Group:
+def run(sampler: Sampler, config: Config = SGPO, judge: Script | None = None, at: Ticket | None = None) -> Group:
     task = ArithmeticTask(config.task, 1)
-    pipeline = Pipeline(
-        config, task, InlineGrader(task.grade), judge or RuleJudge(), RetryingSampler(sampler, config.rollout)
-    )
+    panel = Panel(scripted(judge) if judge else RuleJudge(), config.judge)
+    pipeline = Pipeline(config, task, InlineGrader(task.grade), panel, RetryingSampler(sampler, config.rollout))
     return asyncio.run(pipeline.run(at or ticket()))
 
 
@@ -170,7 +170,7 @@ def test_a_judge_that_fails_costs_votes_and_not_the_run() -> None:
         raise ConnectionError("the judge is dead")
 
     group = run(answering(EARLY, LATE), judge=dead)
-    assert (group.judged, group.dropped, group.counts) == (False, Drop.NO_SIGNAL, {"judge/errors": 2})
+    assert (group.judged, group.dropped, group.counts["judge/errors"]) == (False, Drop.NO_SIGNAL, 2)
 
 
 @pytest.mark.parametrize("votes", [1, 3])

@@ -10,7 +10,8 @@ import torch
 
 from raysgpo.overrides import ConfigError, resolve
 from raysgpo.policy.tiny import TinyConfig, build_tiny_model, save_tiny_policy
-from raysgpo.preparation import Prepared, prepare
+from raysgpo.preparation import prepare
+from raysgpo.prepared import Prepared
 
 SHAPE = TinyConfig(hidden_size=8, intermediate_size=8, layers=1, heads=1, max_length=100)
 SMALL = ["task.prompts=20", "evaluation.prompts=5", "task.terms=[3,4]", "sampling.max_tokens=40", "prompts_per_step=4"]

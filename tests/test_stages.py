@@ -13,10 +13,11 @@ import pytest
 
 from raysgpo import stages
 from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
-from raysgpo.judging.judge import Judge
+from raysgpo.judging.panel import Panel
 from raysgpo.records import Drop, Group, Problem, Rollout, Verdict
 from raysgpo.tasks.grader import InlineGrader
 from raysgpo.tasks.task import Grade, Task
+from tests.judging.scripted import Script, scripted
 
 PROBLEM = Problem(id="p", prompt="2+3=?", answer="5", reference="secret")
 SGPO = PartialCreditConfig(kind="sgpo")
@@ -56,13 +57,13 @@ def graded(*texts: str, finish: str = "stop", may_judge: bool = True) -> Group:
 
 
 def judged(
-    group: Group, judge: Judge, credit: PartialCreditConfig = SGPO, votes: int = 1, deadline: float = 20.0
+    group: Group, judge: Script, credit: PartialCreditConfig = SGPO, votes: int = 1, deadline: float = 20.0
 ) -> Group:
-    config = JudgeConfig(kind="rule", votes=votes, deadline=deadline)
-    return asyncio.run(stages.judge(group, TASK, judge, config, credit))
+    panel = Panel(scripted(judge), JudgeConfig(kind="rule", votes=votes, deadline=deadline))
+    return asyncio.run(stages.judge(group, TASK, panel, credit))
 
 
-def by_text(answers: dict[str, object]) -> Judge:
+def by_text(answers: dict[str, object]) -> Script:
     """A judge that answers by the text of the response; an exception among the answers is raised."""
 
     async def judge(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
@@ -72,6 +73,12 @@ def by_text(answers: dict[str, object]) -> Judge:
         return answer  # type: ignore[return-value]
 
     return judge
+
+
+def losses(group: Group) -> dict[str, float]:
+    """Lost calls by reason."""
+    reasons = ("judge/parse_failures", "judge/timeouts", "judge/errors")
+    return {name: group.counts[name] for name in reasons if name in group.counts}
 
 
 async def forbidden(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
@@ -167,7 +174,7 @@ def test_every_way_to_lose_a_vote_is_counted_and_leaves_the_baseline() -> None:
     assert [r.verdict for r in group.rollouts_G] == ["error", "lost", "lost", "lost", "error"]
     assert [r.votes for r in group.rollouts_G] == [(1,), (None,), (None,), (None,), (0,)]
     assert [r.in_baseline for r in group.rollouts_G] == [True, False, False, False, True]
-    assert group.counts == {"judge/errors": 1, "judge/unreadable": 2}
+    assert losses(group) == {"judge/errors": 1, "judge/parse_failures": 2}
     group = stages.advantage(stages.credit(group, SGPO), AlgorithmConfig())
     high, low = 0.5, 1 / (1 + math.exp(5))
     expected = (high - low) / 2 / (statistics.stdev([high, low]) + 1e-6)
@@ -225,7 +232,7 @@ def test_a_hung_judge_costs_one_deadline_for_all_votes_together(wait: Callable[[
     group = judged(graded("a", "b", "hang", "hang too"), judge, votes=2, deadline=0.2)
     assert time.monotonic() - start < 5
     assert [r.verdict for r in group.rollouts_G] == ["error", "error", "lost", "lost"]
-    assert group.counts == {"judge/timeouts": 4}
+    assert losses(group) == {"judge/timeouts": 4}
     assert group.judged
 
 
@@ -237,7 +244,7 @@ def test_a_judge_that_is_cancelled_from_within_loses_its_vote() -> None:
 
     group = judged(graded("a", "b", "c"), judge)
     assert [r.verdict for r in group.rollouts_G] == ["lost", "error", "error"]
-    assert group.counts == {"judge/errors": 1}
+    assert losses(group) == {"judge/errors": 1}
 
 
 def test_votes_are_asked_for_concurrently() -> None:
@@ -253,7 +260,7 @@ def test_votes_are_asked_for_concurrently() -> None:
         return 0
 
     group = judged(graded("a", "b"), judge, votes=3)
-    assert group.counts == {} and all(r.votes == (0, 0, 0) for r in group.rollouts_G)
+    assert losses(group) == {} and all(r.votes == (0, 0, 0) for r in group.rollouts_G)
 
 
 def test_advantages_follow_equation_1() -> None:

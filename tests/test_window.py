@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.window import Window, age, first_position, may_start, oldest_allowed, step_of
+from raysgpo.window import Window, age, first_position, may_start, step_of
 
 PROMPTS = st.integers(1, 5)
 STALENESS = st.integers(0, 3)
@@ -19,7 +19,6 @@ def test_by_hand() -> None:
     assert window.limit == 12
     assert [window.may_start(i) for i in (8, 11, 12)] == [True, True, False]
     assert (step_of(7, 4), step_of(8, 4), first_position(2, 4)) == (1, 2, 8)
-    assert (oldest_allowed(0, 1), oldest_allowed(5, 1), oldest_allowed(5, 0)) == (0, 4, 5)
     assert (age(5, 5), age(5, 3)) == (0, 2)
 
 
@@ -36,7 +35,7 @@ def test_starting_never_needs_weights_from_before_the_window(
     """Weights that landed cover ``steps`` steps; whatever may start then is never too old when consumed."""
     if may_start(position, steps * prompts, prompts, staleness):
         step = step_of(position, prompts)
-        assert steps >= oldest_allowed(step, staleness)
+        assert steps >= max(step - staleness, 0)
         assert step < steps or age(step, steps) <= staleness
 
 
@@ -91,7 +90,7 @@ def test_older_weights_close_the_window_until_their_steps_are_trained_again(
     window.rewind(checkpoint)
     assert window == Window(prompts, staleness, released=min(trained, checkpoint) * prompts)
     if window.may_start(position):
-        assert min(trained, checkpoint) >= oldest_allowed(step_of(position, prompts), staleness)
+        assert min(trained, checkpoint) >= max(step_of(position, prompts) - staleness, 0)
 
 
 def test_weights_from_the_future_are_a_programming_error() -> None:

@@ -3,6 +3,7 @@
     who            | asks for        | waits for                         | unblocked by
     ---------------|-----------------|-----------------------------------|---------------------------
     group worker   | admit(position) | the window to reach the position  | trained(step), after weights landed
+    trainer ranks  | wait_for_repl.. | the rollout replicas to be up     | the run
     trainer rank   | step(k)         | the P groups of step k            | the stream
     trainer rank 0 | trained(k)      | records and, when due, evaluation | the rollout replicas
     other ranks    | decision(k)     | trained(k) of rank 0              | rank 0
@@ -17,25 +18,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluator
+from raysgpo.conductor.handout import Handout
+from raysgpo.conductor.judging import Judging
 from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
+from raysgpo.conductor.notices import failed_group, lost_votes, missed_sync
 from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.stream import StreamThread, build_dataset
 from raysgpo.conductor.versions import Versions
+from raysgpo.judging.build import JudgeAddress
 from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, time_metrics
 from raysgpo.order import ShuffledOrder, rollout_seeds
 from raysgpo.policy.sequences import Share
-from raysgpo.policy.shares import step_shares
-from raysgpo.preparation import Prepared
-from raysgpo.records import Drop, Group, Ticket
+from raysgpo.prepared import Prepared
+from raysgpo.records import Group, Ticket
 from raysgpo.run_folder import RunFolder
 from raysgpo.sampling import RetryingSampler
 from raysgpo.serving.sampler import serve_sampler
-from raysgpo.window import Window, age, step_of
+from raysgpo.window import Window, step_of
 
 
 @dataclass(slots=True)
@@ -48,36 +52,33 @@ class _Progress:
     step_start: float = field(default_factory=time.time)
 
 
-@dataclass(frozen=True, slots=True)
-class _Consumed:
-    """A step as it was handed out: all its groups, and the ranks' shares of those that are trained on."""
-
-    groups: list[Group]
-    shares: list[Share]
-
-
 class Conductor:
     """Owns the order of prompts, the window, the assembly of steps, evaluation and the records."""
 
-    def __init__(self, prepared: Prepared, run: RunFolder, rollout: Any, start: StartState) -> None:
-        """``rollout``: the Serve handle of the rollout deployment."""
+    def __init__(
+        self, prepared: Prepared, run: RunFolder, rollout: Any, start: StartState, judge: JudgeAddress | None = None
+    ) -> None:
+        """``rollout``: the Serve handle of the rollout deployment; ``judge``: None without a judge's server."""
         config = prepared.config
         self._config = config
         self._prepared = prepared
         self._rollout = rollout
         self._evaluator = Evaluator(prepared, RetryingSampler(serve_sampler(rollout), config.rollout))
-        self._reporter = Reporter(run, start.step, config.records.tokens)
+        self._reporter = Reporter(run, start.step, config.records.tokens, said=start.messages)
+        self._judge = judge
+        self._judging = Judging(config, len(prepared.train), start.controllers.get("judging"))
         self._order = ShuffledOrder(len(prepared.train), config.seed)
         self._window = Window(config.prompts_per_step, config.max_staleness, start.step * config.prompts_per_step)
         self._assembly = Assembly(config.prompts_per_step)
-        self._consumed: dict[int, _Consumed] = {}
         self._decisions: dict[int, Decision] = {}
-        self._said = start.messages
+        self._lost_votes_said = False
         self._solved = Solved(set(start.solved))
         self._versions = Versions(start.version)
+        self._handout = Handout(config, self._versions)
         self._covered = start.step
         self._progress = _Progress(trained=start.step)
         self._changed = asyncio.Condition()
+        self._replicas_up = asyncio.Event()
         self._failure: BaseException | None = None
         self._stream: StreamThread | None = None
 
@@ -95,7 +96,7 @@ class Conductor:
         def failed(error: BaseException) -> None:
             asyncio.run_coroutine_threadsafe(self._failed(error), loop).result()
 
-        dataset = build_dataset(config, self._prepared.task, myself, self._rollout, *positions)
+        dataset = build_dataset(config, self._prepared.task, myself, self._rollout, self._judge, *positions)
         self._stream = StreamThread(dataset, arrived, failed)
         self._stream.start()
 
@@ -110,21 +111,15 @@ class Conductor:
         epoch, index = self._order.at(position)
         prompt = self._prepared.train[index]
         config = self._config
-        return Ticket(
-            position=position,
-            step=step_of(position, config.prompts_per_step),
-            epoch=epoch,
-            problem=prompt.problem,
-            prompt_ids=prompt.token_ids,
-            seeds_G=rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size),
-            min_version=self._versions.current,
-            judge=position < config.judge.epochs * self._order.size,
-        )
+        seeds_G = rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size)
+        step, version = step_of(position, config.prompts_per_step), self._versions.current
+        judge = self._judging.grant(position)
+        return Ticket(position, step, epoch, prompt.problem, prompt.token_ids, seeds_G, version, judge)
 
     async def _arrived(self, group: Group) -> None:
         self._assembly.add(group)
-        if group.dropped is Drop.FAILED:
-            self._reporter.say(f"position {group.position}: {group.error}; the group is dropped")
+        self._judging.settle(group)
+        self.say(failed_group(group))
         await self._notify()
 
     async def _failed(self, error: BaseException) -> None:
@@ -137,6 +132,13 @@ class Conductor:
             self._changed.notify_all()
 
     # --- the trainer ---
+
+    def replicas_are_up(self) -> None:
+        """All rollout replicas have started: weights may be published."""
+        self._replicas_up.set()
+
+    async def wait_for_replicas(self) -> None:
+        await self._replicas_up.wait()
 
     def next_version(self, step: int) -> int:
         """The number of weights with ``step`` optimizer steps that are about to be published."""
@@ -167,13 +169,10 @@ class Conductor:
                 "checkpoint covered them; is that checkpoint corrupt? Resume the run: it samples them again"
             )
         self._progress.phase = "sampling"
-        if step not in self._consumed:
-            groups = await self._groups(step)
-            if step not in self._consumed:
-                aged = [self._aged(group, step) for group in groups]
-                self._consumed[step] = _Consumed(aged, step_shares(step, aged, self._config, world))
+        if step not in self._handout:
+            self._handout.add(step, await self._groups(step), world)
         self._progress.phase = "training"
-        return self._consumed[step].shares[rank]
+        return self._handout.share(step, rank)
 
     async def _groups(self, step: int) -> list[Group]:
         """The groups of a step. The deadline runs from the last arrival."""
@@ -196,12 +195,6 @@ class Conductor:
         rollout, judge = self._config.rollout, self._config.judge
         return rollout.start_deadline + rollout.attempts * (rollout.sample_deadline + 30) + judge.deadline
 
-    def _aged(self, group: Group, step: int) -> Group:
-        """The group with its age at consumption; too old, and it carries no gradient."""
-        steps = age(step, self._versions.oldest_step(group)) if group.rollouts_G else 0
-        too_old = steps > self._config.max_staleness and group.dropped is None
-        return replace(group, age=steps, dropped=Drop.TOO_OLD if too_old else group.dropped)
-
     async def trained(self, step: int, report: TrainReport) -> Decision:
         """Record a step, evaluate when it is due, and move the window."""
         replayed = step < self._progress.trained
@@ -209,12 +202,7 @@ class Conductor:
         interval = (0.0, 0.0)
         if not replayed and self._evaluator.due(step + 1):
             evaluation, interval = await self._evaluate(step + 1)
-        landed, replicas = report.metrics.get("sync/replicas"), self._config.rollout.replicas
-        if landed is not None and landed < replicas:
-            self.say(
-                f"step {step + 1}: the new weights reached {landed:.0f} of {replicas} rollout replicas; one that comes "
-                "back or is replaced takes them before it answers"
-            )
+        self.say(missed_sync(step, report.metrics, self._config.rollout.replicas))
         if not replayed:
             self._record(step, report, evaluation, interval)
             self._progress.trained = step + 1
@@ -242,7 +230,10 @@ class Conductor:
         return self._decisions[step]
 
     def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
-        groups = self._consumed[step].groups
+        groups = self._handout.groups(step)
+        if not self._lost_votes_said and (notice := lost_votes(step, groups)) is not None:
+            self._lost_votes_said = True
+            self.say(notice)
         row: Metrics = {
             "step": step,
             **group_metrics(groups),
@@ -260,15 +251,14 @@ class Conductor:
             "position": step * self._config.prompts_per_step,
             "version": self._versions.newest,
             "solved": sorted(self._solved.ids),
-            "controllers": {},
+            "controllers": {"judging": self._judging.spent},
         }
 
     def checkpointed(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""
         self._covered = step
         self._assembly.forget_before(step)
-        for done in [s for s in self._consumed if s < step]:
-            del self._consumed[done]
+        self._handout.forget_before(step)
 
     # --- evaluation ---
 
@@ -291,11 +281,12 @@ class Conductor:
     def status(self, rows_seen: int) -> Status:
         """What is new since ``rows_seen`` rows."""
         rows = self._reporter.rows[rows_seen:]
-        return Status(rows, self._reporter.take_messages(), self._progress.phase)
+        judging = not self._judging.over(self._progress.trained)
+        return Status(rows, self._reporter.take_messages(), self._progress.phase, judging)
 
-    def say(self, message: str) -> None:
-        """A line for the console, unless it was said before the run began."""
-        if message not in self._said:
+    def say(self, message: str | None) -> None:
+        """A line for the console, unless there is none or it was said before."""
+        if message is not None:
             self._reporter.say(message)
 
     def stop_after_step(self) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from raysgpo.metrics import Metrics, evaluation_metrics
-from raysgpo.policy.prompts import Prompt
-from raysgpo.preparation import Prepared
+from raysgpo.prepared import Prepared, Prompt
 from raysgpo.records import SampleRequest
 from raysgpo.sampling import RetryingSampler, SamplingFailed
 from raysgpo.seeds import derive_seed

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from raysgpo.config import Config
-from raysgpo.judging.build import build_judge
+from raysgpo.judging.build import JudgeAddress, build_judge
+from raysgpo.judging.panel import Panel
 from raysgpo.pipeline import Pipeline
 from raysgpo.records import Group, Ticket
 from raysgpo.sampling import RetryingSampler
@@ -30,14 +31,16 @@ Block = dict[str, np.ndarray]
 class GroupWorker:
     """Runs the pipeline of many positions at once on one event loop."""
 
-    def __init__(self, config: Config, task: Task, conductor: Any, rollout: Any) -> None:
-        """``conductor``: actor handle; ``rollout``: Serve deployment handle."""
+    def __init__(
+        self, config: Config, task: Task, conductor: Any, rollout: Any, judge: JudgeAddress | None, workers: int
+    ) -> None:
+        """``conductor``: actor handle; ``rollout``: Serve deployment handle; ``workers``: number of these actors."""
         self._conductor = conductor
         self._pipeline = Pipeline(
             config=config,
             task=task,
             grader=make_grader(task, config.task),
-            judge=build_judge(config.judge),
+            panel=_panel(config, judge, workers),
             sample=RetryingSampler(serve_sampler(rollout), config.rollout),
         )
         self._loop = asyncio.new_event_loop()
@@ -56,6 +59,11 @@ class GroupWorker:
         """None if the conductor has the group already (this task is a re-run)."""
         ticket: Ticket | None = await self._conductor.admit.remote(position)
         return None if ticket is None else await self._pipeline.run(ticket)
+
+
+def _panel(config: Config, address: JudgeAddress | None, workers: int) -> Panel | None:
+    judge = build_judge(config.judge, address, workers) if config.needs_judge else None
+    return Panel(judge, config.judge) if judge is not None else None
 
 
 def read_group(value: bytes) -> Group | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from raysgpo.metrics import Interval, Metrics, StepTimes
 
@@ -18,6 +19,8 @@ class StartState:
     """The newest weight version of the run so far; published versions are above it."""
     solved: tuple[str, ...] = ()
     """Ids of the training problems ever solved."""
+    controllers: dict[str, Any] = field(default_factory=dict)
+    """What each controller of the conductor goes on from, by its name."""
     messages: tuple[str, ...] = ()
     """What was said of the checkpoints that were passed over; the trainer, who looks again, finds the same."""
 
@@ -55,3 +58,5 @@ class Status:
     rows: list[Metrics]
     messages: list[str]
     phase: str
+    judging: bool
+    """Whether groups are or will be judged."""

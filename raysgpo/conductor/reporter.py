@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ray.util.metrics import Gauge
 from tensorboardX import SummaryWriter
@@ -28,7 +28,8 @@ def finite(row: Metrics) -> Metrics:
 class Reporter:
     """Writes each step once. A resumed run first cuts the records at its checkpoint's step."""
 
-    def __init__(self, run: RunFolder, step: int, tokens: bool) -> None:
+    def __init__(self, run: RunFolder, step: int, tokens: bool, said: Iterable[str] = ()) -> None:
+        """``step``: optimizer steps done; ``said``: lines that the console has shown already."""
         for path in (run.metrics, run.groups):
             cut_rows(path, step)
         cut_rows(run.evaluations, step + 1)
@@ -40,7 +41,7 @@ class Reporter:
         self._board = SummaryWriter(str(run.tensorboard), purge_step=step)
         self._gauges: dict[str, Gauge] = {}
         self._messages: list[str] = []
-        self._said: set[str] = set()
+        self._said = set(said)
 
     def record(self, row: Metrics, groups: Sequence[Group]) -> None:
         """One step: its groups, then its numbers, so that a line of metrics has its groups on disk."""

@@ -14,6 +14,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from raysgpo.conductor.group_worker import GroupWorker, read_group
 from raysgpo.config import Config
+from raysgpo.judging.build import JudgeAddress
 from raysgpo.records import Group
 from raysgpo.tasks.task import Task
 
@@ -24,7 +25,9 @@ POSITIONS_PER_WORKER = 256
 WORKER_CPUS = 0.25
 
 
-def build_dataset(config: Config, task: Task, conductor: Any, rollout: Any, first: int, end: int) -> Dataset:
+def build_dataset(
+    config: Config, task: Task, conductor: Any, rollout: Any, judge: JudgeAddress | None, first: int, end: int
+) -> Dataset:
     """The stream of the positions ``first`` to ``end - 1``.
 
     Exactly the tasks that the window can admit are in flight, in order, and a worker runs all it holds
@@ -39,7 +42,7 @@ def build_dataset(config: Config, task: Task, conductor: Any, rollout: Any, firs
     tasks = math.ceil(window / workers)
     return ray.data.from_blocks(blocks).map_batches(
         GroupWorker,
-        fn_constructor_args=(config, task, conductor, rollout),
+        fn_constructor_args=(config, task, conductor, rollout, judge, workers),
         batch_size=None,
         num_cpus=WORKER_CPUS,
         compute=ActorPoolStrategy(

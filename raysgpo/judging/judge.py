@@ -3,14 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from raysgpo.records import Problem
 
 
-class Judge(Protocol):
-    """One vote on one response. Callers put a deadline around it; past it the vote is lost."""
+class Failure(StrEnum):
+    """Why a vote was lost; each is counted as ``judge/<value>``."""
 
-    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> int | None:
-        """The 0-based index of the first wrong step; ``len(steps)`` if no step is wrong; None if the
-        verdict cannot be read (a lost vote). ``seed`` tells apart the votes on one response."""
+    UNREADABLE = "parse_failures"
+    """The judge answered, and its verdict cannot be read or names no step of the response."""
+    TIMEOUT = "timeouts"
+    """No answer before the deadline."""
+    ERROR = "errors"
+    """No connection, or an answer that is an error, after all retries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One vote on one response, and what it cost."""
+
+    position: int | None
+    """0-based index of the first wrong step; the number of steps if none is wrong; None for a lost vote."""
+    failure: Failure | None = None
+    """Why the vote was lost; None if it was not."""
+    tokens: int = 0
+    """Prompt and answer, as the judge's server counts them."""
+    seconds: float = 0.0
+    """From the question to the answer, retries included."""
+
+
+class Judge(Protocol):
+    """One vote on one response. Callers put a deadline around it; past it the vote is lost.
+
+    It may raise: the caller counts that as ``Failure.ERROR``.
+    """
+
+    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
+        """``seed`` tells apart the votes on one response."""
+        ...

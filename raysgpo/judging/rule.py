@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from raysgpo.judging.judge import Judgement
 from raysgpo.records import Problem
 
 
 class RuleJudge:
     """A :class:`raysgpo.judging.judge.Judge` that never errs and never loses a vote."""
 
-    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> int | None:
-        return first_wrong(problem, steps)
+    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
+        return Judgement(first_wrong(problem, steps))
 
 
 def first_wrong(problem: Problem, steps: Sequence[str]) -> int:

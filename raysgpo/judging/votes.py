@@ -10,13 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 
-def read_vote(vote: object, steps: int) -> int | None:
-    """The vote if it is a position of a response of that many steps, else None: a lost vote."""
-    if isinstance(vote, bool) or not isinstance(vote, int):
-        return None
-    return vote if 0 <= vote <= steps else None
-
-
 def majority(votes: Sequence[int | None]) -> int | None:
     """The position with the most votes; None if every vote was lost.
 
@@ -31,3 +24,10 @@ def majority(votes: Sequence[int | None]) -> int | None:
     if most == 1:
         return kept[(len(kept) - 1) // 2]
     return min(position for position, count in counts.items() if count == most)
+
+
+def agreement(votes: Sequence[int | None]) -> float | None:
+    """The share of the votes that came back which agree with the majority; None if fewer than two did."""
+    kept = [vote for vote in votes if vote is not None]
+    winner = majority(kept)
+    return kept.count(winner) / len(kept) if winner is not None and len(kept) >= 2 else None

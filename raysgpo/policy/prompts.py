@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from raysgpo.overrides import ConfigError
+from raysgpo.prepared import Prompt
 from raysgpo.records import Problem
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    problem: Problem
-    token_ids: list[int]
 
 
 def load_tokenizer(model_path: str) -> PreTrainedTokenizerBase:

@@ -123,16 +123,20 @@ def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
         "use_tqdm_on_load": False,
     }
     if rollout.gpus == 0:
-        defaults |= {
-            "dtype": "float32",
-            "enforce_eager": True,
-            # A seeded prompt that is cut up over two steps ends the CPU engine: vLLM would set back the
-            # offset of its generator, which generators on CPU do not have.
-            "enable_chunked_prefill": False,
-            "distributed_executor_backend": "uni",
-            "kv_cache_memory_bytes": int(rollout.kv_cache_gib * 2**30),
-        }
+        defaults |= cpu_arguments(rollout.kv_cache_gib) | {"distributed_executor_backend": "uni"}
     return ours | defaults | rollout.engine
+
+
+def cpu_arguments(kv_cache_gib: float) -> dict[str, Any]:
+    """What every engine on CPU needs."""
+    return {
+        "dtype": "float32",
+        "enforce_eager": True,
+        # A seeded prompt that is cut up over two steps ends the CPU engine: vLLM would set back the
+        # offset of its generator, which generators on CPU do not have.
+        "enable_chunked_prefill": False,
+        "kv_cache_memory_bytes": int(kv_cache_gib * 2**30),
+    }
 
 
 class VllmEngine:

@@ -17,11 +17,13 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # the store passes payloads on and must not wait for torch
+    import torch
 
 NOTHING_PUBLISHED = -1
 """The version of a store, or of a replica, that holds no published weights."""
@@ -52,6 +54,8 @@ WeightPayload = tuple[PackedTensor, ...]
 
 def as_bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
     """A tensor's bytes in row-major order, shape (number of bytes,); no copy for contiguous CPU tensors."""
+    import torch
+
     flat = tensor.detach().cpu().contiguous().reshape(-1)
     return flat.view(torch.uint8).numpy()
 
@@ -94,6 +98,8 @@ def _packed(name: str, tensor: torch.Tensor) -> PackedTensor:
 
 def unpack(payload: WeightPayload) -> Iterator[tuple[str, torch.Tensor]]:
     """The named tensors of a payload, bit for bit, each in memory of its own."""
+    import torch
+
     for entry in payload:
         flat = torch.from_numpy(entry.raw.copy()).view(getattr(torch, entry.dtype))
         yield entry.name, flat.reshape(entry.shape)
@@ -157,6 +163,8 @@ def read_shared(path: str, tensors: list[dict[str, Any]]) -> list[tuple[str, tor
     Raises:
         ChecksumMismatch: some tensor's bytes are not the published ones.
     """
+    import torch
+
     # Copy-on-write, since torch refuses to be quiet about memory that it must not write to.
     mapped = np.memmap(path, dtype=np.uint8, mode="c")
     named: list[tuple[str, torch.Tensor]] = []

@@ -17,12 +17,13 @@ class FakeRollout:
     """Answers at once with the weights it was told it has, and remembers every request.
 
     The first of a group's answers is right and the others wrong; every answer is right where the
-    problem's is even, so that such a group has no signal.
+    problem's is even, so that such a group has no signal. With ``hopeless`` every answer is wrong, the
+    g-th of a group after g good steps.
     """
 
-    def __init__(self, slow: dict[tuple[int, ...], float], broken: list[tuple[int, ...]]) -> None:
+    def __init__(self, slow: dict[tuple[int, ...], float], broken: list[tuple[int, ...]], hopeless: bool) -> None:
         """``slow``: seeds of a request to the seconds that it takes; ``broken``: seeds that always fail."""
-        self._slow, self._broken = slow, broken
+        self._slow, self._broken, self._hopeless = slow, broken, hopeless
         self._version = -1
         self.asked: list[tuple[float, SampleRequest]] = []
         self.answered: dict[tuple[int, ...], float] = {}
@@ -45,6 +46,8 @@ class FakeRollout:
         await asyncio.sleep(self._slow.get(request.seeds_G, 0.0))
         self.answered[request.seeds_G] = time.time()
         answer = eval(bytes(request.prompt_ids).decode().partition("=")[0])
+        if self._hopeless:
+            return [_completion("good\n" * g + "bad\n#### 999", version) for g in range(len(request.seeds_G))]
         texts = [f"#### {answer if g == 0 or answer % 2 == 0 else answer + 1}" for g in range(len(request.seeds_G))]
         return [_completion(text, version) for text in texts]
 

@@ -12,11 +12,11 @@ import ray
 from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.messages import Decision, StartState, TrainReport
 from raysgpo.config import Config
+from raysgpo.judging.build import JudgeAddress
 from raysgpo.order import ShuffledOrder, rollout_seeds
 from raysgpo.overrides import resolve
-from raysgpo.policy.prompts import Prompt
 from raysgpo.policy.sequences import Share
-from raysgpo.preparation import Prepared
+from raysgpo.prepared import Prepared, Prompt
 from raysgpo.records import SampleRequest
 from raysgpo.run_folder import RunFolder
 from raysgpo.tasks.arithmetic import ArithmeticTask
@@ -59,6 +59,8 @@ class FakeRun:
         broken: tuple[int, ...] = (),
         task: Task | None = None,
         rollout: Any = None,
+        judge: JudgeAddress | None = None,
+        hopeless: bool = False,
     ) -> None:
         """``slow`` and ``broken`` name positions."""
         self.config = settings(*words)
@@ -70,9 +72,10 @@ class FakeRun:
         self.rollout = rollout or ray.remote(FakeRollout).options(num_cpus=0, max_concurrency=1000).remote(
             {self.seeds(position): seconds for position, seconds in (slow or {}).items()},
             [self.seeds(position) for position in broken],
+            hopeless,
         )
         actor = ray.remote(Conductor).options(num_cpus=0)
-        self.conductor = actor.remote(self.prepared, self.folder, self.rollout, start)
+        self.conductor = actor.remote(self.prepared, self.folder, self.rollout, start, judge)
         self.call("start", self.conductor)
 
     def seeds(self, position: int) -> tuple[int, ...]:

@@ -18,7 +18,8 @@ from raysgpo.config import RolloutConfig
 from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem
 from raysgpo.run_folder import RunFolder, read_rows
-from raysgpo.serving.deployment import delete_rollout, deploy_rollout
+from raysgpo.serving.application import delete
+from raysgpo.serving.deployment import deploy_rollout
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.weights.payload import pack
 from raysgpo.weights.publisher import publish_weights
@@ -46,7 +47,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def finished(start_shared_run: Start) -> FakeRun:
+def synchronous(start_shared_run: Start) -> FakeRun:
     """Four exactly synchronous steps of two groups; position 3 can never be sampled.
 
     Whatever must hold while it runs is asserted here.
@@ -72,29 +73,29 @@ def finished(start_shared_run: Start) -> FakeRun:
     return run
 
 
-def test_every_group_is_recorded_once_in_order_with_its_fate(finished: FakeRun) -> None:
-    rows = lines(finished.folder.groups)
+def test_every_group_is_recorded_once_in_order_with_its_fate(synchronous: FakeRun) -> None:
+    rows = lines(synchronous.folder.groups)
     assert [(row["position"], row["step"], row["epoch"]) for row in rows] == [(p, p // 2, p // 5) for p in range(8)]
     for row in rows:
         even = int(row["answer"]) % 2 == 0
         fate = "failed" if row["position"] == 3 else "no_signal" if even else None
         assert row["dropped"] == fate
-        seeds = () if fate == "failed" else finished.seeds(row["position"])
+        seeds = () if fate == "failed" else synchronous.seeds(row["position"])
         assert tuple(rollout["seed"] for rollout in row["rollouts"]) == seeds
         assert row["age"] == 0
     assert {row["dropped"] for row in rows} == {"failed", "no_signal", None}, "the problems must show every fate"
 
 
-def test_a_group_that_cannot_be_sampled_is_told_and_counted(finished: FakeRun) -> None:
-    [row] = [row for row in lines(finished.folder.groups) if row["dropped"] == "failed"]
+def test_a_group_that_cannot_be_sampled_is_told_and_counted(synchronous: FakeRun) -> None:
+    [row] = [row for row in lines(synchronous.folder.groups) if row["dropped"] == "failed"]
     assert "the engine cannot read this prompt" in row["error"] and row["rollouts"] == []
-    messages = finished.call("status", 0).messages
+    messages = synchronous.call("status", 0).messages
     assert messages == [f"position 3: {row['error']}; the group is dropped"]
-    assert [row["groups/failed"] for row in lines(finished.folder.metrics)] == [0, 1, 0, 0]
+    assert [row["groups/failed"] for row in lines(synchronous.folder.metrics)] == [0, 1, 0, 0]
 
 
-def test_every_step_has_one_line_of_metrics(finished: FakeRun) -> None:
-    rows, groups = lines(finished.folder.metrics), lines(finished.folder.groups)
+def test_every_step_has_one_line_of_metrics(synchronous: FakeRun) -> None:
+    rows, groups = lines(synchronous.folder.metrics), lines(synchronous.folder.groups)
     assert [row["step"] for row in rows] == [0, 1, 2, 3]
     solved: set[str] = set()
     for row in rows:
@@ -107,38 +108,38 @@ def test_every_step_has_one_line_of_metrics(finished: FakeRun) -> None:
         assert (row["policy/loss"], row["staleness/max"]) == (0.5, 0)
 
 
-def test_the_console_gets_every_line_once_in_the_order_of_writing(finished: FakeRun) -> None:
-    shown = finished.call("status", 0).rows
-    assert [row for row in shown if "groups/trained" in row] == lines(finished.folder.metrics)
-    assert [row for row in shown if "groups/trained" not in row] == lines(finished.folder.evaluations)
-    assert finished.call("status", 3).rows == shown[3:]
+def test_the_console_gets_every_line_once_in_the_order_of_writing(synchronous: FakeRun) -> None:
+    shown = synchronous.call("status", 0).rows
+    assert [row for row in shown if "groups/trained" in row] == lines(synchronous.folder.metrics)
+    assert [row for row in shown if "groups/trained" not in row] == lines(synchronous.folder.evaluations)
+    assert synchronous.call("status", 3).rows == shown[3:]
 
 
-def test_the_share_of_a_step_is_what_was_not_dropped(finished: FakeRun) -> None:
+def test_the_share_of_a_step_is_what_was_not_dropped(synchronous: FakeRun) -> None:
     for step in range(4):
-        trained = [g for g in lines(finished.folder.groups) if g["step"] == step and g["dropped"] is None]
-        share = finished.step(step)
+        trained = [g for g in lines(synchronous.folder.groups) if g["step"] == step and g["dropped"] is None]
+        share = synchronous.step(step)
         assert share.num_tokens == sum(r["num_tokens"] for g in trained for r in g["rollouts"])
         advantages = sorted({max(s[2], key=abs) for s in content(share)})
         assert advantages == pytest.approx(sorted({r["advantage"] for g in trained for r in g["rollouts"]}))
 
 
-def test_held_out_prompts_are_evaluated_before_between_and_at_the_end(finished: FakeRun) -> None:
-    rows = lines(finished.folder.evaluations)
+def test_held_out_prompts_are_evaluated_before_between_and_at_the_end(synchronous: FakeRun) -> None:
+    rows = lines(synchronous.folder.evaluations)
     # The fake's first answer is always right; version 1 made no step.
     assert [(row["step"], row["eval/weight_version"], row["eval/accuracy"]) for row in rows] == [
         (0, 1, 1.0),
         (2, 3, 1.0),
         (4, 5, 1.0),
     ]
-    assert [row.get("eval/accuracy") for row in lines(finished.folder.metrics)] == [None, 1.0, None, 1.0]
+    assert [row.get("eval/accuracy") for row in lines(synchronous.folder.metrics)] == [None, 1.0, None, 1.0]
 
 
 def test_a_resumed_run_sees_what_an_uninterrupted_one_saw(
-    finished: FakeRun, start_run: Start, tmp_path_factory: pytest.TempPathFactory
+    synchronous: FakeRun, start_run: Start, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     copy = RunFolder(tmp_path_factory.mktemp("runs") / "copy")
-    shutil.copytree(finished.folder.path, copy.path)
+    shutil.copytree(synchronous.folder.path, copy.path)
     run = start_run(4, folder=copy.path, start=StartState(step=2, version=9, solved=("old",)))
     assert [row["position"] for row in lines(copy.groups)] == [0, 1, 2, 3]
     assert [row["step"] for row in lines(copy.evaluations)] == [0, 2]
@@ -146,7 +147,7 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_saw(
     run.call("evaluate_start")
     for step in (2, 3):
         run.whole_step(step)
-    before, after = lines(finished.folder.groups), lines(copy.groups)
+    before, after = lines(synchronous.folder.groups), lines(copy.groups)
     assert {v for row in after[4:] for r in row["rollouts"] for v, _ in r["weight_versions"]} == {10, 11}
     for row in [*before, *after]:
         for rollout in row["rollouts"]:
@@ -238,7 +239,7 @@ def test_a_replica_that_gets_its_weights_late_answers_with_the_weights_asked_for
         run.publish(2)
         run.trained(1)
     finally:
-        delete_rollout("late", deadline=5)
+        delete("late", deadline=5)
     rows = lines(run.folder.groups)
     assert [row["position"] for row in rows] == [0, 1, 2, 3]
     for row in rows:
@@ -261,7 +262,7 @@ def test_a_stream_that_fails_is_told_to_the_trainer_that_waits(start_run: Start)
         run.step(0)
 
 
-def test_no_problem_is_left_out_of_an_epoch(finished: FakeRun) -> None:
-    rows = lines(finished.folder.groups)
-    problems: Sequence[Problem] = finished.prepared.task.train
+def test_no_problem_is_left_out_of_an_epoch(synchronous: FakeRun) -> None:
+    rows = lines(synchronous.folder.groups)
+    problems: Sequence[Problem] = synchronous.prepared.task.train
     assert {row["prompt_id"] for row in rows[:5]} == {problem.id for problem in problems}

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import pytest
 from raysgpo.run_folder import RunFolder, read_rows
 
 ROOT = Path(__file__).parents[2]
-DEADLINE = 240.0
+DEADLINE = 480.0
 """Seconds that anything here may take."""
 STEPS = 4
 """Of the run that most tests look at."""
@@ -74,9 +74,6 @@ class Command:
                 self.process.wait(20)
 
 
-Start = Callable[..., Command]
-
-
 def clean_environment(**more: str) -> dict[str, str]:
     """Ours without what a Ray session of this process has put there; a cluster of its own for each run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
@@ -97,20 +94,6 @@ def start_command(folder: Path, *words: str, environment: dict[str, str] | None 
             env=environment or clean_environment(),
         )
     return Command(process, output)
-
-
-@pytest.fixture
-def start_train(tmp_path: Path) -> Iterator[Start]:
-    """``start_train(word, ...)``: ``jobs/train.py`` in the background, ended with the test."""
-    commands: list[Command] = []
-
-    def start(*words: str) -> Command:
-        commands.append(start_command(tmp_path / "elsewhere", str(ROOT / "jobs" / "train.py"), *words))
-        return commands[-1]
-
-    yield start
-    for command in commands:
-        command.end()
 
 
 def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
@@ -141,6 +124,7 @@ def small(tiny: Path) -> list[str]:
     return [
         "arithmetic",
         f"model={tiny}",
+        "judge=rule",
         "task.terms=3",
         "task.prompts=64",
         "prompts_per_step=4",

@@ -21,7 +21,7 @@ import pytest
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.full.conftest import DEADLINE, ROOT, Finished, clean_environment
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 RAY = str(Path(sys.executable).parent / "ray")
 

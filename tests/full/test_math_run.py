@@ -1,6 +1,7 @@
 """Real rows through the whole path with two train workers, and what the replicas hold after the syncs.
 
-A step's 32 prompts are more tokens than the engine takes at once, as with any real input.
+A step's 32 prompts are more tokens than the engine takes at once, as with any real input. The policy has
+a head of its own, where that of the embedded default is its embedding.
 
 This run is made of its parts in this process, so that the replicas can be asked before they go.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +22,15 @@ import torch
 
 from raysgpo.conductor.messages import StartState
 from raysgpo.overrides import resolve
+from raysgpo.parts import running_parts
 from raysgpo.preparation import prepare
-from raysgpo.run import open_folder, rollout_name, start_parts
+from raysgpo.run import open_folder
 from raysgpo.run_folder import RunFolder, read_rows
-from raysgpo.serving.deployment import delete_rollout
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
 from tests.full.conftest import DEADLINE, checksums_by_version
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 STEPS = 2
 QUESTIONS = [
@@ -42,6 +44,8 @@ class MathRun:
     run: RunFolder
     model: Path
     replicas: list[ReplicaState]
+    exported: str
+    """What Prometheus scrapes of this machine's Ray, at the end of the run."""
 
 
 def write_rows(path: Path) -> None:
@@ -59,12 +63,28 @@ def write_rows(path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+def scrape_until(name: str) -> str:
+    """Ray's metrics in Prometheus' text format, once they contain ``name``."""
+    [node] = ray.nodes()
+    address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    end = time.monotonic() + 60
+    while True:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            text = answer.read().decode()
+        if name in text:
+            return text
+        assert time.monotonic() < end, f"no {name} among {len(text.splitlines())} lines of {address}"
+        time.sleep(0.5)
+
+
 @pytest.fixture(scope="module")
 def guesser(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny policy after it has seen what a boxed number looks like: now and then it guesses right."""
     from transformers import AutoModelForCausalLM
 
-    from raysgpo.policy.tiny import TinyConfig, _teach, save_tiny_policy
+    from raysgpo.policy.sft import batches, teach
+    from raysgpo.policy.tiny import TinyConfig, save_tiny_policy
+    from raysgpo.policy.tokenizer import byte_tokenizer
     from raysgpo.tasks.math import INSTRUCTION
 
     draw = random.Random(0)
@@ -74,17 +94,20 @@ def guesser(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             a, b = draw.randint(2, 5), draw.randint(1, 3)
             yield draw.choice(QUESTIONS)[0].format(a=a, b=b) + INSTRUCTION, f"\\boxed{{{draw.randint(0, 5)}}}"
 
-    config = TinyConfig(batch_size=16, threads=1)
+    config = TinyConfig(threads=1)
     model = AutoModelForCausalLM.from_pretrained(tiny)
+    model.config.tie_word_embeddings = False
+    model.lm_head.weight = torch.nn.Parameter(model.get_input_embeddings().weight.detach().clone())
     torch.manual_seed(0)
-    _teach(model, texts(), 120, 3e-3, config, lambda line: None, "boxes")
+    pairs = batches(byte_tokenizer(config.max_length), texts(), 16)
+    teach(model, pairs, 120, 3e-3, lambda line: None, "boxes")
     folder = tmp_path_factory.mktemp("guesser")
     save_tiny_policy(model, config, folder)
     return folder
 
 
 @pytest.fixture(scope="module")
-def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MathRun]:
+def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> MathRun:
     from jobs.recipes.math import math
 
     folder = tmp_path_factory.mktemp("math")
@@ -108,18 +131,15 @@ def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPath
     ]
     config = resolve(math(), overrides=words)
     run = open_folder(config)
-    parts = start_parts(prepare(config, say=print), run, StartState())
-    try:
+    with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
         end = time.monotonic() + DEADLINE
         while parts.trainer.running:
             assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
             time.sleep(0.1)
         assert parts.trainer.failure is None, parts.trainer.failure
-        yield MathRun(run, guesser, parts.rollout.broadcast("state", True).results(timeout_s=30))
-    finally:
-        ray.get(parts.conductor.close.remote(), timeout=30)
-        ray.kill(parts.conductor)
-        delete_rollout(rollout_name(run), deadline=5)
+        replicas = parts.rollout.broadcast("state", True).results(timeout_s=30)
+        exported = scrape_until("raysgpo_groups_trained")
+    return MathRun(run, guesser, replicas, exported)
 
 
 def test_rows_are_graded_with_their_format_beside(math_run: MathRun) -> None:
@@ -144,10 +164,11 @@ def test_the_replica_holds_the_weights_that_the_two_workers_made(math_run: MathR
 
     [replica] = math_run.replicas
     assert replica.version == STEPS + 1
+    assert replica.checksums is not None and "lm_head.weight" in replica.checksums
     trained = checksums_by_version(math_run.run)
     assert replica.checksums == trained[STEPS + 1]
     start = named_checksums(AutoModelForCausalLM.from_pretrained(math_run.model).named_parameters())
-    assert replica.checksums is not None and start.keys() == replica.checksums.keys()
+    assert start.keys() == replica.checksums.keys()
     assert start != replica.checksums
 
 
@@ -156,3 +177,16 @@ def test_two_workers_score_what_the_replica_sampled(math_run: MathRun) -> None:
     trained = [row for row in rows if row["groups/trained"]]
     assert len(rows) == STEPS and trained
     assert max(row["policy/mismatch_abs"] for row in trained) < 1e-5
+
+
+def test_prometheus_sees_the_numbers_of_the_last_step(math_run: MathRun) -> None:
+    last = list(read_rows(math_run.run.metrics))[-1]
+    label = f'run="{math_run.run.path.name}"'
+    for metric in ("accuracy/mean", "groups/trained", "tokens/completion", "policy/lr"):
+        name = "ray_raysgpo_" + metric.replace("/", "_")
+        values = [
+            float(line.rpartition(" ")[2])
+            for line in math_run.exported.splitlines()
+            if line.startswith(name + "{") and label in line
+        ]
+        assert values == [pytest.approx(last[metric])], f"{name} for {label}"

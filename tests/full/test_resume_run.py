@@ -13,7 +13,7 @@ from raysgpo import checkpoint
 from raysgpo.run_folder import RunFolder
 from tests.full.conftest import ROOT, STEPS, Finished, run_to_end
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 TRAIN = str(ROOT / "jobs" / "train.py")
 REPLAY = str(ROOT / "jobs" / "replay.py")

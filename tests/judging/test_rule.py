@@ -64,4 +64,4 @@ def test_the_first_of_several_mistakes_is_named(terms: int, data: st.DataObject)
 def test_the_judge_says_what_the_rule_says_for_every_seed() -> None:
     judge: Judge = RuleJudge()
     steps = split_lines("3+4=7\n7-2=6\n#### 6")
-    assert {asyncio.run(judge(CHAIN.problem(), steps, seed)) for seed in range(3)} == {1}
+    assert {asyncio.run(judge(CHAIN.problem(), steps, seed)).position for seed in range(3)} == {1}

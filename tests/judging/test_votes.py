@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.judging.votes import majority, read_vote
+from raysgpo.judging.votes import agreement, majority
 
 VOTES = st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=7)
 
@@ -56,11 +56,9 @@ def test_against_the_definition(votes: list[int | None]) -> None:
         assert counts[winner] == max(counts.values())
 
 
-@pytest.mark.parametrize("vote", [0, 1, 4, 5])
-def test_positions_of_a_response_of_five_steps_are_read(vote: int) -> None:
-    assert read_vote(vote, 5) == vote
-
-
-@pytest.mark.parametrize("vote", [6, -1, None, True, 2.0, "2", [2]])
-def test_anything_else_is_a_lost_vote(vote: object) -> None:
-    assert read_vote(vote, 5) is None
+@pytest.mark.parametrize(
+    ("votes", "share"),
+    [([2, 2, 2, 2], 1.0), ([2, 2, 1, None], 2 / 3), ([3, 1], 0.5), ([4], None), ([None, 4], None), ([], None)],
+)
+def test_agreement_is_the_share_of_the_winner(votes: list[int | None], share: float | None) -> None:
+    assert agreement(votes) == share

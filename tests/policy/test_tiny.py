@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +11,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
 from raysgpo.config import TaskConfig
 from raysgpo.policy import tiny
-from raysgpo.policy.prompts import encode
-from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy, train_tiny_policy
-from raysgpo.policy.tokenizer import byte_tokenizer
-from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
+from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy, policy_folder, train_tiny_policy
+from raysgpo.tasks.arithmetic import ArithmeticTask
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = TinyConfig(
     hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=64, batch_size=4, clean_steps=3, slip_steps=2
 )
@@ -94,7 +89,7 @@ def test_an_interrupted_making_leaves_nothing_behind(tmp_path: Path, monkeypatch
 def test_when_another_process_finishes_first_its_policy_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def meanwhile(model: PreTrainedModel, config: TinyConfig, folder: Path) -> None:
         (folder / "ours").touch()
-        theirs = tmp_path / "models" / f"tiny-{tiny._fingerprint(config)}"
+        theirs = policy_folder(tmp_path, config)
         theirs.mkdir()
         (theirs / "theirs").touch()
 
@@ -102,24 +97,6 @@ def test_when_another_process_finishes_first_its_policy_stays(tmp_path: Path, mo
     target = ensure_tiny_policy(tmp_path, report=lambda line: None, config=SMALL)
     assert [file.name for file in target.iterdir()] == ["theirs"]
     assert list((tmp_path / "models").iterdir()) == [target]
-
-
-def test_only_the_response_and_its_end_carry_loss() -> None:
-    tokenizer = byte_tokenizer(64)
-    ids_BT, labels_BT = tiny._batch(tokenizer, [("1+2=?", "1+2=3\n#### 3"), ("1=?", "1")])
-    for row, (prompt, response) in enumerate([("1+2=?", "1+2=3\n#### 3"), ("1=?", "1")]):
-        real = ids_BT[row][ids_BT[row] != tokenizer.pad_token_id]
-        assert tokenizer.decode(real) == f"<|user|>{prompt}<|end|><|assistant|>{response}<|end|>"
-        trained = labels_BT[row][labels_BT[row] != -100]
-        assert tokenizer.decode(trained) == f"{response}<|end|>"
-        where = labels_BT[row] != -100
-        assert torch.equal(ids_BT[row][where], labels_BT[row][where])
-
-
-def test_training_sees_a_prompt_as_the_run_does() -> None:
-    tokenizer, problem = byte_tokenizer(64), Chain((3, 4), "+").problem()
-    ids_BT, labels_BT = tiny._batch(tokenizer, [(problem.prompt, "7")])
-    assert ids_BT[0][labels_BT[0] == -100].tolist() == encode(tokenizer, problem).token_ids
 
 
 def test_neither_phase_shows_a_held_out_prompt() -> None:
@@ -146,22 +123,3 @@ def _errors(solution: str) -> list[int]:
     """By how much each step is wrong, given the value that it starts from."""
     steps = [line.split("=") for line in solution.split("\n")[:-1]]
     return [int(right) - eval(left) for left, right in steps]
-
-
-def test_the_command_names_an_unknown_setting(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "jobs" / "sft.py"), f"storage={tmp_path}", "sed=1"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.strip().endswith("error: sed: unknown key; did you mean seed?")
-
-
-def test_the_command_prints_the_folder_it_made(tmp_path: Path) -> None:
-    words = [f"{key}={value}" for key, value in SMALL.model_dump(exclude_defaults=True).items()]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "jobs" / "sft.py"), f"storage={tmp_path}", *words],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    folder = Path(done.stdout.strip().splitlines()[-1])
-    assert folder == ensure_tiny_policy(tmp_path, report=lambda line: pytest.fail(line), config=SMALL)

@@ -14,7 +14,8 @@ Deploy = Callable[..., Any]
 def deploy_fake(ray_session: None) -> Iterator[Deploy]:
     """``deploy_fake(store, replicas=1, update_deadline=..., **fake engine settings)`` -> handle."""
     from raysgpo.config import RolloutConfig
-    from raysgpo.serving.deployment import delete_rollout, deploy_rollout
+    from raysgpo.serving.application import delete
+    from raysgpo.serving.deployment import deploy_rollout
 
     def deploy(store: Any, replicas: int = 1, update_deadline: float = 20.0, cpus: float = 0.1, **engine: Any) -> Any:
         rollout = RolloutConfig(
@@ -27,4 +28,4 @@ def deploy_fake(ray_session: None) -> Iterator[Deploy]:
         return deploy_rollout("model", rollout, store, engine="fake", name="fake")
 
     yield deploy
-    delete_rollout("fake", deadline=5)
+    delete("fake", deadline=5)

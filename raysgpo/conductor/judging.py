@@ -1,0 +1,60 @@
+"""Which groups may be judged: those of the first epochs or steps, as long as the budget lasts."""
+
+from __future__ import annotations
+
+from raysgpo.config import Config
+from raysgpo.records import Group
+
+Spent = dict[str, float]
+"""``calls`` and ``tokens`` of the run so far."""
+
+
+class Judging:
+    """Grants groups their judgement and keeps the account. Its state is in the checkpoint.
+
+    A grant reserves the most calls that the group can make, and its arrival gives back what it did not
+    need; so ``judge.max_calls`` is never exceeded. What a call costs in tokens is known afterwards, so
+    ``judge.max_run_tokens`` ends the grants and may be exceeded by the groups then under way.
+    """
+
+    def __init__(self, config: Config, problems: int, spent: Spent | None = None) -> None:
+        """``problems``: number of training prompts, an epoch."""
+        judge = config.judge
+        steps = judge.steps * config.prompts_per_step if judge.steps is not None else None
+        self._end = 0 if not config.needs_judge else steps if steps is not None else judge.epochs * problems
+        self._settings = judge
+        self._calls_a_group = config.sampling.group_size * judge.votes
+        self._prompts_per_step = config.prompts_per_step
+        self.spent: Spent = {"calls": 0, "tokens": 0, **(spent or {})}
+        self._reserved: set[int] = set()
+        self.exhausted: str | None = None
+        """The setting that ended the judging, with its value, once one has."""
+
+    def grant(self, position: int) -> bool:
+        """Whether the group of this position may be judged; asking twice changes nothing."""
+        if position in self._reserved:
+            return True
+        if position >= self._end or self._check_budget():
+            return False
+        self._reserved.add(position)
+        return True
+
+    def settle(self, group: Group) -> None:
+        """The group is here, with what its judgements cost."""
+        if group.position in self._reserved:
+            self._reserved.discard(group.position)
+            for name in ("calls", "tokens"):
+                self.spent[name] += group.counts.get(f"judge/{name}", 0)
+
+    def over(self, trained: int) -> bool:
+        """Whether no group will be judged any more, ``trained`` steps being done."""
+        return not self._reserved and (self.exhausted is not None or trained * self._prompts_per_step >= self._end)
+
+    def _check_budget(self) -> bool:
+        settings = self._settings
+        calls = self.spent["calls"] + (len(self._reserved) + 1) * self._calls_a_group
+        if settings.max_run_tokens is not None and self.spent["tokens"] >= settings.max_run_tokens:
+            self.exhausted = f"judge.max_run_tokens={settings.max_run_tokens}"
+        elif settings.max_calls is not None and calls > settings.max_calls:
+            self.exhausted = f"judge.max_calls={settings.max_calls}"
+        return self.exhausted is not None

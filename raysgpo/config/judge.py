@@ -1,0 +1,103 @@
+"""Settings of the judge."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from raysgpo.config.section import Section
+
+
+class JudgeConfig(Section):
+    """Who names the first wrong step of the answers of an all-negative group."""
+
+    presets: ClassVar = {
+        "none": {"kind": "none"},
+        "rule": {"kind": "rule"},
+        "tiny": {"kind": "replicas", "model": "tiny", "prompt": "compact", "max_tokens": 8, "concurrency": 256},
+        "replicas": {"kind": "replicas", "prompt": "verify", "max_tokens": 2048, "concurrency": 64},
+        "endpoint": {"kind": "endpoint", "prompt": "verify", "max_tokens": 2048, "concurrency": 64},
+    }
+
+    kind: Literal["none", "rule", "replicas", "endpoint"] = "rule"
+    """``rule`` checks each step by the task's own rule; ``replicas`` serves ``judge.model`` on the cluster;
+    ``endpoint`` asks the OpenAI-compatible server at ``judge.base_url``."""
+    model: str | None = None
+    """endpoint: the model's name there; replicas: a Hugging Face checkpoint, or ``tiny``, the embedded judge."""
+    prompt: Literal["verify", "compact"] = "verify"
+    """``verify`` instructs a general model; ``compact`` is the bare table that the embedded judge was taught."""
+    base_url: str | None = None
+    """endpoint: such as https://api.openai.com/v1 or http://10.0.0.5:8000/v1."""
+    api_key_env: str | None = "OPENAI_API_KEY"
+    """endpoint: the environment variable that holds the key; null for a server that wants none."""
+    required: bool = True
+    """Whether a judge that does not answer at the start ends the run; else its votes are lost and counted."""
+    epochs: float = Field(3.0, ge=0)
+    """Judge during the first this many epochs [paper: 3 of 12]; later groups keep plain rewards."""
+    steps: int | None = Field(None, ge=0)
+    """Judge during the first this many optimizer steps, whatever ``judge.epochs`` says."""
+    votes: int = Field(1, ge=1)
+    """Independent judgements a response; the majority decides the position of the first error."""
+    deadline: float = Field(30.0, gt=0)
+    """Seconds for all judgements of one group, retries included; votes that come later are lost and counted."""
+    call_deadline: float = Field(20.0, gt=0)
+    """Seconds for one call; past it the call is tried again, while ``judge.deadline`` allows."""
+    retries: int = Field(4, ge=0)
+    """How often a call is sent again, with growing pauses, after 429, 5xx, a time-out or no connection."""
+    concurrency: int = Field(64, ge=1)
+    """Most calls in flight, over the whole run."""
+    max_calls: int | None = Field(None, ge=0)
+    """Budget of the run: no further group is judged once another could exceed this many calls."""
+    max_run_tokens: int | None = Field(None, ge=0)
+    """Budget of the run: no further group is judged once so many tokens, prompts included, were used."""
+    max_tokens: int = Field(2048, ge=1)
+    """Longest answer of the judge, its reasoning included."""
+    temperature: float | None = Field(None, ge=0)
+    """None: 0 for a single vote, 1 for several, which must be able to differ."""
+    max_characters: int = Field(200_000, ge=1)
+    """A response longer than this is not sent: its votes are lost and counted."""
+    replicas: tuple[int, int] = (1, 1)
+    """replicas: fewest and most copies of the judge; Ray Serve chooses between by load."""
+    cpus: float = Field(0.25, ge=0)
+    """replicas: CPUs that Ray reserves for one replica."""
+    gpus: float = Field(0, ge=0)
+    """replicas: GPUs that Ray reserves for one replica."""
+    max_model_len: int | None = Field(None, ge=2)
+    """replicas: longest prompt plus answer, tokens; None takes the model's own limit."""
+    engine: dict[str, Any] = Field({})
+    """replicas: further arguments of vLLM's engine, passed as they are."""
+    kv_cache_gib: float = Field(0.25, gt=0)
+    """replicas, CPU engine: memory of the key-value cache, GiB."""
+    start_deadline: float = Field(300.0, gt=0)
+    """Seconds for the judge to answer its first question at the start."""
+
+
+def impossible_judge(judge: JudgeConfig) -> str | None:
+    """What cannot work among the judge's settings. The URL is shown only where it can hold no password."""
+    url = judge.base_url
+    if judge.kind == "endpoint" and url is None:
+        return "judge.kind=endpoint needs judge.base_url, such as https://api.openai.com/v1"
+    if judge.kind in ("endpoint", "replicas") and not judge.model:
+        what = "the name of a model that is served there" if judge.kind == "endpoint" else "a checkpoint, or tiny"
+        return f"judge.kind={judge.kind} needs judge.model, {what}"
+    if url is not None and "@" in url:
+        return (
+            "judge.base_url holds credentials (user:password@), which config.yaml would keep: "
+            "leave them out, and name the environment variable of the key in judge.api_key_env"
+        )
+    if url is not None and not _is_web_address(url):
+        return f"judge.base_url={url}: start it with http:// or https:// and a host, as in http://10.0.0.5:8000/v1"
+    fewest, most = judge.replicas
+    if not 1 <= fewest <= most:
+        return f"judge.replicas=[{fewest},{most}]: the fewest replicas are 1 or more, the most not below the fewest"
+    return None
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket left open
+        return False

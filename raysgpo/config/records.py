@@ -1,0 +1,34 @@
+"""Settings of what a run measures, saves and writes down."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from raysgpo.config.section import Section
+
+
+class EvaluationConfig(Section):
+    """Held-out prompts, on the rollout replicas, outside the window."""
+
+    every: int = Field(10, ge=0)
+    """Steps between evaluations; the last step is always evaluated; 0 never evaluates."""
+    prompts: int = Field(128, ge=1)
+    """Number of held-out prompts."""
+    temperature: float = Field(0.0, ge=0)
+    """0 is greedy."""
+
+
+class CheckpointConfig(Section):
+    """How often a run can be gone on with from, and how many of those places stay."""
+
+    every: int = Field(10, ge=0)
+    """Steps between checkpoints; the last step is always saved; 0 saves only the last."""
+    keep: int = Field(2, ge=1)
+    """How many of the newest checkpoints stay."""
+
+
+class RecordsConfig(Section):
+    """What is written down beyond the numbers."""
+
+    tokens: bool = False
+    """Write token ids and logprobs into groups.jsonl too, so that the trainer can replay the run."""

@@ -1,0 +1,51 @@
+"""Settings of the sampling and of the replicas that sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from raysgpo.config.section import Section
+
+
+class SamplingConfig(Section):
+    """How answers are sampled for training."""
+
+    group_size: int = Field(8, ge=1)
+    """G, rollouts a prompt."""
+    max_tokens: int = Field(64, ge=1)
+    """Longest answer; past it the answer is cut off and counted as truncated."""
+    temperature: float = Field(1.0, gt=0)
+    """Divides the logits, in the sampler and in the trainer."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """1: the full distribution."""
+    top_k: int = Field(0, ge=0)
+    """0: the full vocabulary."""
+    stop: tuple[str, ...] = ()
+    """Strings that end an answer, beside the model's end-of-turn token."""
+
+
+class RolloutConfig(Section):
+    """The Ray Serve deployment that samples."""
+
+    replicas: int = Field(1, ge=1)
+    """Copies of the policy that sample, one engine each."""
+    cpus: float = Field(0.5, ge=0)
+    """CPUs that Ray reserves for one replica."""
+    gpus: float = Field(0, ge=0)
+    """GPUs that Ray reserves for one replica."""
+    max_model_len: int | None = Field(None, ge=2)
+    """Longest prompt plus answer, tokens; None takes the model's own limit."""
+    engine: dict[str, Any] = Field({})
+    """Further arguments of vLLM's AsyncEngineArgs, passed as they are."""
+    kv_cache_gib: float = Field(0.5, gt=0)
+    """CPU engine: memory of the key-value cache, GiB."""
+    start_deadline: float = Field(300.0, gt=0)
+    """Seconds for the replicas to come up."""
+    sample_deadline: float = Field(300.0, gt=0)
+    """Seconds for one group, from request to answers; past it the group is sampled again."""
+    update_deadline: float = Field(60.0, gt=0)
+    """Seconds for one weight update of one replica; past it the replica is replaced."""
+    attempts: int = Field(3, ge=1)
+    """How often a group is sampled before it counts as failed."""

@@ -1,0 +1,57 @@
+"""Settings of the optimizer and of the workers that update the policy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from raysgpo.config.section import Section
+
+
+class OptimizerConfig(Section):
+    """AdamW and its schedule."""
+
+    lr: float = Field(1e-6, ge=0)
+    """Learning rate after the warm-up."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay of the gradient's mean and of its square's."""
+    eps: float = Field(1e-8, gt=0)
+    """Added to the root in AdamW's denominator."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decoupled weight decay."""
+    warmup_steps: int = Field(0, ge=0)
+    """Steps over which the learning rate rises linearly to ``lr``."""
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    """After the warm-up; linear and cosine fall to 0 just after the last step."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """The gradient is scaled down to this norm."""
+
+
+class TrainerConfig(Section):
+    """The Ray Train workers that update the policy."""
+
+    workers: int = Field(1, ge=1)
+    """Ranks that the policy and each step are sharded over."""
+    cpus: float = Field(0.5, ge=0)
+    """CPUs that Ray reserves for one worker."""
+    gpus: float = Field(0, ge=0)
+    """GPUs that Ray reserves for one worker."""
+    threads: int = Field(1, ge=1)
+    """CPU threads of one worker's torch."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the forward and backward pass; the optimizer's state is float32."""
+    layout: Literal["auto", "padded", "packed"] = "auto"
+    """Rows of a micro-batch: packed for variable-length attention kernels, length-sorted and padded for others."""
+    attention: str = "sdpa"
+    """The attention kernel, by transformers' name."""
+    tokens_per_micro_batch: int = Field(4096, ge=1)
+    """Most tokens (padding included) in one forward and backward pass."""
+    logprob_chunk: int = Field(1024, ge=1)
+    """Tokens whose logits [chunk, vocabulary] exist at one time."""
+    gradient_checkpointing: bool = False
+    """Compute activations again in the backward pass, to save memory."""
+    max_failures: int = Field(2, ge=0)
+    """How often dead train workers are started again from the last checkpoint."""
+    collective_timeout: float = Field(600.0, gt=0)
+    """Seconds until a collective with a dead peer fails."""

@@ -1,0 +1,122 @@
+"""All votes of a judge on the wrong answers of a group, within one deadline.
+
+Nothing that a judge does stops a group: what fails, is late or cannot be read is a lost vote, counted.
+Identical (problem, response) pairs of a step are one question, whichever groups they stand in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from raysgpo.config import JudgeConfig
+from raysgpo.judging.judge import Failure, Judge, Judgement
+from raysgpo.records import Problem
+from raysgpo.seeds import derive_seed
+
+_log = logging.getLogger(__name__)
+
+_STEPS_KEPT = 4
+"""Answers are kept for the newest steps only: tickets of more steps than these are never under way at once
+with the same problem in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ballots:
+    """What the judge said of a group."""
+
+    votes: dict[int, list[int | None]]
+    """Rollout index to its votes; None for a lost one."""
+    counts: dict[str, float]
+    """``judge/calls``, ``judge/cached``, ``judge/tokens``, ``judge/seconds`` (their sum), and lost calls by reason."""
+
+
+class Panel:
+    """Asks one judge. One event loop uses it."""
+
+    def __init__(self, judge: Judge, config: JudgeConfig) -> None:
+        self._judge = judge
+        self._config = config
+        self._asked: dict[tuple[int, str, str, int], asyncio.Task[Judgement]] = {}
+        self._warned: set[str] = set()
+
+    async def votes(self, step: int, problem: Problem, responses: Mapping[int, Sequence[str]]) -> Ballots:
+        """Every vote on every response; ``responses`` has the reasoning steps by rollout index.
+
+        All questions are asked at once. Returns within ``judge.deadline`` seconds, with what is there.
+        """
+        self._forget(step)
+        before = set(self._asked.values())
+        asked = {
+            (index, vote): self._ask(step, problem, steps, vote)
+            for index, steps in responses.items()
+            for vote in range(self._config.votes)
+        }
+        # Not wait_for: a judge that swallows its cancellation would be waited for without end.
+        done = (await asyncio.wait(asked.values(), timeout=self._config.deadline))[0] if asked else set()
+        votes: dict[int, list[int | None]] = {index: [] for index in responses}
+        for (index, _), task in asked.items():
+            votes[index].append(_result(task, done).position)
+        ours = set(asked.values()) - before
+        counts = _counts([_result(task, done) for task in ours])
+        return Ballots(votes, counts | {"judge/cached": len(asked) - len(ours)})
+
+    def _ask(self, step: int, problem: Problem, steps: Sequence[str], vote: int) -> asyncio.Task[Judgement]:
+        """The question's task; that of an identical question, if there was one in this step."""
+        text = "".join(steps)
+        key = (step, problem.id, text, vote)
+        if key not in self._asked:
+            seed = derive_seed("judge", problem.id, text, vote)
+            self._asked[key] = asyncio.ensure_future(self._judgement(problem, steps, seed))
+        return self._asked[key]
+
+    async def _judgement(self, problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
+        try:
+            async with asyncio.timeout(self._config.deadline):
+                judgement = await self._judge(problem, steps, seed)
+        except TimeoutError:
+            self._warn("late", f"a judgement passed judge.deadline={self._config.deadline:g} s")
+            return _LATE
+        except Exception as error:  # a dead or confused judge must not stop the run
+            self._warn(type(error).__name__, f"a judgement failed: {error!r}")
+            return Judgement(None, Failure.ERROR)
+        return _checked(judgement, len(steps))
+
+    def _warn(self, kind: str, said: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            _log.warning("%s; the vote is lost (further ones are counted)", said)
+
+    def _forget(self, step: int) -> None:
+        for key in [key for key in self._asked if key[0] <= step - _STEPS_KEPT]:
+            del self._asked[key]
+
+
+_LATE = Judgement(None, Failure.TIMEOUT)
+
+
+def _result(task: asyncio.Task[Judgement], done: Collection[asyncio.Task[Judgement]]) -> Judgement:
+    if task not in done:
+        return _LATE
+    return Judgement(None, Failure.ERROR) if task.cancelled() else task.result()
+
+
+def _checked(judgement: Judgement, steps: int) -> Judgement:
+    """A position that the response does not have is no verdict."""
+    position = judgement.position
+    if position is None or (isinstance(position, int) and not isinstance(position, bool) and 0 <= position <= steps):
+        return judgement
+    return Judgement(None, Failure.UNREADABLE, judgement.tokens, judgement.seconds)
+
+
+def _counts(judgements: Sequence[Judgement]) -> dict[str, float]:
+    lost = Counter(f"judge/{j.failure.value}" for j in judgements if j.failure is not None)
+    return {
+        "judge/calls": len(judgements),
+        "judge/tokens": sum(j.tokens for j in judgements),
+        "judge/seconds": sum(j.seconds for j in judgements),
+        **lost,
+    }

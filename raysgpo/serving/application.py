@@ -1,0 +1,175 @@
+"""What every Serve application of ours needs: Serve itself, a wait for the start, an account, an end."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ray
+from ray import serve
+from ray.serve.config import ProxyLocation
+from ray.serve.context import _get_global_client
+from ray.serve.schema import ApplicationStatus, LoggingConfig
+
+from raysgpo.overrides import ConfigError
+
+log = logging.getLogger(__name__)
+
+FORCED_DELETE = 20.0
+"""Seconds that a forced removal may take before we go on without it."""
+REPORT_PERIOD = 60.0
+"""Seconds between words about what the start waits for."""
+HTTP_PORT = 8000
+"""Where Serve listens, unless that is taken."""
+
+
+def quiet_logging() -> LoggingConfig:
+    return LoggingConfig(log_level="WARNING", enable_access_log=False)
+
+
+def start_serve(*, http: bool) -> None:
+    """Serve on this cluster, unless it runs already; with ``http``, a proxy on the head node.
+
+    Raises:
+        ConfigError: Serve runs already and answers no HTTP.
+    """
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    location = ProxyLocation.HeadOnly if http else ProxyLocation.Disabled
+    host = head_address()
+    options = {"host": host, "port": _free_port(host)} if http else None
+    serve.start(proxy_location=location, http_options=options, logging_config=quiet_logging())
+    if http and _http_options().location == ProxyLocation.Disabled:
+        raise ConfigError(
+            "Ray Serve runs on this cluster without HTTP, which judge.kind=replicas needs, and it cannot be added: "
+            "wait for the run that started it to end, or set judge=endpoint"
+        )
+
+
+def http_address() -> str:
+    """Such as ``http://10.0.0.5:8000``: Serve's proxy on the head node."""
+    options = _http_options()
+    host = head_address() if options.host in ("0.0.0.0", "::", None) else options.host
+    return f"http://{host}:{options.port}"
+
+
+def _http_options() -> serve.HTTPOptions:
+    return _get_global_client().http_config
+
+
+def head_address() -> str:
+    """The head node's address within the cluster."""
+    heads = [node for node in ray.nodes() if node["Alive"] and "node:__internal_head__" in node["Resources"]]
+    assert heads, "a Ray cluster has a head node"
+    return str(heads[0]["NodeManagerAddress"])
+
+
+def _free_port(host: str) -> int:
+    """HTTP_PORT, or another one if that is taken on this machine."""
+    for port in (HTTP_PORT, 0):
+        with socket.socket() as one, contextlib.suppress(OSError):
+            one.bind((host, port))
+            return int(one.getsockname()[1])
+    return HTTP_PORT  # the head is another machine, whose ports cannot be tried from here
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """An application that is coming up."""
+
+    name: str
+    what: str
+    """For messages: such as ``rollout replicas``."""
+    deadline: float
+    setting: str
+    """The setting that holds the deadline."""
+    needs: str
+    """What it asks of the cluster, for messages."""
+
+
+def wait_until_running(start: Start, report: Callable[[str], None] = log.warning) -> None:
+    """Return once the application runs; take it down if it does not. ``report``: told now and then what for.
+
+    Raises:
+        RuntimeError: its replicas failed to start.
+        TimeoutError: they were not up within the deadline, with what Serve says of why.
+    """
+    try:
+        _wait(start, report)
+    except (RuntimeError, TimeoutError):
+        delete(start.name, deadline=0.0)
+        raise
+
+
+def _wait(start: Start, report: Callable[[str], None]) -> None:
+    started = reported = time.monotonic()
+    while True:
+        application = serve.status().applications.get(start.name)
+        if application is not None and application.status == ApplicationStatus.RUNNING:
+            return
+        now = time.monotonic()
+        if application is not None and application.status == ApplicationStatus.DEPLOY_FAILED:
+            raise RuntimeError(f"the {start.what} failed to start: {describe(start.name)}")
+        if now - started > start.deadline:
+            raise TimeoutError(
+                f"the {start.what} were not up within {start.setting}={start.deadline:g} s: "
+                f"{describe(start.name)}; {_resources(start)}"
+            )
+        if now - reported > REPORT_PERIOD:
+            reported = now
+            report(f"waiting for the {start.what}: {_counts(start.name)}; {_resources(start)}")
+        time.sleep(0.1)
+
+
+def _resources(start: Start) -> str:
+    """What the application needs, and what the cluster has and has free."""
+    total, free = ray.cluster_resources(), ray.available_resources()
+    have = ", ".join(f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}" for kind in ("CPU", "GPU"))
+    return f"{start.needs}, and the cluster has {have} free"
+
+
+def describe(name: str) -> str:
+    """What Serve says of an application: number of replicas by state, and its messages."""
+    application = serve.status().applications.get(name)
+    if application is None:
+        return f"Serve knows no application {name!r}"
+    parts = [f"application {application.status.value}", application.message, f"replicas: {_counts(name)}"]
+    parts += [deployment.message for deployment in application.deployments.values()]
+    return "; ".join(dict.fromkeys(" ".join(part.split()) for part in parts if part.strip()))
+
+
+def _counts(name: str) -> str:
+    """Such as ``1 RUNNING, 2 STARTING``."""
+    application = serve.status().applications.get(name)
+    states = Counter[str]()
+    for deployment in application.deployments.values() if application is not None else ():
+        states.update({str(state): count for state, count in deployment.replica_states.items()})
+    return ", ".join(f"{count} {state}" for state, count in states.items() if count) or "none yet"
+
+
+def delete(name: str, deadline: float = 30.0) -> None:
+    """Take an application down: within ``deadline`` seconds after its requests, then by force.
+
+    Replicas that wait for resources can only go by force: Serve would ask them politely, and wait.
+    """
+    serve.delete(name, _blocking=False)
+    started = time.monotonic()
+    while name in serve.status().applications:
+        elapsed = time.monotonic() - started
+        if elapsed > deadline + FORCED_DELETE:
+            log.warning("application %s is still there: %s", name, describe(name))
+            return
+        if elapsed > deadline:
+            _kill_replicas(name)
+        time.sleep(0.1)
+
+
+def _kill_replicas(name: str) -> None:
+    for actor in ray.util.list_named_actors(all_namespaces=True):
+        if actor["name"].startswith(f"SERVE_REPLICA::{name}#"):
+            with contextlib.suppress(ValueError):  # It went in this moment.
+                ray.kill(ray.get_actor(actor["name"], namespace=actor["namespace"]))

@@ -1,0 +1,31 @@
+"""What the workers of Ray Train are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysgpo.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """What every worker of the group is given."""
+
+    config: Config
+    checkpoints: Path
+    conductor: Any
+    """Actor handle of the conductor."""
+    store: Any
+    """Actor handle of the weight store."""
+    rollout: Any
+    """Serve handle of the rollout deployment."""
+    total_steps: int
+
+
+def train_loop(settings: dict[str, Any]) -> None:
+    """Ray Train's entry point; ``settings`` is {"job": TrainJob}."""
+    from raysgpo.train_worker import TrainWorker  # Ray Train's controller reads this file and trains nothing
+
+    TrainWorker(settings["job"]).run()

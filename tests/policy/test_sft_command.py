@@ -1,0 +1,76 @@
+"""The command ``jobs/sft.py``."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
+from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = TinyConfig(
+    hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=64, batch_size=4, clean_steps=3, slip_steps=2
+)
+SMALL_JUDGE = TinyJudgeConfig(
+    hidden_size=16, intermediate_size=16, layers=1, heads=1, batch_size=4, drill_steps=2, response_steps=2,
+    real_responses=4, policy=SMALL,
+)  # fmt: skip
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "jobs" / "sft.py"), *words],
+        capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+
+
+def words_of(config: TinyConfig | TinyJudgeConfig, prefix: str = "") -> list[str]:
+    changed = config.model_dump(exclude_defaults=True, exclude={"policy"})
+    return [f"{prefix}{key}={value}" for key, value in changed.items()]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["policy", "sed=1"], "sed: unknown key; did you mean seed?"),
+        (["judge", "policy.sed=1"], "policy.sed: unknown key; did you mean policy.seed?"),
+        (["slip_size=1"], "slip_size: say what it is for, such as: policy slip_size=1"),
+        (["polcy"], "'polcy': expected policy or judge first, then key=value, such as seed=1"),
+        (["judge", "heads=0"], "heads=0: Input should be greater than or equal to 1"),
+    ],
+)
+def test_wrong_words_are_answered_with_how_to_mend_them(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # the command sets its own
+    configure = runpy.run_path(str(ROOT / "jobs" / "sft.py"))["configure"]
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        configure(words)
+
+
+def test_the_command_refuses_wrong_words() -> None:
+    done = run("sed=1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip().endswith("error: sed: unknown key; known are storage")
+
+
+def test_the_command_prints_the_folder_of_the_policy(tmp_path: Path) -> None:
+    done = run("policy", f"storage={tmp_path}", *words_of(SMALL))
+    folder = Path(done.stdout.strip().splitlines()[-1])
+    assert folder == ensure_tiny_policy(tmp_path, report=lambda line: pytest.fail(line), config=SMALL)
+
+
+def test_the_command_makes_a_judge_and_its_policy(tmp_path: Path) -> None:
+    done = run("judge", f"storage={tmp_path}", *words_of(SMALL_JUDGE), *words_of(SMALL, "policy."))
+    folders = [Path(line) for line in done.stdout.splitlines() if line.startswith(str(tmp_path))]
+    never = pytest.fail
+    assert folders == [
+        ensure_tiny_policy(tmp_path, report=never, config=SMALL),
+        ensure_tiny_judge(tmp_path, report=never, config=SMALL_JUDGE),
+    ]

@@ -1,0 +1,44 @@
+"""What the judge's settings become for Ray Serve and vLLM, without starting either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from raysgpo.config import JudgeConfig
+from raysgpo.serving.judge import _bundles, _engine, _replicas
+
+
+def judge(**settings: Any) -> JudgeConfig:
+    return JudgeConfig(kind="replicas", model="m", **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "bundles"),
+    [
+        ({"cpus": 0.25}, [{"CPU": 0.25}]),
+        ({"cpus": 2, "gpus": 0.5}, [{"CPU": 2, "GPU": 0.5}]),
+        ({"cpus": 8, "gpus": 4}, [{"CPU": 2, "GPU": 1}] * 4),
+    ],
+)
+def test_what_a_replica_reserves(settings: dict[str, Any], bundles: list[dict[str, float]]) -> None:
+    assert _bundles(judge(**settings)) == bundles
+
+
+def test_a_judge_of_several_gpus_is_sharded_over_them_unless_told_otherwise() -> None:
+    assert _engine(judge(gpus=4))["tensor_parallel_size"] == 4
+    assert _engine(judge(gpus=4, engine={"tensor_parallel_size": 2}))["tensor_parallel_size"] == 2
+    assert "tensor_parallel_size" not in _engine(judge(gpus=1))
+
+
+def test_the_engine_on_cpu_is_the_rollouts() -> None:
+    arguments = _engine(judge(kv_cache_gib=0.5, max_model_len=300))
+    assert (arguments["kv_cache_memory_bytes"], arguments["max_model_len"]) == (2**29, 300)
+    assert arguments["enforce_eager"] and not arguments["enable_chunked_prefill"]
+
+
+def test_bounds_of_the_replicas() -> None:
+    assert _replicas(judge(replicas=(3, 3))) == {"num_replicas": 3}
+    scaling = _replicas(judge(replicas=(1, 4)))["autoscaling_config"]
+    assert (scaling["min_replicas"], scaling["max_replicas"]) == (1, 4)
