@@ -21,12 +21,12 @@ class FakeRollout:
     g-th of a group after g good steps.
     """
 
-    def __init__(self, slow: dict[tuple[int, ...], float], broken: list[tuple[int, ...]], hopeless: bool) -> None:
-        """``slow``: seeds of a request to the seconds that it takes; ``broken``: seeds that always fail."""
-        self._slow, self._broken, self._hopeless = slow, broken, hopeless
+    def __init__(self, held: list[tuple[int, ...]], broken: list[tuple[int, ...]], hopeless: bool) -> None:
+        """``held``: seeds of requests that are answered after `release`; ``broken``: seeds that always fail."""
+        self._held, self._broken, self._hopeless = held, broken, hopeless
+        self._released = asyncio.Event()
         self._version = -1
         self.asked: list[tuple[float, SampleRequest]] = []
-        self.answered: dict[tuple[int, ...], float] = {}
 
     async def set_version(self, version: int) -> None:
         self._version = version
@@ -34,8 +34,8 @@ class FakeRollout:
     async def requests(self) -> list[tuple[float, SampleRequest]]:
         return self.asked
 
-    async def ends(self) -> dict[tuple[int, ...], float]:
-        return self.answered
+    async def release(self) -> None:
+        self._released.set()
 
     async def sample(self, request: SampleRequest) -> list[Completion]:
         self.asked.append((time.time(), request))
@@ -43,8 +43,8 @@ class FakeRollout:
         version = self._version
         if request.seeds_G in self._broken:
             raise ValueError("the engine cannot read this prompt")
-        await asyncio.sleep(self._slow.get(request.seeds_G, 0.0))
-        self.answered[request.seeds_G] = time.time()
+        if request.seeds_G in self._held:
+            await self._released.wait()
         answer = eval(bytes(request.prompt_ids).decode().partition("=")[0])
         if self._hopeless:
             return [_completion("good\n" * g + "bad\n#### 999", version) for g in range(len(request.seeds_G))]

@@ -26,6 +26,9 @@ from tests.conductor.fake_rollout import FakeRollout
 SMALL = """prompts_per_step=2 sampling.group_size=2 task.prompts=5 task.terms=3 evaluation.prompts=3 evaluation.every=2
 checkpoint.every=2 rollout.attempts=2 rollout.start_deadline=10 rollout.sample_deadline=20 algorithm=sgpo""".split()
 
+SETTLE = 0.4
+"""Seconds in which a position that may start would have started."""
+
 
 def settings(*words: str) -> Config:
     return resolve({}, overrides=[*SMALL, *words])
@@ -55,14 +58,14 @@ class FakeRun:
         steps: int,
         *words: str,
         start: StartState | None = None,
-        slow: dict[int, float] | None = None,
+        held: tuple[int, ...] = (),
         broken: tuple[int, ...] = (),
         task: Task | None = None,
         rollout: Any = None,
         judge: JudgeAddress | None = None,
         hopeless: bool = False,
     ) -> None:
-        """``slow`` and ``broken`` name positions."""
+        """``held`` and ``broken`` name positions; a held one is answered after `release`."""
         self.config = settings(*words)
         self.prepared = prepared_for(self.config, steps, task)
         self.folder = RunFolder(folder)
@@ -70,7 +73,7 @@ class FakeRun:
         self.version = start.version
         self._own = rollout is None
         self.rollout = rollout or ray.remote(FakeRollout).options(num_cpus=0, max_concurrency=1000).remote(
-            {self.seeds(position): seconds for position, seconds in (slow or {}).items()},
+            [self.seeds(position) for position in held],
             [self.seeds(position) for position in broken],
             hopeless,
         )
@@ -112,6 +115,18 @@ class FakeRun:
         self.step(step)
         self.publish(step + 1)
         return self.trained(step)
+
+    def release(self) -> None:
+        ray.get(self.rollout.release.remote(), timeout=10)
+
+    def asks_for(self, count: int) -> None:
+        """Waits until the first ``count`` positions are asked for, and sees that no other is."""
+        until = time.monotonic() + 60
+        while len(self.asked()) < count:
+            assert time.monotonic() < until, f"asked for {sorted(self.asked())} alone"
+            time.sleep(0.05)
+        time.sleep(SETTLE)
+        assert set(self.asked()) == set(range(count))
 
     def asked(self) -> dict[int, SampleRequest]:
         """Position to its first request; evaluation's have one seed and are left out."""

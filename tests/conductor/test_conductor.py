@@ -24,13 +24,11 @@ from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.weights.payload import pack
 from raysgpo.weights.publisher import publish_weights
 from raysgpo.weights.store import start_weight_store
-from tests.conductor.fakes import FakeRun, settings
+from tests.conductor.fakes import SETTLE, FakeRun, settings
 
 pytestmark = pytest.mark.ray
 
 Start = Callable[..., FakeRun]
-SETTLE = 0.4
-"""Seconds in which a position that may start would have started."""
 
 
 def content(share: Share) -> list[tuple[list[float], ...]]:
@@ -62,8 +60,7 @@ def synchronous(start_shared_run: Start) -> FakeRun:
         share = run.step(step)
         assert content(run.step(step)) == content(share), "a step that is asked again is the same"
         version = run.publish(step + 1)
-        time.sleep(SETTLE)
-        assert set(run.asked()) == set(range(2 * step + 2)), "new weights alone do not move the window"
+        run.asks_for(2 * step + 2)  # new weights alone do not move the window
         decisions.append(run.trained(step))
         expected = {p: 1 + p // 2 for p in range(2 * step + 2)}
         found = {p: request.min_version for p, request in run.asked().items() if p in expected}
@@ -160,16 +157,14 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_saw(
 
 
 def test_a_slow_row_stops_nobody_and_age_stays_within_the_window(start_run: Start) -> None:
-    run = start_run(6, "max_staleness=2", "evaluation.every=0", slow={2: 2.0})
+    run = start_run(6, "max_staleness=2", "evaluation.every=0", held=(2,))
     run.publish(0)
     run.step(0)
-    time.sleep(SETTLE)
-    assert set(run.asked()) == set(range(6)), "three steps may start, the slow position among them"
-    assert run.seeds(2) not in ray.get(run.rollout.ends.remote(), timeout=10)
+    run.asks_for(6)  # three steps may start, the held position among them
     run.publish(1)
     run.trained(0)
-    time.sleep(SETTLE)
-    assert set(run.asked()) == set(range(8)) and run.seeds(2) not in ray.get(run.rollout.ends.remote(), timeout=10)
+    run.asks_for(8)
+    run.release()
     for step in range(1, 6):
         run.whole_step(step)
     rows = lines(run.folder.groups)
@@ -198,14 +193,12 @@ def test_a_trainer_that_starts_again_gets_the_same_steps_and_records_nothing_twi
     assert run.version == lost + 1 == late + 2
     # What the dead worker said arrives late: the step counts, but the weights are not its any more.
     run.trained(2, version=late)
-    time.sleep(SETTLE)
-    assert set(run.asked()) == set(range(6)), "the window is closed until the replayed steps have caught up"
+    run.asks_for(6)  # the window is closed until the replayed steps have caught up
     assert run.call("checkpoint_state", 1)["version"] == run.version
     assert content(run.step(1)) == first[1]
     run.publish(2)
     run.trained(1)
-    time.sleep(SETTLE)
-    assert set(run.asked()) == set(range(6)), "the window is closed until the replayed steps have caught up"
+    run.asks_for(6)  # the window is closed until the replayed steps have caught up
     assert content(run.step(2)) == first[2]
     run.publish(3)
     run.trained(2)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from pydantic import SecretStr
 
 from raysgpo.judging.build import JudgeAddress
@@ -20,7 +19,7 @@ from tests.judging.judge_server import Fault, JudgeServer, content, gullible, ha
 pytestmark = pytest.mark.ray
 
 KEY = "sk-never-to-be-written"
-DEADLINE = 2.0
+DEADLINE = 5.0
 FAULTS: list[tuple[Fault, str | None]] = [
     (hang(), "judge/timeouts"),
     (content("I cannot say."), "judge/parse_failures"),
@@ -47,14 +46,13 @@ def run(start_shared_run: Start) -> Iterator[FakeRun]:
         words = ["judge=endpoint", "judge.model=judge", f"judge.base_url={server.base_url}", "judge.epochs=100"]
         words += [f"judge.deadline={DEADLINE}", "judge.retries=0", "evaluation.every=0", "checkpoint.every=0"]
         address = JudgeAddress(server.base_url, "judge", SecretStr(KEY))
-        run: FakeRun = start_shared_run(DEAD + 1, *words, judge=address, hopeless=True, slow={1: 3.0})
+        run: FakeRun = start_shared_run(DEAD + 1, *words, judge=address, hopeless=True, held=(1,))
         run.publish(0)
         until = time.monotonic() + 60
         while not server.questions:
-            assert time.monotonic() < until, "no group was judged"
+            assert time.monotonic() < until, "a group is judged while another still generates"
             time.sleep(0.05)
-        ended = ray.get(run.rollout.ends.remote(), timeout=10)
-        assert run.seeds(0) in ended and run.seeds(1) not in ended, "judged while another still generates"
+        run.release()
         run.whole_step(0)
         for step, (fault, _) in enumerate(FAULTS, 1):
             server.always = fault
@@ -67,7 +65,7 @@ def run(start_shared_run: Start) -> Iterator[FakeRun]:
 def finish(run: FakeRun, step: int) -> None:
     start = time.monotonic()
     run.whole_step(step)
-    assert time.monotonic() - start < DEADLINE + 5, f"step {step} waited for the judge longer than its deadline"
+    assert time.monotonic() - start < DEADLINE + 20, f"step {step} waited for the judge longer than its deadline"
 
 
 def metrics(run: FakeRun) -> list[dict[str, Any]]:
