@@ -20,6 +20,7 @@ from types import FrameType
 import ray
 
 from raysgpo import checkpoint
+from raysgpo.board import Board
 from raysgpo.cluster_resources import wait_for_resources
 from raysgpo.conductor.messages import StartState, Status
 from raysgpo.config import Config
@@ -92,8 +93,8 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     console.say("starting the rollout replicas and the trainer ...")
     with console, _interrupts(console) as interrupts:
         try:
-            with running_parts(prepared, run, start, judge, console.say) as parts:
-                _watch(parts, console, interrupts)
+            with Board(run, start.step) as board, running_parts(prepared, run, start, judge, console.say) as parts:
+                _watch(parts, console, board, interrupts)
             if parts.trainer.failure is not None:
                 raise parts.trainer.failure
         except ConfigError:
@@ -112,7 +113,7 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     return DONE
 
 
-def _watch(parts: Parts, console: Console, interrupts: Interrupts) -> None:
+def _watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:
     """Show what is new until the trainer ends."""
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
@@ -123,6 +124,7 @@ def _watch(parts: Parts, console: Console, interrupts: Interrupts) -> None:
             console.say(message)
         for row in status.rows:
             console.row(row)
+            board.row(row)
         console.phase(status.phase)
         if end_judging is not None and not status.judging:
             console.say("judging is over: the judge replicas are taken down")

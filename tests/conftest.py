@@ -14,8 +14,11 @@ from xdist.scheduler import LoadScopeScheduling
 
 from raysgpo.records import Group, Problem, Role, Rollout, Segment
 
-SHARE_A_RUN = {"test_run.py", "test_replay_run.py", "test_resume_run.py", "test_job.py"}
-"""Files whose tests look at the session's ``finished`` run."""
+SHARE_A_RUN = {
+    "finished": {"test_run.py", "test_replay_run.py", "test_resumed_job.py"},
+    "battered": {"test_survival.py", "test_judged_run.py"},
+}
+"""Fixture of a run of the real stack to the files whose tests look at it."""
 
 # A busy machine makes one example slow, which says nothing of the code.
 settings.register_profile("raysgpo", deadline=None)
@@ -27,7 +30,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "finished run" if Path(file).name in SHARE_A_RUN else file
+        return next((run for run, files in SHARE_A_RUN.items() if Path(file).name in files), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:

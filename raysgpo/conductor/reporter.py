@@ -1,4 +1,4 @@
-"""The one writer of a run's records: JSONL, TensorBoard, Ray metrics, and lines for the console."""
+"""The one writer of a run's records: JSONL, Ray metrics, and lines for the console."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Sequence
 
 from ray.util.metrics import Gauge
-from tensorboardX import SummaryWriter
 
 from raysgpo.group_json import group_row
 from raysgpo.metrics import Metrics
@@ -38,7 +37,6 @@ class Reporter:
         self._run = run.path.name
         self._metrics, self._groups = JsonLines(run.metrics), JsonLines(run.groups)
         self._evaluations = JsonLines(run.evaluations)
-        self._board = SummaryWriter(str(run.tensorboard), purge_step=step)
         self._gauges: dict[str, Gauge] = {}
         self._messages: list[str] = []
         self._said = set(said)
@@ -50,13 +48,13 @@ class Reporter:
             self._groups.write(group_row(group, self._tokens))
         self._metrics.write(row)
         self.rows.append(row)
-        self._export(row, int(row["step"] or 0))
+        self._export(row)
 
     def record_evaluation(self, row: Metrics) -> None:
         """``step`` is the number of optimizer steps that the evaluated policy has."""
         self._evaluations.write(row)
         self.rows.append(row)
-        self._export(row, int(row["step"] or 0))
+        self._export(row)
 
     def say(self, message: str) -> None:
         """A line for the console; the same line is said once."""
@@ -69,14 +67,13 @@ class Reporter:
         return messages
 
     def close(self) -> None:
-        for file in (self._metrics, self._groups, self._evaluations, self._board):
+        for file in (self._metrics, self._groups, self._evaluations):
             file.close()
 
-    def _export(self, row: Metrics, step: int) -> None:
+    def _export(self, row: Metrics) -> None:
         for name, value in row.items():
             if value is None or name == "step":
                 continue
-            self._board.add_scalar(name, value, step)
             gauge = self._gauges.get(name)
             if gauge is None:
                 gauge = self._gauges[name] = Gauge(prometheus_name(name), description=name, tag_keys=("run",))

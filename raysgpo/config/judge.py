@@ -16,9 +16,9 @@ class JudgeConfig(Section):
     presets: ClassVar = {
         "none": {"kind": "none"},
         "rule": {"kind": "rule"},
-        "tiny": {"kind": "replicas", "model": "tiny", "prompt": "compact", "max_tokens": 8, "concurrency": 256},
-        "replicas": {"kind": "replicas", "prompt": "verify", "max_tokens": 2048, "concurrency": 64},
-        "endpoint": {"kind": "endpoint", "prompt": "verify", "max_tokens": 2048, "concurrency": 64},
+        "tiny": {"kind": "replicas", "model": "tiny", "prompt": "compact", "concurrency": 256},
+        "replicas": {"kind": "replicas", "prompt": "verify", "concurrency": 64},
+        "endpoint": {"kind": "endpoint", "prompt": "verify", "concurrency": 64},
     }
 
     kind: Literal["none", "rule", "replicas", "endpoint"] = "rule"
@@ -27,7 +27,7 @@ class JudgeConfig(Section):
     model: str | None = None
     """endpoint: the model's name there; replicas: a Hugging Face checkpoint, or ``tiny``, the embedded judge."""
     prompt: Literal["verify", "compact"] = "verify"
-    """``verify`` instructs a general model; ``compact`` is the bare table that the embedded judge was taught."""
+    """``verify`` instructs a general model; ``compact`` is the table of the embedded judge."""
     base_url: str | None = None
     """endpoint: such as https://api.openai.com/v1 or http://10.0.0.5:8000/v1."""
     api_key_env: str | None = "OPENAI_API_KEY"
@@ -53,7 +53,7 @@ class JudgeConfig(Section):
     max_run_tokens: int | None = Field(None, ge=0)
     """Budget of the run: no further group is judged once so many tokens, prompts included, were used."""
     max_tokens: int = Field(2048, ge=1)
-    """Longest answer of the judge, its reasoning included."""
+    """verify: longest answer of the judge, its reasoning included."""
     temperature: float | None = Field(None, ge=0)
     """None: 0 for a single vote, 1 for several, which must be able to differ."""
     max_characters: int = Field(200_000, ge=1)

@@ -9,8 +9,9 @@ there and what the response has. The response ``3+4=7 / 7-2=6 / #### 6`` to 3+4-
 
 ``;`` ends a line and ``_`` fills up a shorter step; the last line above has no newline, so it is
 unfinished. Past the end of the reference's line stands ``!``. To find the first error is to find the
-letter of the first unequal pair: nothing has to be understood. No text of the response stands in one
-piece, so nothing that it says reads as an order.
+first unequal pair, and the answer is its row's letter, or ``-`` if there is none: nothing has to be
+understood, and a model says it in one token. No text of the response stands in one piece, so nothing
+that it says reads as an order.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ PAST = "!"
 """The reference's line has ended before, or there is none: what the response has here is too much."""
 NO_STEP = "-"
 """The letter of a row of the reference that the response did not come to."""
+NONE_WRONG = "-"
+"""The answer where no step is wrong."""
 LETTERS = string.ascii_lowercase
-"""Rows past the 26th begin again with a."""
+"""Rows past the 26th begin again with a; an answer names one of the first 26."""
 _ESCAPES = str.maketrans(
     {character: "\\" + character.upper() for character in LETTERS}
     | {"\\": r"\\", "\n": r"\/", END: "\\" + END, FILLER: "\\" + FILLER, PAST: "\\" + PAST}
@@ -41,6 +44,19 @@ _ESCAPES = str.maketrans(
 def compact_prompt(problem: Problem, steps: Sequence[str]) -> str:
     """The table as the user's turn under the chat template of the embedded tokenizer, up to the answer."""
     return f"<|user|>{compact_table(problem, steps)}<|end|><|assistant|>"
+
+
+def read_letter(said: str, steps: int) -> int | None:
+    """The position of the first error, ``steps`` if there is none, or None if ``said`` names no step."""
+    if said == NONE_WRONG:
+        return steps
+    position = LETTERS.find(said) if len(said) == 1 else -1
+    return position if 0 <= position < steps else None
+
+
+def letter_of(position: int, steps: int) -> str:
+    """The right answer where ``position`` is the first error, or ``steps`` where there is none."""
+    return LETTERS[position % len(LETTERS)] if position < steps else NONE_WRONG
 
 
 def compact_table(problem: Problem, steps: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Many short questions to a completion model behind an OpenAI-compatible server, in one request.
+"""Many questions of one token to a completion model behind an OpenAI-compatible server, in one request.
 
 A request through Ray Serve costs some 15 ms of a core, and a tiny judge answers in one: so what is
 asked at the same time, as the votes on a group are, goes out together.
@@ -34,7 +34,7 @@ class Completions:
         self._sending: set[asyncio.Task[None]] = set()
 
     async def ask(self, prompt: str, seed: int) -> Answer:
-        """The continuation of ``prompt``. ``seed`` counts where answers are sampled.
+        """The next token of ``prompt``. ``seed`` counts where answers are sampled.
 
         Raises:
             NoAnswer: after all retries.
@@ -77,7 +77,7 @@ class Completions:
             raw = await self._server.client.completions.with_raw_response.create(
                 model=self._server.model,
                 prompt=prompts,
-                max_tokens=config.max_tokens,
+                max_tokens=1,
                 temperature=temperature_of(config),
                 seed=seed % 2**31,
                 extra_headers=self._server.headers,
@@ -112,9 +112,8 @@ def _read(content: bytes, count: int) -> list[Answer]:
 
 
 def _choice(choice: Any, place: int) -> tuple[int, str]:
-    """The index and the text; empty if there is none, or it was cut off."""
+    """The index and the text; empty if there is none."""
     if not isinstance(choice, dict):
         return place, ""
     index, text = choice.get("index", place), choice.get("text")
-    whole = text if isinstance(text, str) and choice.get("finish_reason") != "length" else ""
-    return index if isinstance(index, int) else place, whole
+    return index if isinstance(index, int) else place, text if isinstance(text, str) else ""

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from raysgpo.config import JudgeConfig
 from raysgpo.judging.chat import Chat
-from raysgpo.judging.compact import compact_prompt
+from raysgpo.judging.compact import compact_prompt, read_letter
 from raysgpo.judging.completions import Completions
 from raysgpo.judging.judge import Failure, Judgement
 from raysgpo.judging.prompt import judge_messages
@@ -85,7 +85,7 @@ class EndpointJudge:
                 failure = Failure.TIMEOUT if error.trouble is Trouble.TIMEOUT else Failure.ERROR
                 return Judgement(None, failure, seconds=time.monotonic() - start)
             seconds = time.monotonic() - start
-        position = read_verdict(answer.text, len(steps)) if answer.text else None
+        position = self._read(answer.text, len(steps)) if answer.text else None
         if position is None:
             self._warn("unreadable", "its verdict is empty or cannot be read")
             return Judgement(None, Failure.UNREADABLE, answer.tokens, seconds)
@@ -134,6 +134,9 @@ class EndpointJudge:
         if self._config.prompt == "compact":
             return await session.completions.ask(compact_prompt(problem, steps), seed)
         return await session.chat.ask(judge_messages(problem, steps), seed)
+
+    def _read(self, said: str, steps: int) -> int | None:
+        return (read_letter if self._config.prompt == "compact" else read_verdict)(said, steps)
 
     def _warn(self, kind: str, said: str) -> None:
         if kind not in self._warned:

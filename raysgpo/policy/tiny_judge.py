@@ -1,7 +1,7 @@
 """The tiny judge of the embedded default: names the first wrong step of chained arithmetic.
 
-It is asked with a :func:`raysgpo.judging.compact.compact_table` and answers with the 1-based number of
-the first wrong step, or with -1. It is taught in two phases, both labelled by the rule judge:
+It is asked with a :func:`raysgpo.judging.compact.compact_table` and answers with the letter of the first
+wrong step, or with ``-``. It is taught in two phases, both labelled by the rule judge:
 
 1. drills: tables of a few random short lines, which teach to compare character by character;
 2. responses to chains: generated corruptions and real mistakes of the tiny policy, among more drills.
@@ -28,7 +28,7 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 from raysgpo.config import Section
 from raysgpo.judging import compact as compact_file
 from raysgpo.judging import rule as rule_file
-from raysgpo.judging.compact import FILLER, compact_table
+from raysgpo.judging.compact import FILLER, LETTERS, NONE_WRONG, compact_table, letter_of
 from raysgpo.judging.rule import first_wrong
 from raysgpo.policy import corruption, sampling, sft, tiny
 from raysgpo.policy import tokenizer as tokenizer_file
@@ -43,8 +43,6 @@ from raysgpo.seeds import derive_seed
 from raysgpo.tasks import arithmetic as arithmetic_file
 from raysgpo.tasks.arithmetic import split_lines
 
-NONE_WRONG = "-1"
-"""The answer where no step is wrong."""
 _SORTED_BATCHES = 16
 """So many batches are drawn at a time and sorted by length: little padding."""
 
@@ -169,7 +167,7 @@ def lesson(problem: Problem, text: str) -> Lesson:
     """The table of a response and the rule judge's verdict on it."""
     steps = split_lines(text)
     first = first_wrong(problem, steps)
-    return compact_table(problem, steps), str(first + 1) if first < len(steps) else NONE_WRONG
+    return compact_table(problem, steps), letter_of(first, len(steps))
 
 
 def real_lessons(policy: Path, config: TinyJudgeConfig) -> list[Lesson]:
@@ -225,13 +223,13 @@ def verdicts_so_far(table: str) -> list[tuple[int, str]]:
     """Where each pair of the table ends (the place of the response's character), and the verdict up to there."""
     verdicts: list[tuple[int, str]] = []
     verdict, start = NONE_WRONG, 0
-    for number, row in enumerate(table.split("\n"), 1):
+    for index, row in enumerate(table.split("\n")):
         for at in range(0, len(row) - 2, 3):
             if row[at] == "[":  # blanks, not a pair
                 break
             right, written = row[at + 1], row[at + 2]
             if verdict == NONE_WRONG and written not in (right, FILLER):
-                verdict = str(number)
+                verdict = LETTERS[index % len(LETTERS)]
             verdicts.append((start + at + 2, verdict))
         start += len(row) + 1
     return verdicts

@@ -35,6 +35,7 @@ class MathTask:
 
     def __init__(self, config: TaskConfig, held_out: int) -> None:
         assert config.path is not None, "the configuration refuses task.kind=math without task.path"
+        self._max_steps = config.max_reasoning_steps
         rows = read_problems(config.path, "task.path")
         source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path")
         self.held_out: Sequence[Problem] = _chosen(source, held_out)
@@ -49,7 +50,7 @@ class MathTask:
             )
 
     def split(self, text: str) -> list[str]:
-        return split_steps(text)
+        return split_steps(text, self._max_steps)
 
 
 def read_problems(path: str, key: str) -> tuple[Problem, ...]:

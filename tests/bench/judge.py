@@ -61,7 +61,7 @@ def _agreement(judge: Path, responses: list[tuple[Problem, str]]) -> float:
     heads = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
     encoded = tokenizer(heads, add_special_tokens=False, padding=True, padding_side="left", return_tensors="pt")
     with torch.inference_mode():
-        ids_BT = model.generate(**encoded, max_new_tokens=3)
+        ids_BT = model.generate(**encoded, max_new_tokens=1)
     said = tokenizer.batch_decode(ids_BT[:, encoded["input_ids"].shape[1] :], skip_special_tokens=True)
     return sum(answer == text for (_, answer), text in zip(lessons, said, strict=True)) / len(lessons)
 

@@ -60,7 +60,7 @@ def test_a_step_goes_to_every_place(gauges: dict[str, float], tmp_path: Path, ma
     assert [row["position"] for row in read_rows(run.groups)] == [0, 1, 2, 3]
     assert list(read_rows(run.evaluations)) == [{"step": 2, "eval/accuracy": 1.0}]
     assert gauges == {"raysgpo_accuracy_mean": 1.5, "raysgpo_eval_accuracy": 1.0}
-    assert any(run.tensorboard.iterdir()) and len(reporter.rows) == 3
+    assert len(reporter.rows) == 3
 
 
 def test_a_resumed_run_takes_back_what_it_will_write_again(gauges: dict[str, float], tmp_path: Path) -> None:

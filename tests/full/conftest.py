@@ -6,6 +6,7 @@ at the records of the same one (``finished``).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -26,6 +27,8 @@ DEADLINE = 480.0
 """Seconds that anything here may take."""
 STEPS = 4
 """Of the run that most tests look at."""
+JUDGED = 7
+"""Steps that the battered run judges."""
 
 
 @dataclass(slots=True)
@@ -53,16 +56,16 @@ class Command:
             time.sleep(0.05)
         return found
 
-    def descendants(self, title: str) -> list[int]:
-        """Ids of the processes below this one whose title contains ``title``."""
+    def kill(self, *titles: str) -> None:
+        """Kills the one process below this one whose title contains every one of ``titles``."""
         found = []
         for process in psutil.Process(self.process.pid).children(recursive=True):
-            try:
-                if title in " ".join(process.cmdline()):
-                    found.append(process.pid)
-            except psutil.Error:  # it went in this moment
-                continue
-        return found
+            with contextlib.suppress(psutil.Error):  # it went in this moment
+                title = " ".join(process.cmdline())
+                if all(part in title for part in titles):
+                    found.append((process, title))
+        assert len(found) == 1, f"one process of {titles}, not {[title for _, title in found]}"
+        found[0][0].kill()
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -166,6 +169,62 @@ def finished(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Fini
     folders = sorted((storage / "runs").glob("*"))
     assert len(folders) == 1, output
     return Finished(status, output, RunFolder(folders[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Battered(Finished):
+    """A run that lost processes on its way, and was then stopped by Ctrl-C."""
+
+    judge: Path
+    """The checkpoint of its judge."""
+    judged_well: int
+    """Steps that were over when the judge's replica was killed."""
+
+
+@pytest.fixture(scope="session")
+def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A judge that was taught for seconds: it says letters, and is often wrong."""
+    from raysgpo.policy.tiny_judge import TinyJudgeConfig, save_tiny_judge, train_tiny_judge
+
+    config = TinyJudgeConfig(terms=(3,), drill_steps=120, response_steps=40, real_share=0, threads=1)
+    folder = tmp_path_factory.mktemp("judge")
+    save_tiny_judge(train_tiny_judge(config, [], lambda line: None), config, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def battered(small: list[str], judge: Path, tmp_path_factory: pytest.TempPathFactory) -> Battered:
+    """A run under S = 1 whose judge is a replica on the cluster, killed while it judges.
+
+    Judging being over, it loses its train worker, then its rollout replica; then comes Ctrl-C.
+    """
+    storage = tmp_path_factory.mktemp("battered")
+    words = ["max_staleness=1", "steps=1000", "checkpoint.every=2", "evaluation.every=0", f"storage={storage}"]
+    words += ["judge=tiny", f"judge.model={judge}", f"judge.steps={JUDGED}", "judge.deadline=8"]
+    others = [word for word in small if word != "judge=rule"]
+    command = start_command(storage / "elsewhere", str(ROOT / "jobs" / "train.py"), *others, *words)
+    run = RunFolder(storage / "runs" / "arithmetic-001")
+
+    def steps() -> int:
+        return len(list(read_rows(run.metrics)))
+
+    def wait_for(more: int, when: str) -> None:
+        wanted = steps() + more
+        command.wait_until(lambda: steps() >= wanted, f"{more} steps {when}")
+
+    try:
+        wait_for(3, "at the start")
+        judged_well = steps()
+        command.kill("ray::ServeReplica", "-judge:LLMServer")
+        command.wait_until(lambda: "judging is over" in command.text, "end of judging")
+        command.kill("ray::RayTrainWorker")
+        wait_for(3, "after the worker's death")
+        command.kill("ray::ServeReplica", "-rollout:")
+        wait_for(3, "after the replica's death")
+        command.process.send_signal(signal.SIGINT)
+        return Battered(command.wait(), command.text, run, judge, judged_well)
+    finally:
+        command.end()
 
 
 def checksums_by_version(run: RunFolder) -> dict[int, dict[str, str]]:

@@ -1,51 +1,16 @@
-"""One run with S = 1 that loses its train worker, then its replica, and is then stopped by Ctrl-C."""
+"""One run with S = 1 that loses its judge, its train worker and its replica, and is then stopped by Ctrl-C."""
 
 from __future__ import annotations
-
-import os
-import signal
 
 import pytest
 
 from raysgpo import checkpoint
-from raysgpo.run_folder import RunFolder, read_rows
-from tests.full.conftest import ROOT, Command, Finished, start_command
+from tests.full.conftest import Battered
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module")
-def battered(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    storage = tmp_path_factory.mktemp("battered")
-    words = ["max_staleness=1", "steps=1000", "checkpoint.every=2", "evaluation.every=0", f"storage={storage}"]
-    command = start_command(storage / "elsewhere", str(ROOT / "jobs" / "train.py"), *small, *words)
-    run = RunFolder(storage / "runs" / "arithmetic-001")
-    try:
-        batter(command, run)
-        return Finished(command.wait(), command.text, run)
-    finally:
-        command.end()
-
-
-def batter(command: Command, run: RunFolder) -> None:
-    def steps() -> int:
-        return len(list(read_rows(run.metrics)))
-
-    def wait_for(more: int, when: str) -> None:
-        wanted = steps() + more
-        command.wait_until(lambda: steps() >= wanted, f"{more} steps {when}")
-
-    wait_for(3, "at the start")
-    [worker] = command.descendants("ray::RayTrainWorker")
-    os.kill(worker, signal.SIGKILL)
-    wait_for(3, "after the worker's death")
-    [replica] = command.descendants("ray::ServeReplica")
-    os.kill(replica, signal.SIGKILL)
-    wait_for(3, "after the replica's death")
-    command.process.send_signal(signal.SIGINT)
-
-
-def test_every_step_and_every_group_is_recorded_once(battered: Finished) -> None:
+def test_every_step_and_every_group_is_recorded_once(battered: Battered) -> None:
     steps = len(battered.metrics)
     assert 9 <= steps < 1000
     assert [row["step"] for row in battered.metrics] == list(range(steps))
@@ -54,7 +19,7 @@ def test_every_step_and_every_group_is_recorded_once(battered: Finished) -> None
     assert max(row["time/step"] for row in battered.metrics) > 3, "a replica takes longer to come back"
 
 
-def test_the_worker_starts_again_from_its_checkpoint_and_says_so(battered: Finished) -> None:
+def test_the_worker_starts_again_from_its_checkpoint_and_says_so(battered: Battered) -> None:
     assert battered.output.count("the train workers were started again and go on after step ") == 1
     # Its weights were published once more, and so were those of each replayed step.
     folder, _ = checkpoint.newest_complete(battered.run.checkpoints)
@@ -65,7 +30,7 @@ def test_the_worker_starts_again_from_its_checkpoint_and_says_so(battered: Finis
             assert versions == sorted(set(versions)), "versions never go back"
 
 
-def test_no_group_is_older_than_the_run_allows(battered: Finished) -> None:
+def test_no_group_is_older_than_the_run_allows(battered: Battered) -> None:
     """Step 0 is on-policy; step 1 was admitted together with it, so it is one optimizer step old."""
     kept = [group for group in battered.groups if group["dropped"] != "too_old"]
     assert [group["age"] for group in kept[:8]] == [0, 0, 0, 0, 1, 1, 1, 1]
@@ -73,7 +38,7 @@ def test_no_group_is_older_than_the_run_allows(battered: Finished) -> None:
     assert max(row["staleness/max"] for row in battered.metrics) <= 1
 
 
-def test_ctrl_c_ends_it_after_its_step_with_a_checkpoint(battered: Finished) -> None:
+def test_ctrl_c_ends_it_after_its_step_with_a_checkpoint(battered: Battered) -> None:
     assert battered.status == 130, battered.output
     folder, messages = checkpoint.newest_complete(battered.run.checkpoints)
     assert (folder.name, messages) == (f"step-{len(battered.metrics):06d}", [])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.judging.compact import compact_table
+from raysgpo.judging.compact import compact_table, letter_of, read_letter
 from raysgpo.judging.rule import first_wrong
 from raysgpo.policy.tokenizer import SPECIAL_TOKENS
 from raysgpo.records import Problem
@@ -81,3 +81,11 @@ def test_a_table_is_short(terms: int) -> None:
     assert problem.reference is not None
     written = len(problem.reference) + 1
     assert len(compact_table(problem, split_lines(problem.reference))) == 3 * written + terms - 1
+
+
+@pytest.mark.parametrize("steps", [1, 3, 26])
+def test_a_verdict_is_the_letter_of_a_step_or_a_dash(steps: int) -> None:
+    assert [read_letter(letter_of(position, steps), steps) for position in range(steps + 1)] == [*range(steps + 1)]
+    assert letter_of(steps, steps) == "-"
+    for nothing in ("", " ", "A", "1", "aa", "-1", "ä", "z" if steps < 26 else "{"):
+        assert read_letter(nothing, steps) is None

@@ -36,14 +36,14 @@ def answers(server: JudgeServer, responses: Sequence[Sequence[str]], **settings:
     return asyncio.run(run())
 
 
-def first_of(wanted: dict[str, int]) -> JudgeServer:
+def first_of(wanted: dict[str, str]) -> JudgeServer:
     """Knows prompts by heart."""
-    return JudgeServer(continue_prompt=lambda prompt: str(wanted[prompt]))
+    return JudgeServer(continue_prompt=lambda prompt: wanted[prompt])
 
 
 def test_a_group_is_one_request_and_every_answer_finds_its_question() -> None:
     responses = [[f"3+4={n}\n", "#### 1"] for n in range(8)]
-    wanted = {compact_prompt(PROBLEM, steps): 1 + n % 2 for n, steps in enumerate(responses)}
+    wanted = {compact_prompt(PROBLEM, steps): "ab"[n % 2] for n, steps in enumerate(responses)}
     with first_of(wanted) as server:
         found = answers(server, responses)
         assert [j.position for j in found] == [n % 2 for n in range(8)]
@@ -53,13 +53,13 @@ def test_a_group_is_one_request_and_every_answer_finds_its_question() -> None:
 
 def test_more_than_fit_go_out_in_several_requests() -> None:
     responses = [[f"3+4={n}\n"] for n in range(MOST_TOGETHER + 3)]
-    with JudgeServer(continue_prompt=lambda prompt: "1") as server:
+    with JudgeServer(continue_prompt=lambda prompt: "a") as server:
         assert {j.position for j in answers(server, responses)} == {0}
         assert sorted(len(q.body["prompt"]) for q in server.requests) == [3, MOST_TOGETHER]
 
 
 def test_sampled_votes_go_out_alone_with_their_seeds() -> None:
-    with JudgeServer(continue_prompt=lambda prompt: "1") as server:
+    with JudgeServer(continue_prompt=lambda prompt: "a") as server:
         answers(server, [["3+4=8\n"]] * 3, votes=3)
         assert sorted(q.body["seed"] for q in server.requests) == [0, 1, 2]
         assert [q.body["temperature"] for q in server.requests] == [1.0] * 3
@@ -70,11 +70,10 @@ def test_sampled_votes_go_out_alone_with_their_seeds() -> None:
     [
         (b"{}", Failure.ERROR),
         (b"<html>", Failure.ERROR),
-        (completions(["1"]), Failure.ERROR),
-        (completions(["1", "1", "1"]), Failure.ERROR),
+        (completions(["a"]), Failure.ERROR),
+        (completions(["a", "a", "a"]), Failure.ERROR),
         (completions(["", None]), Failure.UNREADABLE),
-        (completions(["1", "1"], finish_reason="length"), Failure.UNREADABLE),
-        (completions(["7", "0"]), Failure.UNREADABLE),
+        (completions(["g", "1"]), Failure.UNREADABLE),
         (b'{"choices": [1, null]}', Failure.UNREADABLE),
     ],
 )
@@ -97,7 +96,7 @@ def test_a_prompt_that_is_refused_costs_its_own_vote_alone() -> None:
             return status(400, error={"message": "This model's maximum context length is 200 tokens"})(exchange)
         return exchange.answer()
 
-    with JudgeServer(continue_prompt=lambda prompt: "1", always=too_long) as server:
+    with JudgeServer(continue_prompt=lambda prompt: "a", always=too_long) as server:
         found = answers(server, [["3+4=8\n"], ["3" * 300], ["3+4=9\n"]])
     assert [j.failure for j in found] == [None, Failure.ERROR, None]
 
@@ -112,7 +111,7 @@ def test_a_question_that_is_given_up_leaves_the_others_their_answers() -> None:
         await judge.close()
         return [j.position if isinstance(j, Judgement) else type(j) for j in found]
 
-    with JudgeServer(continue_prompt=lambda prompt: "1", latency=0.3) as server:
+    with JudgeServer(continue_prompt=lambda prompt: "a", latency=0.3) as server:
         assert asyncio.run(run(server)) == [0, asyncio.CancelledError, 0]
 
 

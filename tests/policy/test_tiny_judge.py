@@ -51,11 +51,11 @@ def silent() -> Callable[[str], None]:
     return lambda line: None
 
 
-def test_a_lesson_is_the_table_and_the_number_of_the_first_wrong_step() -> None:
+def test_a_lesson_is_the_table_and_the_letter_of_the_first_wrong_step() -> None:
     table, answer = lesson(CHAIN.problem(), "3+4=7\n7-2=6\n#### 6")
-    assert answer == "2"
+    assert answer == "b"
     assert table.split("\n")[1] == "b77b--b22b==b56b;;"
-    assert lesson(CHAIN.problem(), "3+4=7\n7-")[1] == "-1"
+    assert lesson(CHAIN.problem(), "3+4=7\n7-")[1] == "-"
 
 
 def test_the_verdict_so_far_turns_where_the_first_unequal_pair_ends() -> None:
@@ -63,8 +63,8 @@ def test_the_verdict_so_far_turns_where_the_first_unequal_pair_ends() -> None:
     wrong = table.index("b29") + 2
     verdicts = verdicts_so_far(table)
     assert len(verdicts) == 6 + 6 + 7
-    assert {verdict for place, verdict in verdicts if place < wrong} == {"-1"}
-    assert {verdict for place, verdict in verdicts if place >= wrong} == {"2"}
+    assert {verdict for place, verdict in verdicts if place < wrong} == {"-"}
+    assert {verdict for place, verdict in verdicts if place >= wrong} == {"b"}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -79,11 +79,11 @@ def test_the_verdict_on_the_whole_table_is_the_rule_judges(seed: int) -> None:
 def test_every_pair_and_the_answer_carry_loss_and_nothing_else() -> None:
     table = "a33a+-a44\nb66[ | ]"
     tokenizer = byte_tokenizer(64)
-    ids_BT, labels_BT = tiny_judge._lesson_batch(tokenizer, [("a11", "-1"), (table, "1")])
+    ids_BT, labels_BT = tiny_judge._lesson_batch(tokenizer, [("a11", "-"), (table, "a")])
     taught = {place: chr(label) for place, label in enumerate(labels_BT[1].tolist()) if 0 <= label < 256}
     # The label of a place is what the token before it has to say; the table begins at place 1.
     said_behind = {place - 1: label for place, label in taught.items()}
-    assert said_behind == {3: "-", 6: "1", 9: "1", 13: "1", len(table) + 2: "1"}
+    assert said_behind == {3: "-", 6: "a", 9: "a", 13: "a", len(table) + 2: "a"}
     assert [tokenizer.decode(ids_BT[1][place]) for place in said_behind] == ["3", "-", "4", "6", "<|assistant|>"]
     assert int((labels_BT[1] == tokenizer.eos_token_id).sum()) == 1
 
@@ -128,7 +128,7 @@ def test_the_seed_and_the_lessons_decide_the_weights_and_nothing_else_does(silen
     torch.manual_seed(2)
     assert torch.equal(first, weights(train_tiny_judge(SMALL, [], silent)))
     assert not torch.equal(first, weights(train_tiny_judge(SMALL.model_copy(update={"seed": 1}), [], silent)))
-    assert not torch.equal(first, weights(train_tiny_judge(SMALL, [("a11", "-1")], silent)))
+    assert not torch.equal(first, weights(train_tiny_judge(SMALL, [("a11", "-")], silent)))
 
 
 def test_the_saved_folder_gives_back_the_same_judge(tmp_path: Path, silent: Callable[[str], None]) -> None:

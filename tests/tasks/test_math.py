@@ -119,8 +119,10 @@ def test_the_verifier_pickles_small() -> None:
 
 
 def test_steps_lose_nothing(tmp_path: Path) -> None:
-    task = MathTask(config(write(tmp_path / "t.jsonl", ROWS)), held_out=0)
-    assert task.split("a\nb") == ["a\n", "b"]
+    path = write(tmp_path / "t.jsonl", ROWS)
+    assert MathTask(config(path), held_out=0).split("a\nb\nc") == ["a\n", "b\n", "c"]
+    merged = MathTask(config(path, max_reasoning_steps=2), held_out=0).split("a\nb\nc")
+    assert len(merged) == 2 and "".join(merged) == "a\nb\nc"
 
 
 @pytest.mark.parametrize(
