@@ -28,7 +28,7 @@ from raysgpo.console import Console
 from raysgpo.curves import draw_curves
 from raysgpo.judging.build import JudgeAddress
 from raysgpo.overrides import ConfigError, dump
-from raysgpo.parts import CALL_DEADLINE, Parts, endpoint_address, running_parts
+from raysgpo.parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
 from raysgpo.preparation import prepare
 from raysgpo.prepared import Prepared
 from raysgpo.ray_session import link_logs, ray_session
@@ -43,17 +43,26 @@ DONE, FAILED, WRONG_SETTING, STOPPED = 0, 1, 2, 130
 
 def train(config: Config) -> int:
     """Run ``config`` to its end; returns the exit status."""
+    return ended(partial(_online, config))
+
+
+def _online(config: Config, say: Say) -> int:
+    start = start_state(config, say)
+    judge = endpoint_address(config, say)
+    prepared = prepare(config, say)
     out = sys.stdout
-    say = partial(print, file=out, flush=True)
+    with ray_session() as logs:
+        wait_for_resources(config, config.rollout.start_deadline, say)
+        run = open_folder(config)
+        link_logs(logs, run.path)
+        return _train(prepared, run, start, judge, Console(prepared.total_steps, start.step, out))
+
+
+def ended(body: Callable[[Say], int]) -> int:
+    """The exit status of a command's body. ``say`` writes to the console, whatever becomes of standard output."""
+    say = partial(print, file=sys.stdout, flush=True)
     try:
-        start = start_state(config, say)
-        judge = endpoint_address(config, say)
-        prepared = prepare(config, say)
-        with ray_session() as logs:
-            wait_for_resources(config, config.rollout.start_deadline, say)
-            run = open_folder(config)
-            link_logs(logs, run.path)
-            return _train(prepared, run, start, judge, Console(prepared.total_steps, start.step, out))
+        return body(say)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTING
@@ -62,7 +71,22 @@ def train(config: Config) -> int:
         return STOPPED
 
 
-def start_state(config: Config, say: Callable[[str], None]) -> StartState:
+def accounted(body: Callable[[], None], run: RunFolder, command: str, say: Say) -> bool:
+    """Whether the body came to its end. A failure is told, with the way to go on, and its trace kept."""
+    try:
+        body()
+    except ConfigError:
+        raise
+    except Exception as error:  # the top of the program: say why, keep the trace, end in order
+        (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+        say(f"failed: {root_cause(error)}")
+        say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
+        say(f"go on from the last checkpoint: {command} resume={run.path.name}")
+        return False
+    return True
+
+
+def start_state(config: Config, say: Say) -> StartState:
     """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume."""
     if config.resume is None:
         return StartState()
@@ -91,19 +115,15 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
         console.say(f"nothing to do: the run has its {prepared.total_steps} steps; set steps to more")
         return DONE
     console.say("starting the rollout replicas and the trainer ...")
-    with console, _interrupts(console) as interrupts:
-        try:
+    with console, interruptible(console.say) as interrupts:
+
+        def body() -> None:
             with Board(run, start.step) as board, running_parts(prepared, run, start, judge, console.say) as parts:
-                _watch(parts, console, board, interrupts)
+                watch(parts, console, board, interrupts)
             if parts.trainer.failure is not None:
                 raise parts.trainer.failure
-        except ConfigError:
-            raise
-        except Exception as error:  # the top of the program: say why, keep the trace, end in order
-            (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
-            console.say(f"failed: {root_cause(error)}")
-            console.say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
-            console.say(f"go on from the last checkpoint: python jobs/train.py resume={run.path.name}")
+
+        if not accounted(body, run, "python jobs/train.py", console.say):
             return FAILED
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
     if interrupts.count:
@@ -113,7 +133,7 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     return DONE
 
 
-def _watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:
+def watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:
     """Show what is new until the trainer ends."""
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
@@ -141,20 +161,20 @@ def _watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts)
 class Interrupts:
     """Counts Ctrl-C: the first ends the run after its step, the second at once."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, say: Say) -> None:
         self.count = 0
-        self._console = console
+        self.say = say
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if self.count > 1:
             raise KeyboardInterrupt
-        self._console.say("stopping after this step, with a checkpoint (Ctrl-C again to stop at once)")
+        self.say("stopping after this step, with a checkpoint (Ctrl-C again to stop at once)")
 
 
 @contextmanager
-def _interrupts(console: Console) -> Iterator[Interrupts]:
-    handler = Interrupts(console)
+def interruptible(say: Say) -> Iterator[Interrupts]:
+    handler = Interrupts(say)
     before = signal.signal(signal.SIGINT, handler)
     try:
         yield handler

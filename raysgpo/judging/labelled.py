@@ -6,16 +6,15 @@ answers of a run on chained arithmetic, which the task's own rule labels.
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from raysgpo.config import TaskConfig
+from raysgpo.json_rows import checked_row, numbered_rows
 from raysgpo.judging.rule import first_wrong
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
@@ -132,9 +131,6 @@ class _Group(BaseModel):
     rollouts: list[_Answer]
 
 
-_Kind = TypeVar("_Kind", _Row, _Group)
-
-
 def read_labelled(path: str) -> Labelled:
     """The rows of a labelled file, or the wrong answers of a run's ``groups.jsonl``.
 
@@ -143,11 +139,7 @@ def read_labelled(path: str) -> Labelled:
     Raises:
         ValueError: no such file, no row, or a row that cannot be used; with file and row.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        inside = f"a folder; give a file, such as {file / 'groups.jsonl'}" if file.is_dir() else "no such file"
-        raise ValueError(f"{path}: {inside}")
-    trees = list(_trees(file, path))
+    trees = [(f"{path}, row {number}", tree) for number, tree in numbered_rows(path)]
     if not trees:
         raise ValueError(f"{path}: the file holds no rows")
     if "rollouts" in trees[0][1]:
@@ -155,33 +147,8 @@ def read_labelled(path: str) -> Labelled:
     return Labelled(tuple(_labelled_row(tree, where) for where, tree in trees), arithmetic=False)
 
 
-def _trees(file: Path, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every row with its place in words."""
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            where = f"{path}, row {number}"
-            if not line.strip():
-                continue
-            try:
-                tree = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise ValueError(f"{where}: not JSON ({error}): write one object a line, in UTF-8") from None
-            if not isinstance(tree, dict):
-                raise ValueError(f"{where}: {type(tree).__name__} where an object was expected")
-            yield where, tree
-
-
-def _checked(kind: type[_Kind], tree: dict[str, Any], where: str) -> _Kind:
-    try:
-        return kind.model_validate(tree)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors()]
-        expected = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
-        raise ValueError(f"{where}: {'; '.join(problems)} (a row has {expected})") from None
-
-
 def _labelled_row(tree: dict[str, Any], where: str) -> LabelledRow:
-    row = _checked(_Row, tree, where)
+    row = checked_row(_Row, tree, where)
     if row.first_error is not None and not 0 <= row.first_error < len(row.steps):
         raise ValueError(
             f"{where}: first_error={row.first_error} names none of the {len(row.steps)} steps: "
@@ -204,7 +171,7 @@ def _wrong_answers(trees: Sequence[tuple[str, dict[str, Any]]], path: str) -> tu
     """Each wrong answer once, however often it was given to the same problem."""
     rows: dict[tuple[str, str], LabelledRow] = {}
     for where, tree in trees:
-        group = _checked(_Group, tree, where)
+        group = checked_row(_Group, tree, where)
         if not group.prompt_id.startswith("arithmetic ") or group.reference is None:
             raise ValueError(
                 f"{where}: {group.prompt_id} is no problem of task.kind=arithmetic, and only of that task can a "
