@@ -6,16 +6,15 @@ answers of a run on chained arithmetic, which the task's own rule labels.
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from raysgpo.config import TaskConfig
+from raysgpo.input_rows import input_rows
 from raysgpo.judging.rule import first_wrong
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
@@ -143,32 +142,10 @@ def read_labelled(path: str) -> Labelled:
     Raises:
         ValueError: no such file, no row, or a row that cannot be used; with file and row.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        inside = f"a folder; give a file, such as {file / 'groups.jsonl'}" if file.is_dir() else "no such file"
-        raise ValueError(f"{path}: {inside}")
-    trees = list(_trees(file, path))
-    if not trees:
-        raise ValueError(f"{path}: the file holds no rows")
+    trees = [(where, tree) for _, where, tree in input_rows(path, path)]
     if "rollouts" in trees[0][1]:
         return Labelled(_wrong_answers(trees, path), arithmetic=True)
     return Labelled(tuple(_labelled_row(tree, where) for where, tree in trees), arithmetic=False)
-
-
-def _trees(file: Path, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every row with its place in words."""
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            where = f"{path}, row {number}"
-            if not line.strip():
-                continue
-            try:
-                tree = json.loads(line)
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise ValueError(f"{where}: not JSON ({error}): write one object a line, in UTF-8") from None
-            if not isinstance(tree, dict):
-                raise ValueError(f"{where}: {type(tree).__name__} where an object was expected")
-            yield where, tree
 
 
 def _checked(kind: type[_Kind], tree: dict[str, Any], where: str) -> _Kind:
