@@ -139,7 +139,7 @@ def _watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts)
 
 
 class Interrupts:
-    """Counts Ctrl-C: the first ends the run after its step, the second at once."""
+    """Counts Ctrl-C and SIGTERM (``ray job stop``): the first ends the run after its step, the second at once."""
 
     def __init__(self, console: Console) -> None:
         self.count = 0
@@ -149,14 +149,16 @@ class Interrupts:
         self.count += 1
         if self.count > 1:
             raise KeyboardInterrupt
-        self._console.say("stopping after this step, with a checkpoint (Ctrl-C again to stop at once)")
+        again = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        self._console.say(f"stopping after this step, with a checkpoint ({again} again to stop at once)")
 
 
 @contextmanager
 def _interrupts(console: Console) -> Iterator[Interrupts]:
     handler = Interrupts(console)
-    before = signal.signal(signal.SIGINT, handler)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield handler
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, former in before.items():
+            signal.signal(number, former)
