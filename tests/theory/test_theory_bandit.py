@@ -43,6 +43,13 @@ def test_equation_2_gives_the_gradient_of_the_papers_rewards(p: float, q: float)
     np.testing.assert_allclose(expectation(p, q, rewards("sgpo")), MOVES["sgpo"](p, q), rtol=1e-9, atol=1e-15)
 
 
+def test_partial_credit_changes_no_group_that_has_a_right_answer() -> None:
+    mixed_NG = np.array([(2, 0), (2, 1), (0, 2), (1, 2), (2, 2)])
+    with_credit, without = (group_moves(0.3, 0.6, mixed_NG, rewards(kind)) for kind in ("raw", "none"))
+    np.testing.assert_allclose(with_credit, without, rtol=1e-12)
+    assert np.abs(with_credit[:4]).max(axis=1).min() > 0
+
+
 def test_a_larger_group_is_another_dynamic() -> None:
     found = expectation(0.5, 0.5, rewards("none"), size=4)
     assert abs(found / MOVES["grpo"](0.5, 0.5) - 1).min() > 0.05

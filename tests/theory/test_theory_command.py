@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import numpy as np
+import pytest
 from matplotlib.axes import Axes
 
 from raysgpo.theory import __main__ as command
@@ -36,9 +36,7 @@ def test_the_figure_shows_p_q_and_pq_of_both_methods_and_their_differences(
 ) -> None:
     drawn: list[list[float]] = []
     plot = Axes.plot
-    monkeypatch.setattr(
-        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append(list(y)), plot(self, x, y, *a, **k))[1]
-    )
+    monkeypatch.setattr(Axes, "plot", lambda self, x, y, *a, **k: (drawn.append(list(y)), plot(self, x, y, *a, **k))[1])
     exact = {method: Curve.of(closed_form(method), 40) for method in MOVES}
     sampled = {method: Curve(curve.p_K / 2, curve.q_K / 2) for method, curve in exact.items()}
     draw(tmp_path / "theory.png", exact, sampled)
