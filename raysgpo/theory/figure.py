@@ -40,7 +40,7 @@ def draw(path: Path, exact: Mapping[str, Curve], sampled: Mapping[str, Curve]) -
         difference.set(xlabel="iteration")
     rows[0, 0].set_ylabel("probability")
     rows[1, 0].set_ylabel("SGPO $-$ GRPO")
-    rows[0, 0].xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10], integer=True))
+    rows[0, 0].xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
     figure.legend(*rows[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.savefig(path, dpi=150)
 
