@@ -159,7 +159,7 @@ def watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) 
 
 
 class Interrupts:
-    """Counts Ctrl-C: the first ends the run after its step, the second at once."""
+    """Counts Ctrl-C and SIGTERM (``ray job stop``): the first ends the run after its step, the second at once."""
 
     def __init__(self, say: Say) -> None:
         self.count = 0
@@ -169,14 +169,17 @@ class Interrupts:
         self.count += 1
         if self.count > 1:
             raise KeyboardInterrupt
-        self.say("stopping after this step, with a checkpoint (Ctrl-C again to stop at once)")
+        again = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        self.say(f"stopping after this step, with a checkpoint ({again} again to stop at once)")
 
 
 @contextmanager
 def interruptible(say: Say) -> Iterator[Interrupts]:
+    """Signals are counted, and end nothing by themselves, within the block."""
     handler = Interrupts(say)
-    before = signal.signal(signal.SIGINT, handler)
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield handler
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, former in before.items():
+            signal.signal(number, former)

@@ -15,9 +15,7 @@ def record(run: RunFolder) -> None:
     metrics, evaluations = JsonLines(run.metrics), JsonLines(run.evaluations)
     for step, accuracy in enumerate([0.25, None, 0.75]):
         loss = None if accuracy is None else -accuracy
-        metrics.write(
-            {"step": step, "accuracy/mean": accuracy, "groups/all_negative_share": 0.5, "policy/loss": loss}
-        )
+        metrics.write({"step": step, "accuracy/mean": accuracy, "groups/all_negative_share": 0.5, "policy/loss": loss})
     for step in (0, 3):
         evaluations.write({"step": step, "eval/accuracy": 0.1 * (step + 1)})
     metrics.close()

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from raysgpo.overrides import ConfigError, resolve
-from raysgpo.policy.tiny import TinyConfig, build_tiny_model, save_tiny_policy
+from raysgpo.policy.tiny import TinyConfig
+from raysgpo.policy.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.preparation import prepare
 from raysgpo.prepared import Prepared
 
@@ -22,7 +23,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained policy whose context is 100 tokens."""
     folder = tmp_path_factory.mktemp("model")
     with torch.random.fork_rng():
-        save_tiny_policy(build_tiny_model(SHAPE), SHAPE, folder)
+        save_tiny_model(build_tiny_model(SHAPE.shape), SHAPE, folder)
     return folder
 
 

@@ -18,7 +18,8 @@ from raysgpo.group_json import group_row
 from raysgpo.overrides import dump
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
-from raysgpo.policy.tiny import TinyConfig, build_tiny_model, save_tiny_policy
+from raysgpo.policy.tiny import TinyConfig
+from raysgpo.policy.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
 from raysgpo.replay import ReplayedStep, replay
 from raysgpo.run_folder import JsonLines, RunFolder
@@ -44,7 +45,7 @@ def recorded(alone: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
     folder = tmp_path_factory.mktemp("recorded")
     tiny = TinyConfig(hidden_size=32, intermediate_size=48, heads=2, max_length=64)
     torch.manual_seed(0)
-    save_tiny_policy(build_tiny_model(tiny), tiny, folder / "model")
+    save_tiny_model(build_tiny_model(tiny.shape), tiny, folder / "model")
     config = Config(
         model=str(folder / "model"),
         steps=STEPS,

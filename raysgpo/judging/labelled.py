@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysgpo.config import TaskConfig
-from raysgpo.json_rows import checked_row, numbered_rows
+from raysgpo.input_rows import checked_row, input_rows
 from raysgpo.judging.rule import first_wrong
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
@@ -139,9 +139,7 @@ def read_labelled(path: str) -> Labelled:
     Raises:
         ValueError: no such file, no row, or a row that cannot be used; with file and row.
     """
-    trees = [(f"{path}, row {number}", tree) for number, tree in numbered_rows(path)]
-    if not trees:
-        raise ValueError(f"{path}: the file holds no rows")
+    trees = [(where, tree) for _, where, tree in input_rows(path, path)]
     if "rollouts" in trees[0][1]:
         return Labelled(_wrong_answers(trees, path), arithmetic=True)
     return Labelled(tuple(_labelled_row(tree, where) for where, tree in trees), arithmetic=False)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from raysgpo.group_json import group_from_row
-from raysgpo.json_rows import checked_row, numbered_rows
+from raysgpo.input_rows import checked_row, input_rows
 from raysgpo.records import Group
 
 
@@ -92,8 +92,7 @@ def read_groups(path: str, *, rejudge: bool = False) -> list[Group]:
             sizes; the message names file and row.
     """
     groups: list[Group] = []
-    for number, tree in numbered_rows(path):
-        where = f"{path}, row {number}"
+    for number, where, tree in input_rows(path, path):
         row = checked_row(_Row, tree, where)
         if row.failed:
             continue

@@ -9,21 +9,21 @@ chance, which is what reinforcement can mend (a policy that is wrong out of igno
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydantic import Field
-from transformers import GenerationConfig, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedModel
 
 from raysgpo.config import Section
-from raysgpo.policy import sft
+from raysgpo.policy import sft, tiny_model
 from raysgpo.policy import tokenizer as tokenizer_file
 from raysgpo.policy.model_cache import find_or_make, fingerprint
 from raysgpo.policy.sft import batches, teach, torch_setting
-from raysgpo.policy.tokenizer import VOCABULARY_SIZE, byte_tokenizer
+from raysgpo.policy.tiny_model import Shape, build_tiny_model, save_tiny_model
+from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks import arithmetic as arithmetic_file
 from raysgpo.tasks.arithmetic import Chain, draw_chain
@@ -59,6 +59,11 @@ class TinyConfig(Section):
     threads: int = Field(2, ge=1)
     """Torch threads; sums may be ordered otherwise with another number, so it belongs to the settings."""
 
+    @property
+    def shape(self) -> Shape:
+        head_size = self.hidden_size // self.heads
+        return Shape(self.hidden_size, self.intermediate_size, self.layers, self.heads, head_size, self.max_length)
+
 
 def ensure_tiny_policy(
     storage_root: Path,
@@ -76,54 +81,21 @@ def ensure_tiny_policy(
 
     def make(folder: Path) -> None:
         report(f"making the tiny policy (once, about two minutes): {target}")
-        save_tiny_policy(train_tiny_policy(config, report), config, folder)
+        save_tiny_model(train_tiny_policy(config, report), config, folder)
 
     return find_or_make(target, make)
 
 
 def policy_folder(storage_root: Path, config: TinyConfig) -> Path:
     """Where the policy of these settings lies, made or not."""
-    sources = (sys.modules[__name__], sft, tokenizer_file, arithmetic_file)
+    sources = (sys.modules[__name__], sft, tiny_model, tokenizer_file, arithmetic_file)
     return storage_root / "models" / f"tiny-{fingerprint(config, sources)}"
-
-
-def save_tiny_policy(model: PreTrainedModel, config: TinyConfig, folder: Path) -> None:
-    """Model, tokenizer, generation settings, and the settings that made them (``tiny.json``)."""
-    model.save_pretrained(folder)
-    byte_tokenizer(config.max_length).save_pretrained(folder)
-    (folder / "tiny.json").write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
-
-
-def build_tiny_model(config: TinyConfig) -> PreTrainedModel:
-    """An untrained policy in fp32; its weights follow from torch's global seed."""
-    tokenizer = byte_tokenizer(config.max_length)
-    model = Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=VOCABULARY_SIZE,
-            hidden_size=config.hidden_size,
-            intermediate_size=config.intermediate_size,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.heads,
-            head_dim=config.hidden_size // config.heads,
-            max_position_embeddings=config.max_length,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            dtype="float32",
-        )
-    )
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=True
-    )
-    return model
 
 
 def train_tiny_policy(config: TinyConfig, report: Callable[[str], None] = print) -> PreTrainedModel:
     """Build and teach the policy; the same configuration gives the same weights."""
     with torch_setting(config.threads, derive_seed("tiny policy", config.seed)):
-        model = build_tiny_model(config)
+        model = build_tiny_model(config.shape)
         rng = random.Random(derive_seed("tiny data", config.seed))
         tokenizer = byte_tokenizer(config.max_length)
         clean = batches(tokenizer, (_clean_solution(config, rng) for _ in iter(int, 1)), config.batch_size)

@@ -14,7 +14,6 @@ Shape legend: _B sequences of a batch, _T tokens (padded).
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -23,21 +22,22 @@ from pathlib import Path
 
 from pydantic import Field
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from raysgpo.config import Section
 from raysgpo.judging import compact as compact_file
 from raysgpo.judging import rule as rule_file
 from raysgpo.judging.compact import FILLER, LETTERS, NONE_WRONG, compact_table, letter_of
 from raysgpo.judging.rule import first_wrong
-from raysgpo.policy import corruption, sampling, sft, tiny
+from raysgpo.policy import corruption, sampling, sft, tiny, tiny_model
 from raysgpo.policy import tokenizer as tokenizer_file
 from raysgpo.policy.corruption import corrupted, drill
 from raysgpo.policy.model_cache import find_or_make, fingerprint
 from raysgpo.policy.sampling import sample_responses
 from raysgpo.policy.sft import batch, teach, torch_setting
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy, training_chain
-from raysgpo.policy.tokenizer import VOCABULARY_SIZE, byte_tokenizer
+from raysgpo.policy.tiny_model import Shape, build_tiny_model, save_tiny_model
+from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks import arithmetic as arithmetic_file
@@ -85,6 +85,11 @@ class TinyJudgeConfig(Section):
     threads: int = Field(2, ge=1)
     """Torch threads; sums may be ordered otherwise with another number, so it belongs to the settings."""
 
+    @property
+    def shape(self) -> Shape:
+        sizes = (self.hidden_size, self.intermediate_size, self.layers, self.heads, self.head_size)
+        return Shape(*sizes, self.max_length, self.initial_std, samples=False)
+
 
 def ensure_tiny_judge(
     storage_root: Path, report: Callable[[str], None] = print, config: TinyJudgeConfig | None = None
@@ -102,50 +107,16 @@ def ensure_tiny_judge(
         if config.real_share > 0:
             real = real_lessons(ensure_tiny_policy(storage_root, report=report, config=config.policy), config)
         report(f"making the tiny judge (once, about a minute and a half): {target}")
-        save_tiny_judge(train_tiny_judge(config, real, report), config, folder)
+        save_tiny_model(train_tiny_judge(config, real, report), config, folder)
 
     return find_or_make(target, make)
 
 
 def judge_folder(storage_root: Path, config: TinyJudgeConfig) -> Path:
     """Where the judge of these settings lies, made or not."""
-    teaching = (sys.modules[__name__], corruption, sampling, sft, tiny)
+    teaching = (sys.modules[__name__], corruption, sampling, sft, tiny, tiny_model)
     sources = (*teaching, compact_file, rule_file, tokenizer_file, arithmetic_file)
     return storage_root / "models" / f"tiny-judge-{fingerprint(config, sources)}"
-
-
-def save_tiny_judge(model: PreTrainedModel, config: TinyJudgeConfig, folder: Path) -> None:
-    """Model, tokenizer, generation settings, and the settings that made them (``tiny_judge.json``)."""
-    model.save_pretrained(folder)
-    byte_tokenizer(config.max_length).save_pretrained(folder)
-    (folder / "tiny_judge.json").write_text(json.dumps(config.model_dump(mode="json"), indent=2) + "\n")
-
-
-def build_judge_model(config: TinyJudgeConfig) -> PreTrainedModel:
-    """An untrained judge in fp32; its weights follow from torch's global seed."""
-    tokenizer = byte_tokenizer(config.max_length)
-    model = Qwen3ForCausalLM(
-        Qwen3Config(
-            vocab_size=VOCABULARY_SIZE,
-            hidden_size=config.hidden_size,
-            intermediate_size=config.intermediate_size,
-            num_hidden_layers=config.layers,
-            num_attention_heads=config.heads,
-            num_key_value_heads=config.heads,
-            head_dim=config.head_size,
-            max_position_embeddings=config.max_length,
-            initializer_range=config.initial_std,
-            tie_word_embeddings=True,
-            bos_token_id=None,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            dtype="float32",
-        )
-    )
-    model.generation_config = GenerationConfig(
-        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False
-    )
-    return model
 
 
 def train_tiny_judge(
@@ -153,7 +124,7 @@ def train_tiny_judge(
 ) -> PreTrainedModel:
     """Build and teach the judge; the same configuration and real lessons give the same weights."""
     with torch_setting(config.threads, derive_seed("tiny judge", config.seed)):
-        model = build_judge_model(config)
+        model = build_tiny_model(config.shape)
         rng = random.Random(derive_seed("tiny judge data", config.seed))
         tokenizer = byte_tokenizer(config.max_length)
         drills = _batches(tokenizer, (lesson(*drill(rng)) for _ in iter(int, 1)), config, rng)

@@ -26,27 +26,13 @@ CONSTRUCTOR_ATTEMPTS = 2
 """A model that failed to load twice will not load."""
 
 
-def deploy_rollout(
-    model_path: str,
-    rollout: RolloutConfig,
-    store: ActorHandle,
-    *,
-    engine: EngineKind = "vllm",
-    name: str = "rollout",
-) -> DeploymentHandle:
-    """``start_rollout`` and ``wait_for_rollout`` in one."""
-    handle = start_rollout(model_path, rollout, store, engine=engine, name=name)
-    wait_for_rollout(rollout, name)
-    return handle
-
-
 def start_rollout(
     model_path: str,
     rollout: RolloutConfig,
     store: ActorHandle,
     *,
+    name: str,
     engine: EngineKind = "vllm",
-    name: str = "rollout",
 ) -> DeploymentHandle:
     """Begin to start ``rollout.replicas`` replicas of the model.
 
@@ -66,7 +52,7 @@ def start_rollout(
     return handle
 
 
-def wait_for_rollout(rollout: RolloutConfig, name: str = "rollout", report: Callable[[str], None] = print) -> None:
+def wait_for_rollout(rollout: RolloutConfig, name: str, report: Callable[[str], None]) -> None:
     """Return once all replicas run; take them down if they do not.
 
     Raises:

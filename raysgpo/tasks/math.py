@@ -7,14 +7,12 @@ after its line, ``row-12``; all other fields are kept as metadata.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from raysgpo.config import TaskConfig
+from raysgpo.input_rows import input_rows
 from raysgpo.reasoning import split_steps
 from raysgpo.records import Problem
 from raysgpo.tasks.math_verifier import MathVerifier
@@ -58,33 +56,18 @@ def read_problems(path: str, key: str) -> tuple[Problem, ...]:
 
     Raises ValueError, with file and row, for a row that cannot be used.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise ValueError(f"{key}={path}: there is no such file{_near_names(file)}")
     problems: dict[str, Problem] = {}
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            problem = _problem(line, number, f"{key}={path}, row {number}")
-            if problem.id in problems:
-                raise ValueError(
-                    f"{key}={path}, row {number}: the id {problem.id!r} was used by an earlier row: "
-                    "make the ids distinct, or leave them out"
-                )
-            problems[problem.id] = problem
-    if not problems:
-        raise ValueError(f"{key}={path}: the file holds no rows: give a file of question and answer rows")
+    for number, where, row in input_rows(path, f"{key}={path}"):
+        problem = _problem(row, number, where)
+        if problem.id in problems:
+            raise ValueError(
+                f"{where}: the id {problem.id!r} was used by an earlier row: make the ids distinct, or leave them out"
+            )
+        problems[problem.id] = problem
     return tuple(problems.values())
 
 
-def _problem(line: bytes, number: int, where: str) -> Problem:
-    try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{where}: not JSON ({error}): write one object a line, in UTF-8") from error
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: {type(row).__name__} where an object with question and answer was expected")
+def _problem(row: dict[str, Any], number: int, where: str) -> Problem:
     question = _text(row, "question", where)
     answer = _text(row, "answer", where)
     identity = f"row-{number}" if row.get("id") is None else str(row["id"])
@@ -104,15 +87,6 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
         raise ValueError(f"{where}: no {name}: add the field {name!r} or remove the row")
     what = "empty" if value == "" or isinstance(value, str) else type(value).__name__
     raise ValueError(f"{where}: {name} is {what} where text was expected: fill it in or remove the row")
-
-
-def _near_names(file: Path) -> str:
-    if not file.parent.is_dir():
-        return f", nor the folder {file.parent}"
-    names = sorted(entry.name for entry in file.parent.iterdir() if entry.is_file())
-    near = difflib.get_close_matches(file.name, names, n=3)
-    near = near or [name for name in names if name.endswith(".jsonl")][:3]
-    return f" (in its folder: {', '.join(near)})" if near else " (its folder holds no JSONL file)"
 
 
 def _question_key(problem: Problem) -> str:

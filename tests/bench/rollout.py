@@ -20,10 +20,10 @@ from typing import Any
 from raysgpo.config import RolloutConfig
 from raysgpo.ray_session import ray_session
 from raysgpo.records import SampleRequest
-from raysgpo.serving.deployment import deploy_rollout
 from raysgpo.serving.engine import VllmEngine
 from raysgpo.weights.payload import NOTHING_PUBLISHED
 from raysgpo.weights.store import start_weight_store
+from tests.rollouts import deploy_rollout
 
 PROMPTS, GROUP, TOKENS = 32, 8, 48
 

@@ -19,12 +19,12 @@ from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem
 from raysgpo.run_folder import RunFolder, read_rows
 from raysgpo.serving.application import delete
-from raysgpo.serving.deployment import deploy_rollout
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.weights.payload import pack
 from raysgpo.weights.publisher import publish_weights
 from raysgpo.weights.store import start_weight_store
 from tests.conductor.fakes import SETTLE, FakeRun, settings
+from tests.rollouts import deploy_rollout
 
 pytestmark = pytest.mark.ray
 

@@ -111,13 +111,14 @@ def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that has begun to add: often wrong, sometimes right."""
-    from raysgpo.policy.tiny import TinyConfig, save_tiny_policy, train_tiny_policy
+    from raysgpo.policy.tiny import TinyConfig, train_tiny_policy
+    from raysgpo.policy.tiny_model import save_tiny_model
 
     config = TinyConfig(
         hidden_size=64, intermediate_size=128, heads=2, clean_terms=(2, 3), clean_steps=240, slip_steps=0, threads=1
     )
     folder = tmp_path_factory.mktemp("tiny")
-    save_tiny_policy(train_tiny_policy(config, report=lambda line: None), config, folder)
+    save_tiny_model(train_tiny_policy(config, report=lambda line: None), config, folder)
     return folder
 
 
@@ -184,11 +185,12 @@ class Battered(Finished):
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A judge that was taught for seconds: it says letters, and is often wrong."""
-    from raysgpo.policy.tiny_judge import TinyJudgeConfig, save_tiny_judge, train_tiny_judge
+    from raysgpo.policy.tiny_judge import TinyJudgeConfig, train_tiny_judge
+    from raysgpo.policy.tiny_model import save_tiny_model
 
     config = TinyJudgeConfig(terms=(3,), drill_steps=120, response_steps=40, real_share=0, threads=1)
     folder = tmp_path_factory.mktemp("judge")
-    save_tiny_judge(train_tiny_judge(config, [], lambda line: None), config, folder)
+    save_tiny_model(train_tiny_judge(config, [], lambda line: None), config, folder)
     return folder
 
 

@@ -83,7 +83,8 @@ def guesser(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import AutoModelForCausalLM
 
     from raysgpo.policy.sft import batches, teach
-    from raysgpo.policy.tiny import TinyConfig, save_tiny_policy
+    from raysgpo.policy.tiny import TinyConfig
+    from raysgpo.policy.tiny_model import save_tiny_model
     from raysgpo.policy.tokenizer import byte_tokenizer
     from raysgpo.tasks.math import INSTRUCTION
 
@@ -102,7 +103,7 @@ def guesser(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = batches(byte_tokenizer(config.max_length), texts(), 16)
     teach(model, pairs, 120, 3e-3, lambda line: None, "boxes")
     folder = tmp_path_factory.mktemp("guesser")
-    save_tiny_policy(model, config, folder)
+    save_tiny_model(model, config, folder)
     return folder
 
 

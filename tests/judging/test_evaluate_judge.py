@@ -122,7 +122,7 @@ def test_a_judge_that_is_down_ends_with_2(
         (["arithmetic", "judge=rule", "steps=3"], "steps: has no effect on a judge's measurement"),
         (["arithmetic", "judge=rule", "--out", "/no/such/folder/x.json"], "--out /no/such/folder/x.json: there is no"),
         (["judge=rule", "arithmetic"], "judge=rule: name the data first"),
-        (["missing.jsonl", "judge=rule"], "missing.jsonl: no such file"),
+        (["missing.jsonl", "judge=rule"], "missing.jsonl: there is no such file"),
         (["arithmetic", "judge=replicas", "judge.model=./nowhere"], "judge.model=./nowhere: no such folder"),
     ],
 )

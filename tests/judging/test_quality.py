@@ -223,9 +223,10 @@ def test_a_bad_row_is_named(tmp_path: Path, bad: Any, said: str) -> None:
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"none\.jsonl: no such file"):
+    with pytest.raises(ValueError, match=r"none\.jsonl: there is no such file"):
         read_labelled(str(tmp_path / "none.jsonl"))
-    with pytest.raises(ValueError, match=r"a folder; give a file, such as .*groups\.jsonl"):
+    write(tmp_path / "groups.jsonl", "{}")
+    with pytest.raises(ValueError, match=r"it is a folder \(groups\.jsonl\)"):
         read_labelled(str(tmp_path))
     with pytest.raises(ValueError, match="holds no rows"):
         read_labelled(write(tmp_path / "empty.jsonl", ""))

@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,22 @@ SMALL_JUDGE = TinyJudgeConfig(
     hidden_size=16, intermediate_size=16, layers=1, heads=1, batch_size=4, drill_steps=2, response_steps=2,
     real_responses=4, policy=SMALL,
 )  # fmt: skip
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """The command in this process: its exit status."""
+
+    def call(*words: str) -> int:
+        monkeypatch.setattr(sys, "path", list(sys.path))  # the command sets its own
+        monkeypatch.setattr(sys, "argv", ["sft.py", *words])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(ROOT / "jobs" / "sft.py"), run_name="__main__")
+        status = ended.value.code
+        assert isinstance(status, int)
+        return status
+
+    return call
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -54,15 +71,17 @@ def test_wrong_words_are_answered_with_how_to_mend_them(
         configure(words)
 
 
-def test_the_command_refuses_wrong_words() -> None:
-    done = run("sed=1")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.strip().endswith("error: sed: unknown key; known are storage")
+def test_the_command_refuses_wrong_words(call: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("sed=1") == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "error: sed: unknown key; known are storage\n")
 
 
-def test_the_command_prints_the_folder_of_the_policy(tmp_path: Path) -> None:
-    done = run("policy", f"storage={tmp_path}", *words_of(SMALL))
-    folder = Path(done.stdout.strip().splitlines()[-1])
+def test_the_command_prints_the_folder_of_the_policy(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert call("policy", f"storage={tmp_path}", *words_of(SMALL)) == 0
+    folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
     assert folder == ensure_tiny_policy(tmp_path, report=lambda line: pytest.fail(line), config=SMALL)
 
 

@@ -62,7 +62,7 @@ def test_the_saved_folder_gives_back_the_same_policy(tmp_path: Path, silent: Cal
     tokenizer = AutoTokenizer.from_pretrained(folder)
     assert model.config.vocab_size == len(tokenizer)
     assert model.generation_config.eos_token_id == model.config.eos_token_id == tokenizer.eos_token_id
-    assert TinyConfig(**json.loads((folder / "tiny.json").read_text())) == SMALL
+    assert TinyConfig(**json.loads((folder / "made_by.json").read_text())) == SMALL
 
 
 def test_a_policy_is_made_once_for_its_settings(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_an_interrupted_making_leaves_nothing_behind(tmp_path: Path, monkeypatch
         (folder / "half.safetensors").write_text("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tiny, "save_tiny_policy", interrupt)
+    monkeypatch.setattr(tiny, "save_tiny_model", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ensure_tiny_policy(tmp_path, report=lambda line: None, config=SMALL)
     assert list((tmp_path / "models").iterdir()) == []
@@ -93,7 +93,7 @@ def test_when_another_process_finishes_first_its_policy_stays(tmp_path: Path, mo
         theirs.mkdir()
         (theirs / "theirs").touch()
 
-    monkeypatch.setattr(tiny, "save_tiny_policy", meanwhile)
+    monkeypatch.setattr(tiny, "save_tiny_model", meanwhile)
     target = ensure_tiny_policy(tmp_path, report=lambda line: None, config=SMALL)
     assert [file.name for file in target.iterdir()] == ["theirs"]
     assert list((tmp_path / "models").iterdir()) == [target]

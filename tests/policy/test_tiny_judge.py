@@ -141,7 +141,7 @@ def test_the_saved_folder_gives_back_the_same_judge(tmp_path: Path, silent: Call
     assert model.config.vocab_size == len(tokenizer)
     assert model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert not model.generation_config.do_sample
-    assert TinyJudgeConfig(**json.loads((folder / "tiny_judge.json").read_text())) == SMALL
+    assert TinyJudgeConfig(**json.loads((folder / "made_by.json").read_text())) == SMALL
 
 
 def test_a_judge_is_made_once_for_its_settings_and_its_policy(tmp_path: Path, silent: Callable[[str], None]) -> None:
@@ -156,7 +156,7 @@ def test_an_interrupted_making_leaves_no_judge_behind(tmp_path: Path, monkeypatc
         (folder / "half.safetensors").write_text("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tiny_judge, "save_tiny_judge", interrupt)
+    monkeypatch.setattr(tiny_judge, "save_tiny_model", interrupt)
     with pytest.raises(KeyboardInterrupt):
         ensure_tiny_judge(tmp_path, lambda line: None, SMALL.model_copy(update={"real_share": 0.0}))
     assert list((tmp_path / "models").iterdir()) == []

@@ -15,7 +15,7 @@ def deploy_fake(ray_session: None) -> Iterator[Deploy]:
     """``deploy_fake(store, replicas=1, update_deadline=..., **fake engine settings)`` -> handle."""
     from raysgpo.config import RolloutConfig
     from raysgpo.serving.application import delete
-    from raysgpo.serving.deployment import deploy_rollout
+    from tests.rollouts import deploy_rollout
 
     def deploy(store: Any, replicas: int = 1, update_deadline: float = 20.0, cpus: float = 0.1, **engine: Any) -> Any:
         rollout = RolloutConfig(

@@ -21,11 +21,11 @@ from ray.serve.handle import DeploymentHandle
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.application import delete
-from raysgpo.serving.deployment import deploy_rollout
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
 from raysgpo.weights.publisher import publish_weights
 from raysgpo.weights.store import start_weight_store
+from tests.rollouts import deploy_rollout
 
 pytestmark = pytest.mark.full
 
