@@ -37,7 +37,9 @@ class Demand:
 def phases(config: Config) -> list[list[Demand]]:
     """What the run reserves at one time, phase by phase: an online run has one, an offline run two."""
     if config.mode == "offline":
-        return [[_rollout_demand(config), *_judge_demand(config)], [_trainer_demand(config)]]
+        replicas = config.offline.groups is None or config.evaluation.every > 0
+        rollout = [_rollout_demand(config)] if replicas else []
+        return [[*rollout, *_judge_demand(config)], [_trainer_demand(config)]]
     return [demands(config)]
 
 

@@ -95,6 +95,8 @@ def test_an_offline_run_needs_its_phases_one_at_a_time() -> None:
     assert [demand.what for demand in collecting] == ["rollout replica", "judge replica"]
     assert [demand.what for demand in training] == ["train worker"]
     assert all(impossible(wanted, [GPU_NODE]) is None for wanted in (collecting, training))
+    alone = resolve(config, overrides=["offline.groups=groups.jsonl", "evaluation.every=0", "judge=rule"])
+    assert [[demand.what for demand in wanted] for wanted in phases(alone)] == [[], ["train worker"]]
     assert impossible(demands(config), [GPU_NODE]) is not None and phases(GPUS) == [demands(GPUS)]
 
 

@@ -43,11 +43,17 @@ class Watch:
 async def sample(prepared: Prepared, sampler: RetryingSampler, path: Path, watch: Watch) -> None:
     """Sample and grade ``offline.passes`` over the training prompts. ``path`` is there once all groups are."""
     config = prepared.config
-    pipeline = Pipeline(config, prepared.task, make_grader(prepared.task, config.task), None, sampler)
+    grader = make_grader(prepared.task, config.task)
+    pipeline = Pipeline(config, prepared.task, grader, None, sampler)
     count = math.ceil(config.offline.passes * len(prepared.train))
     in_flight = max(1, ROLLOUTS_IN_FLIGHT * config.rollout.replicas // config.sampling.group_size)
     order = ShuffledOrder(len(prepared.train), config.seed)
-    await _fill(path, range(count), lambda at: pipeline.run(ticket(prepared, order, at)), in_flight, "sampled", watch)
+    try:
+        await _fill(
+            path, range(count), lambda at: pipeline.run(ticket(prepared, order, at)), in_flight, "sampled", watch
+        )
+    finally:
+        grader.close()
 
 
 def ticket(prepared: Prepared, order: ShuffledOrder, position: int) -> Ticket:

@@ -25,7 +25,7 @@ from raysgpo.cluster_resources import wait_for_resources
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.conductor.messages import StartState
 from raysgpo.config import Config
-from raysgpo.console import Console
+from raysgpo.console import Console, update_numbers
 from raysgpo.curves import draw_offline
 from raysgpo.judging.build import JudgeAddress, build_judge
 from raysgpo.judging.endpoint import EndpointJudge
@@ -141,8 +141,8 @@ class _Offline:
 
     def _collect(self) -> None:
         """Everything that needs the starting policy's replicas or a judge."""
-        sampling = self.groups is None and not self.run.sampled.exists()
         judging = not self.run.judged.exists()
+        sampling = judging and self.groups is None and not self.run.sampled.exists()
         evaluating = self._lacks_evaluation(0)
         asks = judging and self.config.needs_judge and self.config.judge.kind == "replicas"
         if not (sampling or judging or evaluating):
@@ -222,7 +222,7 @@ class _Offline:
         score = not all(has_logprobs(group) for group in self.trained_on)
         self.say("starting the trainer ...")
         with (
-            Console(total, start.step, self.out) as console,
+            Console(total, start.step, self.out, update_numbers) as console,
             Board(self.run, start.step) as board,
             running_trainer(prepared, self.run, start, score) as parts,
         ):

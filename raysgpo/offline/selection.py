@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 from raysgpo import stages
@@ -14,16 +15,18 @@ from raysgpo.config import AlgorithmConfig, Config, OfflineConfig
 from raysgpo.offline.groups_file import read_groups
 from raysgpo.overrides import ConfigError
 from raysgpo.records import Drop, Group
+from raysgpo.run_folder import RunFolder
 
 
 def selected(config: Config) -> list[Group] | None:
-    """The kept groups of ``offline.groups``; None if the run samples its own.
+    """The kept groups of ``offline.groups``; None if the run samples its own, or has kept and judged them already.
 
     Raises:
         ConfigError: the file cannot be used, or nothing of it is kept; the message names file and row.
     """
     settings = config.offline
-    if settings.groups is None:
+    judged = config.resume is not None and RunFolder(Path(config.resume)).judged.exists()
+    if settings.groups is None or judged:
         return None
     try:
         groups = read_groups(settings.groups, rejudge=settings.rejudge)
