@@ -63,8 +63,12 @@ def train(config: Config) -> int:
 
 
 def start_state(config: Config, say: Callable[[str], None]) -> StartState:
-    """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume."""
-    if config.resume is None:
+    """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume.
+
+    A run that never wrote a checkpoint begins anew, in its folder; one whose checkpoints are all
+    corrupt is an error.
+    """
+    if config.resume is None or not checkpoint.steps(RunFolder(Path(config.resume)).checkpoints):
         return StartState()
     try:
         folder, messages = checkpoint.newest_complete(RunFolder(Path(config.resume)).checkpoints)
@@ -103,14 +107,19 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
             (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
             console.say(f"failed: {root_cause(error)}")
             console.say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
-            console.say(f"go on from the last checkpoint: python jobs/train.py resume={run.path.name}")
+            console.say(f"go on from the last checkpoint: python jobs/train.py resume={_word(run, prepared.config)}")
             return FAILED
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
     if interrupts.count:
-        console.say(f"stopped; go on with: python jobs/train.py resume={run.path.name}")
+        console.say(f"stopped; go on with: python jobs/train.py resume={_word(run, prepared.config)}")
         return STOPPED
     console.say(f"trained policy: {checkpoint.newest_complete(run.checkpoints)[0]}")
     return DONE
+
+
+def _word(run: RunFolder, config: Config) -> str:
+    """What ``resume=`` finds the run by: its name where runs are numbered, elsewhere its path."""
+    return run.path.name if run.path.parent == config.storage_root / "runs" else str(run.path)
 
 
 def _watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:

@@ -1,8 +1,8 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
-``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``groups.jsonl``, ``checkpoints/``,
-``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``. One process, the
-conductor, writes the JSONL files.
+``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
+``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``. One
+process, the conductor, writes the JSONL files.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ class RunFolder:
     @property
     def evaluations(self) -> Path:
         return self.path / "evaluations.jsonl"
+
+    @property
+    def answers(self) -> Path:
+        return self.path / "evaluation_answers.jsonl"
 
     @property
     def groups(self) -> Path:

@@ -1,0 +1,137 @@
+"""What can be said of differences between variants: spread over seeds, and paired bootstrap intervals.
+
+Shape legend: _S seeds, _E evaluations in the order of steps, _P held-out prompts, _B bootstrap resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+RESAMPLES = 10_000
+CHUNK = 500
+"""Resamples at one time: bounds the memory."""
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A number over seeds."""
+
+    mean: float
+    std: float | None
+    """Sample standard deviation (ddof 1); None of a single seed."""
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A difference, second minus first, with its bootstrap interval."""
+
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, slots=True)
+class PairedComparison:
+    accuracy_E: list[Interval]
+    """Difference of held-out accuracy at each evaluation."""
+    steps_to_target: Interval | None
+    """Difference of the optimizer steps to the target; None if neither variant's mean reaches it."""
+
+
+def spread(values: Sequence[float | None]) -> Spread | None:
+    """Mean and standard deviation of the values that are there; None if there are none."""
+    known = [value for value in values if value is not None and np.isfinite(value)]
+    if not known:
+        return None
+    return Spread(float(np.mean(known)), float(np.std(known, ddof=1)) if len(known) > 1 else None, len(known))
+
+
+def first_reach(x_E: Sequence[float], accuracy_E: Sequence[float], target: float) -> float | None:
+    """Where the accuracy first reaches the target, linear between evaluations; None if it never does."""
+    reached = _reach(np.asarray(x_E, dtype=np.float64), np.asarray([accuracy_E], dtype=np.float64), target)[0]
+    return None if np.isnan(reached) else float(reached)
+
+
+def compare_paired(
+    first_SEP: Floats,
+    second_SEP: Floats,
+    steps_E: Sequence[int],
+    target: float,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> PairedComparison:
+    """Percentile intervals of second minus first, with the same seeds and prompts drawn for both.
+
+    Entries are 1 for a right answer and 0 for a wrong one. Each resample draws S of the seeds and, apart from them,
+    P of the prompts, with replacement (the pigeonhole bootstrap of crossed factors, Owen 2007, Annals of Applied
+    Statistics 1(2), which is slightly conservative); of a single seed it draws prompts alone. A resample in which a
+    variant does not reach the target counts its last step, so that difference is understated.
+    """
+    assert first_SEP.shape == second_SEP.shape and first_SEP.ndim == 3, "the same seeds, evaluations and prompts"
+    assert first_SEP.size, "nothing to compare"
+    x_E = np.asarray(steps_E, dtype=np.float64)
+    differences, reaches = [], []
+    for seeds_BS, prompts_BP in _draws(first_SEP.shape[0], first_SEP.shape[2], resamples, seed):
+        one_BE, two_BE = (_means(values, seeds_BS, prompts_BP) for values in (first_SEP, second_SEP))
+        differences.append(two_BE - one_BE)
+        reaches.append(_reach_or_end(x_E, two_BE, target) - _reach_or_end(x_E, one_BE, target))
+    one_E, two_E = first_SEP.mean(axis=(0, 2)), second_SEP.mean(axis=(0, 2))
+    low_E, high_E = _percentiles(np.concatenate(differences))
+    accuracy = [Interval(*map(float, row)) for row in zip(two_E - one_E, low_E, high_E, strict=True)]
+    if max(one_E.max(), two_E.max()) < target:
+        return PairedComparison(accuracy, None)
+    ends = [float(_reach_or_end(x_E, curve_E[None], target)[0]) for curve_E in (one_E, two_E)]
+    low, high = _percentiles(np.concatenate(reaches))
+    return PairedComparison(accuracy, Interval(ends[1] - ends[0], float(low), float(high)))
+
+
+def _draws(seeds: int, prompts: int, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+    """How often each seed (B, S) and each prompt (B, P) is drawn, as weights that sum to 1."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples, CHUNK):
+        size = min(CHUNK, resamples - start)
+        yield (
+            rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds,
+            rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=size) / prompts,
+        )
+
+
+def _means(values_SEP: Floats, seeds_BS: Floats, prompts_BP: Floats) -> Floats:
+    """Weighted mean over seeds and prompts: (B, E)."""
+    by_seed_SEB = values_SEP @ prompts_BP.T
+    return np.einsum("bs,seb->be", seeds_BS, by_seed_SEB)
+
+
+def _reach(x_E: Floats, curves_BE: Floats, target: float) -> Floats:
+    """Where each curve first reaches the target: (B,); NaN where it never does."""
+    above_BE = curves_BE >= target
+    index_B = above_BE.argmax(axis=1)
+    rows_B = np.arange(len(curves_BE))
+    before_B = np.maximum(index_B - 1, 0)
+    low_B, high_B = curves_BE[rows_B, before_B], curves_BE[rows_B, index_B]
+    share_B = np.divide(target - low_B, high_B - low_B, out=np.zeros_like(low_B), where=high_B > low_B)
+    reached_B = x_E[before_B] + share_B * (x_E[index_B] - x_E[before_B])
+    reached_B = np.where(index_B == 0, x_E[0], reached_B)
+    return np.where(above_BE.any(axis=1), reached_B, np.nan)
+
+
+def _reach_or_end(x_E: Floats, curves_BE: Floats, target: float) -> Floats:
+    reached_B = _reach(x_E, curves_BE, target)
+    return np.where(np.isnan(reached_B), x_E[-1], reached_B)
+
+
+def _percentiles(values_B: Floats) -> Floats:
+    """The bounds of the interval, along the first axis."""
+    return np.quantile(values_B, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
