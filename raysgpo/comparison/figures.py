@@ -108,7 +108,10 @@ def _curves(
         grid, mean, std = _mean_curve(found)
         color, style = COLORS[index % len(COLORS)], STYLES[index // len(COLORS) % len(STYLES)]
         axes.plot(grid, mean, style, color=color, label=variant.name, marker="o" if points else None, markersize=4)
-        axes.fill_between(grid, mean - std, mean + std, color=color, alpha=0.18, linewidth=0)
+        low, high = mean - std, mean + std
+        if share:
+            low, high = low.clip(0, 1), high.clip(0, 1)
+        axes.fill_between(grid, low, high, color=color, alpha=0.18, linewidth=0)
         if marks and x == "optimizer steps":
             for end in sorted({run.judging_ends for run in of_variant(variant.name, runs)} - {None}):
                 axes.axvline(end, color=color, linestyle=":", linewidth=1.2)
@@ -196,7 +199,7 @@ def _canvas(x: str) -> tuple[Figure, Axes]:
     axes.set_xlabel(x)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     return figure, axes
 
 

@@ -214,9 +214,9 @@ def _planned(variant: Variant, seed: int) -> PlannedRun:
 
 
 def _slug(name: str, taken: Sequence[Variant]) -> str:
-    slug = _safe(name)
-    others = {variant.slug for variant in taken}
-    return slug if slug not in others else f"{slug}-{len(taken) + 1}"
+    slug, others = _safe(name), {variant.slug for variant in taken}
+    numbered = (f"{slug}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([slug], numbered) if each not in others)
 
 
 def _safe(name: str) -> str:

@@ -53,19 +53,27 @@ def number(value: float | int | None, name: str = "") -> str:
     """A value in the unit of the number of that name."""
     if value is None:
         return UNKNOWN
-    if name.startswith(SHARES):
-        return f"{100 * value:.1f} %"
-    if abs(value) >= 100 or value == int(value):
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
+    return f"{100 * value:.1f} %" if name.startswith(SHARES) else f"{value:,.{_decimals(value)}f}"
 
 
 def spread_text(cell: dict[str, Any] | None, name: str) -> str:
     """``mean ± std`` over seeds."""
     if cell is None:
         return UNKNOWN
-    mean = number(cell["mean"], name)
-    return mean if cell["std"] is None else f"{mean} ± {number(cell['std'], name)}"
+    mean, std = cell["mean"], cell["std"]
+    if std is None:
+        return number(mean, name)
+    if name.startswith(SHARES):
+        return f"{100 * mean:.1f} ± {100 * std:.1f} %"
+    decimals = _decimals(mean)
+    return f"{mean:,.{decimals}f} ± {std:,.{decimals}f}"
+
+
+def _decimals(value: float) -> int:
+    """Enough for three digits, none for a large number or nothing at all."""
+    if value == 0:
+        return 0
+    return next((decimals for decimals, least in enumerate((100, 10, 1)) if abs(value) >= least), 3)
 
 
 def signed(value: float) -> str:
