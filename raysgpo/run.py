@@ -68,11 +68,14 @@ def start_state(config: Config, say: Callable[[str], None]) -> StartState:
     A run that never wrote a checkpoint begins anew, in its folder; one whose checkpoints are all
     corrupt is an error.
     """
-    if config.resume is None or not checkpoint.steps(RunFolder(Path(config.resume)).checkpoints):
+    if config.resume is None:
         return StartState()
+    checkpoints = RunFolder(Path(config.resume)).checkpoints
     try:
-        folder, messages = checkpoint.newest_complete(RunFolder(Path(config.resume)).checkpoints)
+        folder, messages = checkpoint.newest_complete(checkpoints)
     except FileNotFoundError as error:
+        if not checkpoint.steps(checkpoints):
+            return StartState()
         raise ConfigError(f"resume={config.resume}: {error}") from None
     for message in messages:
         say(message)
