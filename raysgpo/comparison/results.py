@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from raysgpo.comparison.plan import Plan, PlannedRun
 from raysgpo.comparison.runs import finished
 from raysgpo.comparison.statistics import first_reach
-from raysgpo.pass_at_k import mean_pass_at_k, reported_k
+from raysgpo.pass_at_k import mean_pass_at_k, pass_at_k, reported_k
 from raysgpo.run_folder import Row, RunFolder, read_rows
 
 Floats = NDArray[np.float64]
@@ -66,6 +66,11 @@ class RunRecords:
         return {name: row["samples_correct"] or [False] * size for name, row in last.items()} if size else {}
 
     @property
+    def samples(self) -> int:
+        """How many answers were drawn to each held-out prompt after the last step."""
+        return len(next(iter(self.drawn.values()), []))
+
+    @property
     def solved(self) -> set[str]:
         """Held-out prompts that the last policy solves: by any of the drawn answers, or where none were drawn by
         the one of its last evaluation."""
@@ -113,7 +118,7 @@ class RunRecords:
 
     def coverage(self) -> Numbers:
         """pass@k of the answers drawn after the last step."""
-        size = len(next(iter(self.drawn.values()), []))
+        size = self.samples
         right_P = [sum(right) for right in self.drawn.values()]
         return {f"pass@{k}": mean_pass_at_k(right_P, size, k) for k in reported_k(size)} if size else {}
 
@@ -128,6 +133,13 @@ def correct_SEP(runs: Sequence[RunRecords], steps: Sequence[int], prompts: Seque
     """Right (1) or wrong (0) by run, evaluation and prompt; a prompt without an answer is wrong."""
     return np.array(
         [[[float(bool(run.answers[step][name]["correct"])) for name in prompts] for step in steps] for run in runs]
+    )
+
+
+def coverage_SEP(runs: Sequence[RunRecords], ks: Sequence[int], prompts: Sequence[str]) -> Floats:
+    """Each prompt's pass@k by run and k: its mean over prompts is the run's pass@k."""
+    return np.array(
+        [[[pass_at_k(len(run.drawn[name]), sum(run.drawn[name]), k) for name in prompts] for k in ks] for run in runs]
     )
 
 

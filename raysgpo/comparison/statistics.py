@@ -17,6 +17,8 @@ RESAMPLES = 10_000
 CHUNK = 500
 """Resamples at one time: bounds the memory."""
 LEVEL = 0.95
+ROUNDING = 1e-9
+"""A target is often the mean of one of the curves, which other sums of the same numbers miss by so much at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,6 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-@dataclass(frozen=True, slots=True)
-class PairedComparison:
-    accuracy_E: list[Interval]
-    """Difference of held-out accuracy at each evaluation."""
-    steps_to_target: Interval | None
-    """Difference of the optimizer steps to the target; None if neither variant's mean reaches it."""
-
-
 def spread(values: Sequence[float | None]) -> Spread | None:
     """Mean and standard deviation of the values that are there; None if there are none."""
     known = [value for value in values if value is not None and np.isfinite(value)]
@@ -64,41 +58,58 @@ def first_reach(x_E: Sequence[float], accuracy_E: Sequence[float], target: float
     return None if np.isnan(reached) else float(reached)
 
 
-def compare_paired(
+def paired_differences(
+    first_SEP: Floats, second_SEP: Floats, resamples: int = RESAMPLES, seed: int = 0
+) -> list[Interval]:
+    """Mean of second minus first at each evaluation, with percentile intervals.
+
+    Entries lie in [0, 1]: 1 for a right answer and 0 for a wrong one, or a prompt's pass@k. Each resample draws S of
+    the seeds and, apart from them, P of the prompts, with replacement, the same for both (the pigeonhole bootstrap of
+    crossed factors, Owen 2007, Annals of Applied Statistics 1(2), which is slightly conservative); of a single seed it
+    draws prompts alone.
+    """
+    difference_SEP = second_SEP - first_SEP
+    draws = _draws(first_SEP, second_SEP, resamples, seed)
+    resampled_BE = np.concatenate([_means(difference_SEP, *drawn) for drawn in draws])
+    low_E, high_E = _percentiles(resampled_BE)
+    rows = zip(difference_SEP.mean(axis=(0, 2)), low_E, high_E, strict=True)
+    return [Interval(*map(float, row)) for row in rows]
+
+
+def paired_reach(
     first_SEP: Floats,
     second_SEP: Floats,
     steps_E: Sequence[int],
     target: float,
     resamples: int = RESAMPLES,
     seed: int = 0,
-) -> PairedComparison:
-    """Percentile intervals of second minus first, with the same seeds and prompts drawn for both.
+) -> Interval | None:
+    """Steps to the target of second minus first, from the mean curves; None if neither reaches it.
 
-    Entries are 1 for a right answer and 0 for a wrong one. Each resample draws S of the seeds and, apart from them,
-    P of the prompts, with replacement (the pigeonhole bootstrap of crossed factors, Owen 2007, Annals of Applied
-    Statistics 1(2), which is slightly conservative); of a single seed it draws prompts alone. A resample in which a
-    variant does not reach the target counts its last step, so that difference is understated.
+    A curve that does not reach the target, in a resample or at all, counts its last step, so the difference is
+    understated. Resamples as in ``paired_differences``.
     """
+    x_E = np.asarray(steps_E, dtype=np.float64)
+
+    def steps(values_SEP: Floats, seeds_BS: Floats, prompts_BP: Floats) -> Floats:
+        reached_B = _reach(x_E, _means(values_SEP, seeds_BS, prompts_BP), target)
+        return np.where(np.isnan(reached_B), x_E[-1], reached_B)
+
+    if max(values.mean(axis=(0, 2)).max() for values in (first_SEP, second_SEP)) < target - ROUNDING:
+        return None
+    draws = _draws(first_SEP, second_SEP, resamples, seed)
+    resampled_B = np.concatenate([steps(second_SEP, *drawn) - steps(first_SEP, *drawn) for drawn in draws])
+    low, high = _percentiles(resampled_B)
+    everything = _once(first_SEP)
+    difference = steps(second_SEP, *everything) - steps(first_SEP, *everything)
+    return Interval(float(difference[0]), float(low), float(high))
+
+
+def _draws(first_SEP: Floats, second_SEP: Floats, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+    """How often each seed (B, S) and each prompt (B, P) is drawn, as weights that sum to 1."""
     assert first_SEP.shape == second_SEP.shape and first_SEP.ndim == 3, "the same seeds, evaluations and prompts"
     assert first_SEP.size, "nothing to compare"
-    x_E = np.asarray(steps_E, dtype=np.float64)
-    differences, reaches = [], []
-    for seeds_BS, prompts_BP in _draws(first_SEP.shape[0], first_SEP.shape[2], resamples, seed):
-        one_BE, two_BE = (_means(values, seeds_BS, prompts_BP) for values in (first_SEP, second_SEP))
-        differences.append(two_BE - one_BE)
-        reaches.append(_reach_or_end(x_E, two_BE, target) - _reach_or_end(x_E, one_BE, target))
-    one_E, two_E = first_SEP.mean(axis=(0, 2)), second_SEP.mean(axis=(0, 2))
-    low_E, high_E = _percentiles(np.concatenate(differences))
-    accuracy = [Interval(*map(float, row)) for row in zip(two_E - one_E, low_E, high_E, strict=True)]
-    if max(one_E.max(), two_E.max()) < target:
-        return PairedComparison(accuracy, None)
-    ends = [float(_reach_or_end(x_E, curve_E[None], target)[0]) for curve_E in (one_E, two_E)]
-    low, high = _percentiles(np.concatenate(reaches))
-    return PairedComparison(accuracy, Interval(ends[1] - ends[0], float(low), float(high)))
-
-
-def _draws(seeds: int, prompts: int, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
-    """How often each seed (B, S) and each prompt (B, P) is drawn, as weights that sum to 1."""
+    seeds, _, prompts = first_SEP.shape
     rng = np.random.default_rng(seed)
     for start in range(0, resamples, CHUNK):
         size = min(CHUNK, resamples - start)
@@ -106,6 +117,12 @@ def _draws(seeds: int, prompts: int, resamples: int, seed: int) -> Iterator[tupl
             rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=size) / seeds,
             rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=size) / prompts,
         )
+
+
+def _once(values_SEP: Floats) -> tuple[Floats, Floats]:
+    """The weights of every seed and prompt drawn once."""
+    seeds, _, prompts = values_SEP.shape
+    return np.full((1, seeds), 1 / seeds), np.full((1, prompts), 1 / prompts)
 
 
 def _means(values_SEP: Floats, seeds_BS: Floats, prompts_BP: Floats) -> Floats:
@@ -116,7 +133,7 @@ def _means(values_SEP: Floats, seeds_BS: Floats, prompts_BP: Floats) -> Floats:
 
 def _reach(x_E: Floats, curves_BE: Floats, target: float) -> Floats:
     """Where each curve first reaches the target: (B,); NaN where it never does."""
-    above_BE = curves_BE >= target
+    above_BE = curves_BE >= target - ROUNDING
     index_B = above_BE.argmax(axis=1)
     rows_B = np.arange(len(curves_BE))
     before_B = np.maximum(index_B - 1, 0)
@@ -125,11 +142,6 @@ def _reach(x_E: Floats, curves_BE: Floats, target: float) -> Floats:
     reached_B = x_E[before_B] + share_B * (x_E[index_B] - x_E[before_B])
     reached_B = np.where(index_B == 0, x_E[0], reached_B)
     return np.where(above_BE.any(axis=1), reached_B, np.nan)
-
-
-def _reach_or_end(x_E: Floats, curves_BE: Floats, target: float) -> Floats:
-    reached_B = _reach(x_E, curves_BE, target)
-    return np.where(np.isnan(reached_B), x_E[-1], reached_B)
 
 
 def _percentiles(values_B: Floats) -> Floats:

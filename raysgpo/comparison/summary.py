@@ -7,8 +7,9 @@ from dataclasses import asdict
 from typing import Any
 
 from raysgpo.comparison.plan import Plan, flattened
-from raysgpo.comparison.results import Numbers, RunRecords, common_prompts, correct_SEP
-from raysgpo.comparison.statistics import LEVEL, RESAMPLES, Interval, compare_paired, spread
+from raysgpo.comparison.results import Numbers, RunRecords, common_prompts, correct_SEP, coverage_SEP
+from raysgpo.comparison.statistics import LEVEL, RESAMPLES, Interval, paired_differences, paired_reach, spread
+from raysgpo.pass_at_k import reported_k
 
 Json = dict[str, Any]
 
@@ -61,6 +62,12 @@ def common_steps(runs: Sequence[RunRecords]) -> list[int]:
     return sorted(set.intersection(*(set(run.answers) for run in runs))) if runs else []
 
 
+def common_k(runs: Sequence[RunRecords]) -> list[int]:
+    """The k of pass@k that every run has answers for, above 1."""
+    fewest = min((run.samples for run in runs), default=0)
+    return [k for k in reported_k(fewest) if k > 1] if fewest else []
+
+
 def milestones(steps: Sequence[int], total: int) -> dict[int, float]:
     """The evaluations nearest to the quarters of the training, each with the share of it that is done."""
     nearest = [min(steps, key=lambda step: abs(step - share * total)) for share in QUARTERS] if steps else []
@@ -82,17 +89,21 @@ def paired(first: str, second: str, runs: Sequence[RunRecords], target: float) -
         return {"seeds": seeds, "reason": "their held-out prompts differ, so their answers cannot be paired"}
     if not steps:
         return {"seeds": seeds, "reason": "they have no evaluation at the same step"}
-    first_SEP, second_SEP = (correct_SEP([side[seed] for seed in seeds], steps, prompts) for side in (one, two))
-    found = compare_paired(first_SEP, second_SEP, steps, target)
+    sides = [[side[seed] for seed in seeds] for side in (one, two)]
+    first_SEP, second_SEP = (correct_SEP(side, steps, prompts) for side in sides)
+    reach = paired_reach(first_SEP, second_SEP, steps, target)
+    ks = common_k(both)
+    coverage = paired_differences(*(coverage_SEP(side, ks, prompts) for side in sides)) if ks else []
     marks = milestones(steps, max(max(run.x, default=1) for run in both))
     return {
         "seeds": seeds,
         "prompts": len(prompts),
         "reason": None,
         "steps": steps,
-        "accuracy": [_interval(interval) for interval in found.accuracy_E],
+        "accuracy": [_interval(interval) for interval in paired_differences(first_SEP, second_SEP)],
         "milestones": [{"step": step, "share": share, "at": steps.index(step)} for step, share in marks.items()],
-        "steps_to_target": _interval(found.steps_to_target) if found.steps_to_target else None,
+        "steps_to_target": _interval(reach) if reach else None,
+        "coverage": {k: _interval(interval) for k, interval in zip(ks, coverage, strict=True)},
     }
 
 
@@ -108,7 +119,7 @@ def solved_sets(first: str, second: str, runs: Sequence[RunRecords]) -> list[Jso
         found.append(
             {
                 "seed": seed,
-                "by_any_of": len(next(iter(one[seed].drawn.values()), [])) or 1,
+                "by_any_of": one[seed].samples or 1,
                 "both": len(a & b),
                 "only_first": sorted(a - b),
                 "only_second": sorted(b - a),

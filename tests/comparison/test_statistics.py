@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from raysgpo.comparison.statistics import Floats, compare_paired, first_reach, spread
+from raysgpo.comparison.statistics import Floats, Interval, first_reach, paired_differences, paired_reach, spread
 
 RIGHT = arrays(np.float64, (3, 2, 12), elements=st.sampled_from([0.0, 1.0]))
 STEPS = (0, 10)
@@ -56,23 +56,24 @@ def test_a_target_is_reached_between_the_last_evaluation_below_and_the_first_abo
         assert found is not None and max(above[0] - 1, 0) <= found <= above[0]
 
 
-def compare(first: Floats, second: Floats, seed: int = 0, target: float = 0.5):  # type: ignore[no-untyped-def]
-    return compare_paired(first, second, STEPS, target, resamples=400, seed=seed)
+def compare(first: Floats, second: Floats, seed: int = 0) -> list[Interval]:
+    return paired_differences(first, second, resamples=400, seed=seed)
+
+
+def reach(first: Floats, second: Floats, target: float = 0.5) -> Interval | None:
+    return paired_reach(first, second, STEPS, target, resamples=400)
 
 
 @given(RIGHT)
 def test_a_variant_compared_with_itself_differs_by_exactly_nothing(right: Floats) -> None:
-    found = compare(right, right)
-    assert [(one.difference, one.low, one.high) for one in found.accuracy_E] == [(0.0, 0.0, 0.0)] * 2
-    assert not any(one.excludes_zero for one in found.accuracy_E)
-    if found.steps_to_target is not None:
-        assert (found.steps_to_target.low, found.steps_to_target.high) == (0.0, 0.0)
+    assert compare(right, right) == [Interval(0.0, 0.0, 0.0)] * 2
+    assert not compare(right, right)[0].excludes_zero
+    assert reach(right, right) in (None, Interval(0.0, 0.0, 0.0))
 
 
 @given(RIGHT, RIGHT)
 def test_the_other_way_round_every_difference_has_the_other_sign(first: Floats, second: Floats) -> None:
-    there, back = compare(first, second), compare(second, first)
-    for one, other in zip(there.accuracy_E, back.accuracy_E, strict=True):
+    for one, other in zip(compare(first, second), compare(second, first), strict=True):
         assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
 
 
@@ -80,20 +81,29 @@ def test_the_other_way_round_every_difference_has_the_other_sign(first: Floats, 
 def test_the_difference_is_the_mean_over_seeds_and_prompts_in_any_order(
     first: Floats, second: Floats, order: list[int]
 ) -> None:
-    found = compare(first[:, :, order], second[:, :, order]).accuracy_E
+    found = compare(first[:, :, order], second[:, :, order])
     for index, one in enumerate(found):
         assert one.difference == pytest.approx(second[:, index].mean() - first[:, index].mean())
         assert one.low - 1e-12 <= one.high and -1 <= one.low and one.high <= 1
 
 
 def test_a_difference_that_all_prompts_and_seeds_share_has_no_width() -> None:
-    found = compare(np.zeros((3, 2, 12)), np.ones((3, 2, 12)))
-    for one in found.accuracy_E:
+    nothing, everything = np.zeros((3, 2, 12)), np.ones((3, 2, 12))
+    for one in compare(nothing, everything):
         assert (one.difference, one.low, one.high) == pytest.approx((1, 1, 1))
     # The first never reaches the target and counts its last step, the second has it from the start.
-    assert found.steps_to_target is not None
-    assert (found.steps_to_target.difference, found.steps_to_target.high) == (-10, -10)
-    assert compare(np.zeros((3, 2, 12)), np.zeros((3, 2, 12))).steps_to_target is None
+    assert reach(nothing, everything) == Interval(-10, -10, -10)
+    assert reach(nothing, nothing) is None
+
+
+def test_steps_to_the_target_are_those_of_the_mean_curves() -> None:
+    first, second = np.zeros((2, 2, 10)), np.zeros((2, 2, 10))
+    first[:, 1, :5] = 1  # 0.5 after ten steps
+    second[:, 1, :] = 1  # 1.0 after ten steps: 0.5 after five
+    found = reach(first, second)
+    assert found is not None and found.difference == pytest.approx(-5)
+    # Half of the resamples of the first fall short of the target and count ten steps, which is what the others need.
+    assert found.low == pytest.approx(-5) and -5 <= found.high < 0
 
 
 def test_of_one_seed_the_width_is_that_of_the_mean_of_the_prompts() -> None:
@@ -101,7 +111,7 @@ def test_of_one_seed_the_width_is_that_of_the_mean_of_the_prompts() -> None:
     first, second = (rng.random((1, 1, 800)) < chance for chance in (0.4, 0.5))
     differences = (second.astype(float) - first.astype(float)).ravel()
     error = differences.std() / math.sqrt(differences.size)
-    [found] = compare_paired(first.astype(float), second.astype(float), [5], 0.9, resamples=4000).accuracy_E
+    [found] = paired_differences(first.astype(float), second.astype(float), resamples=4000)
     assert found.low == pytest.approx(found.difference - 1.96 * error, abs=0.15 * error)
     assert found.high == pytest.approx(found.difference + 1.96 * error, abs=0.15 * error)
 
@@ -110,7 +120,7 @@ def test_pairing_takes_the_difficulty_of_the_prompts_out() -> None:
     """Both solve the easy half; one solves a few prompts more. Unpaired, that is within the noise."""
     first = np.tile((np.arange(200) < 100).astype(float), (1, 1, 1))
     second = np.tile((np.arange(200) < 110).astype(float), (1, 1, 1))
-    [found] = compare_paired(first, second, [5], 0.9, resamples=2000).accuracy_E
+    [found] = paired_differences(first, second, resamples=2000)
     assert found.excludes_zero and found.difference == pytest.approx(0.05)
     unpaired_error = math.sqrt(first.var() / 200 + second.var() / 200)
     assert 1.96 * unpaired_error > found.difference
@@ -120,7 +130,7 @@ def test_seeds_that_disagree_widen_the_interval() -> None:
     """Each seed by itself is certain; over seeds it is not."""
     first = np.zeros((3, 1, 50))
     second = np.stack([np.full((1, 50), value) for value in (0.0, 0.0, 1.0)])
-    [found] = compare_paired(first, second, [5], 0.9).accuracy_E
+    [found] = paired_differences(first, second)
     assert found.difference == pytest.approx(1 / 3) and (found.low, found.high) == (0.0, 1.0)
 
 
@@ -131,7 +141,7 @@ def test_the_bootstrap_is_what_drawing_seeds_and_prompts_one_by_one_gives() -> N
     for _ in range(6000):
         seeds, prompts = rng.integers(3, size=3), rng.integers(20, size=20)
         draws.append(np.mean([second[s, 0, p] - first[s, 0, p] for s in seeds for p in prompts]))
-    [found] = compare_paired(first, second, [5], 0.9, resamples=6000).accuracy_E
+    [found] = paired_differences(first, second, resamples=6000)
     expected = np.quantile(draws, [0.025, 0.975])
     assert (found.low, found.high) == pytest.approx(expected, abs=0.03)
 
