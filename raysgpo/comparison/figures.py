@@ -113,7 +113,8 @@ def _curves(
             low, high = low.clip(0, 1), high.clip(0, 1)
         axes.fill_between(grid, low, high, color=color, alpha=0.18, linewidth=0)
         if marks and x == "optimizer steps":
-            for end in sorted({run.judging_ends for run in of_variant(variant.name, runs)} - {None}):
+            ends = {run.judging_ends for run in of_variant(variant.name, runs)}
+            for end in sorted(end for end in ends if end is not None):
                 axes.axvline(end, color=color, linestyle=":", linewidth=1.2)
                 axes.annotate(
                     "judging ends",

@@ -93,7 +93,8 @@ def paired(first: str, second: str, runs: Sequence[RunRecords], target: float) -
     first_SEP, second_SEP = (correct_SEP(side, steps, prompts) for side in sides)
     reach = paired_reach(first_SEP, second_SEP, steps, target)
     ks = common_k(both)
-    coverage = paired_differences(*(coverage_SEP(side, ks, prompts) for side in sides)) if ks else []
+    first_SKP, second_SKP = (coverage_SEP(side, ks, prompts) for side in sides)
+    coverage = paired_differences(first_SKP, second_SKP) if ks else []
     marks = milestones(steps, max(max(run.x, default=1) for run in both))
     return {
         "seeds": seeds,

@@ -60,7 +60,7 @@ class Evaluator:
         """The answer as a row of ``evaluation_answers.jsonl``, less its step."""
         evaluation, problem = self._config.evaluation, prompt.problem
         async with places:
-            seeds = (derive_seed("evaluation", self._config.seed, problem.id),)
+            seeds: tuple[int, ...] = (derive_seed("evaluation", self._config.seed, problem.id),)
             first = await self._ask(prompt, seeds, evaluation.temperature, min_version)
             drawn = None
             if samples > 1:

@@ -16,11 +16,15 @@ os.environ |= {
 }
 
 from PyQt6.QtCore import QTimer, QUrl
+from PyQt6.QtGui import QImage
 from PyQt6.QtWebEngineCore import QWebEnginePage, QWebEngineUrlRequestInfo, QWebEngineUrlRequestInterceptor
 from PyQt6.QtWebEngineWidgets import QWebEngineView
 from PyQt6.QtWidgets import QApplication
 
-WIDTH = 1200
+WIDTH, HEIGHT = 1200, 3000
+"""The window shows the tables and the first rows of pictures."""
+LOOKS_ALIKE = 3
+"""Equal grabs in a row after which nothing is still being painted."""
 INSPECT = """(() => {
   document.querySelectorAll("details").forEach(d => d.open = true);
   const box = e => e.getBoundingClientRect();
@@ -45,7 +49,7 @@ class Page(QWebEnginePage):
 
     complaints: list[str]
 
-    def javaScriptConsoleMessage(self, level, message, line, source):  # type: ignore[no-untyped-def]  # noqa: N802
+    def javaScriptConsoleMessage(self, level, message, line, source):  # type: ignore[no-untyped-def]
         self.complaints.append(message)
 
 
@@ -56,7 +60,7 @@ class Requests(QWebEngineUrlRequestInterceptor):
         super().__init__()
         self.asked: list[str] = []
 
-    def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:  # noqa: N802
+    def interceptRequest(self, info: QWebEngineUrlRequestInfo) -> None:
         if info.requestUrl().scheme() != "data":
             self.asked.append(info.requestUrl().toString())
 
@@ -68,7 +72,7 @@ def main(page: str, screenshot: str) -> int:
     content.complaints = []
     view.setPage(content)
     content.profile().setUrlRequestInterceptor(requests)
-    view.resize(WIDTH, 900)
+    view.resize(WIDTH, HEIGHT)
     view.show()
 
     def loaded(well: bool) -> None:
@@ -78,12 +82,17 @@ def main(page: str, screenshot: str) -> int:
     def inspected(text: str) -> None:
         found = {**json.loads(text), "requests": requests.asked, "complaints": content.complaints}
         print(json.dumps(found), flush=True)
-        view.resize(WIDTH, found["height"])
-        QTimer.singleShot(1500, shoot)
+        shoot(None, 1)
 
-    def shoot() -> None:
-        view.grab().save(screenshot)
-        application.quit()
+    def shoot(before: QImage | None, alike: int) -> None:
+        """Grabs the window until it stays as it is."""
+        now = view.grab().toImage()
+        alike = alike + 1 if now == before else 1
+        if alike == LOOKS_ALIKE:
+            now.save(screenshot)
+            application.quit()
+        else:
+            QTimer.singleShot(500, lambda: shoot(now, alike))
 
     view.loadFinished.connect(loaded)
     QTimer.singleShot(90_000, lambda: application.exit(1))

@@ -84,7 +84,7 @@ def test_the_difference_is_the_mean_over_seeds_and_prompts_in_any_order(
     found = compare(first[:, :, order], second[:, :, order])
     for index, one in enumerate(found):
         assert one.difference == pytest.approx(second[:, index].mean() - first[:, index].mean())
-        assert one.low - 1e-12 <= one.high and -1 <= one.low and one.high <= 1
+        assert one.low - 1e-12 <= one.high and one.low >= -1 and one.high <= 1
 
 
 def test_a_difference_that_all_prompts_and_seeds_share_has_no_width() -> None:
