@@ -11,15 +11,18 @@ sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 import argparse
 import importlib
 from pathlib import Path
+from typing import Literal
 
 from raysgpo.config import Config
 from raysgpo.config_reference import brief
 from raysgpo.judging.credentials import read_key
 from raysgpo.model_path import check_model_path
-from raysgpo.overrides import ConfigError, dump, load, resolve
+from raysgpo.overrides import ConfigError, Tree, dump, load, resolve
 from raysgpo.resume import resume_config
 
 RECIPES = Path(__file__).parent / "recipes"
+COMMANDS = {"online": "jobs/train.py", "offline": "jobs/offline.py"}
+"""Mode to the command that runs it."""
 
 
 def recipe_names() -> list[str]:
@@ -35,10 +38,12 @@ def recipe(name: str) -> Config:
     return config
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(
+    prog: str = "jobs/train.py", description: str = "Train a model with GRPO or SGPO on Ray."
+) -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
-        prog="python jobs/train.py",
-        description="Train a model with GRPO or SGPO on Ray.",
+        prog=f"python {prog}",
+        description=description,
         epilog=f"recipes: {', '.join(recipe_names())}\n\nsettings and their defaults:\n{brief()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,8 +54,26 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def configure(arguments: argparse.Namespace) -> Config:
-    """Recipe, then file, then overrides; a resumed run has the settings it was started with."""
+def configure(arguments: argparse.Namespace, mode: Literal["online", "offline"] = "online") -> Config:
+    """The settings that the words stand for.
+
+    Raises:
+        ConfigError: they are none, or stand for a run of the other command.
+    """
+    config = _configure(arguments, _offline(arguments.recipe) if mode == "offline" else {})
+    if config.mode != mode:
+        raise ConfigError(f"mode={config.mode}: such a run is of python {COMMANDS[config.mode]}")
+    return config
+
+
+def _offline(recipe: str | None) -> Tree:
+    """What an offline run of a recipe starts from: its number of steps follows from the groups."""
+    named = {"name": f"{recipe}-offline"} if recipe in recipe_names() else {}
+    return {"mode": "offline", "steps": None, **named}
+
+
+def _configure(arguments: argparse.Namespace, changes: Tree) -> Config:
+    """Recipe, then file, then the command's own changes, then overrides; a resumed run has its own settings."""
     name, overrides = arguments.recipe, list(arguments.overrides)
     if name and "=" in name:
         name, overrides = None, [name, *overrides]
@@ -68,7 +91,8 @@ def configure(arguments: argparse.Namespace) -> Config:
         raise ConfigError(f"name a recipe ({', '.join(recipe_names())}) or give --config FILE")
     layers = [recipe(name)] if name else []
     files = [load(arguments.config)] if arguments.config else []
-    return resolve(*layers, *files, overrides=overrides)
+    made = any(file.get("mode") == changes.get("mode") for file in files)  # by this command
+    return resolve(*layers, *files, {} if made else changes, overrides=overrides)
 
 
 def check_judge(config: Config) -> None:

@@ -34,24 +34,35 @@ class Demand:
     each: Amounts
 
 
+def phases(config: Config) -> list[list[Demand]]:
+    """What the run reserves at one time, phase by phase: an online run has one, an offline run two."""
+    if config.mode == "offline":
+        replicas = config.offline.groups is None or config.evaluation.every > 0
+        rollout = [_rollout_demand(config)] if replicas else []
+        return [[*rollout, *_judge_demand(config)], [_trainer_demand(config)]]
+    return [demands(config)]
+
+
 def demands(config: Config) -> list[Demand]:
-    """Everything that the run reserves, by the settings that ask for it."""
+    """Everything that an online run reserves, by the settings that ask for it."""
     return [
-        Demand(
-            "rollout replica",
-            "rollout.cpus / rollout.gpus",
-            config.rollout.replicas,
-            _amounts(config.rollout.cpus, config.rollout.gpus),
-        ),
-        Demand(
-            "train worker",
-            "trainer.cpus / trainer.gpus",
-            config.trainer.workers,
-            _amounts(config.trainer.cpus, config.trainer.gpus),
-        ),
+        _rollout_demand(config),
+        _trainer_demand(config),
         *_judge_demand(config),
         Demand("group worker", "prompts_per_step", worker_count(config), _amounts(WORKER_CPUS, 0)),
     ]
+
+
+def _rollout_demand(config: Config) -> Demand:
+    rollout = config.rollout
+    each = _amounts(rollout.cpus, rollout.gpus)
+    return Demand("rollout replica", "rollout.cpus / rollout.gpus", rollout.replicas, each)
+
+
+def _trainer_demand(config: Config) -> Demand:
+    trainer = config.trainer
+    each = _amounts(trainer.cpus, trainer.gpus)
+    return Demand("train worker", "trainer.cpus / trainer.gpus", trainer.workers, each)
 
 
 def _judge_demand(config: Config) -> list[Demand]:
@@ -81,7 +92,11 @@ def wait_for_resources(config: Config, deadline: float, say: Callable[[str], Non
     Raises:
         ConfigError: no node type can give it, or it did not come before the deadline.
     """
-    wanted = demands(config)
+    for wanted in phases(config):
+        _wait_for(wanted, deadline, say)
+
+
+def _wait_for(wanted: list[Demand], deadline: float, say: Callable[[str], None]) -> None:
     end = time.monotonic() + deadline
     said = False
     while (reason := impossible(wanted, _live_nodes())) is not None:

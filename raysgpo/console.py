@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -20,11 +21,30 @@ from rich.progress import (
 from raysgpo.metrics import Metrics
 
 
+def sampled_numbers(row: Metrics) -> str:
+    """What a step of an online run shows."""
+    return (
+        f"accuracy {_percent(row['accuracy/mean'])}  all-negative {_percent(row['groups/all_negative_share'])}  "
+        f"{row['tokens/per_second'] or 0:,.0f} tokens/s"
+    )
+
+
+def update_numbers(row: Metrics) -> str:
+    """What a step on recorded groups shows: of those, the update alone is news."""
+    loss, entropy = (row[f"policy/{name}"] for name in ("loss", "entropy"))
+    if loss is None or entropy is None:
+        return "no update"
+    return f"loss {loss:+.4f}  entropy {entropy:.3f}  clipped {_percent(row['policy/clip_share'])}"
+
+
 class Console:
     """One line a step without a terminal; with one, a bar that carries the same numbers."""
 
-    def __init__(self, total_steps: int, done: int, out: TextIO) -> None:
-        """``done``: steps that a resumed run has already."""
+    def __init__(
+        self, total_steps: int, done: int, out: TextIO, numbers: Callable[[Metrics], str] = sampled_numbers
+    ) -> None:
+        """``done``: steps that a resumed run has already; ``numbers``: what is said of a step."""
+        self._numbers = numbers
         self._terminal = Terminal(file=out, highlight=False, soft_wrap=True)
         self._total = total_steps
         self._first: tuple[int, float] | None = None
@@ -71,10 +91,7 @@ class Console:
             )
             return
         done = int(row["step"] or 0) + 1
-        numbers = (
-            f"accuracy {_percent(row['accuracy/mean'])}  all-negative {_percent(row['groups/all_negative_share'])}  "
-            f"{row['tokens/per_second'] or 0:,.0f} tokens/s"
-        )
+        numbers = self._numbers(row)
         if self._bar is not None:
             self._bar.update(self._task, completed=done, numbers=numbers)
         else:

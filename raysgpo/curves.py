@@ -1,4 +1,4 @@
-"""The picture at the end of a run: accuracy and all-negative share over the steps."""
+"""The picture at the end of a run: accuracy and all-negative share over the steps, or loss and accuracy offline."""
 
 from __future__ import annotations
 
@@ -35,5 +35,29 @@ def draw_curves(run: RunFolder) -> Path:
     axes.set(xlabel="optimizer steps", ylabel="share", ylim=(-0.02, 1.02), title=run.path.name)
     axes.grid(alpha=0.3)
     axes.legend()
+    figure.savefig(run.curves, dpi=120)
+    return run.curves
+
+
+def draw_offline(run: RunFolder) -> Path:
+    """Writes ``curves.png`` of an offline run: its loss, and held-out accuracy before and after."""
+    matplotlib.use("Agg")
+    rows = [row for row in read_rows(run.metrics) if row.get("policy/loss") is not None]
+    evaluations = list(read_rows(run.evaluations))
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.plot([row["step"] + 1 for row in rows], [row["policy/loss"] for row in rows], color="#1f77b4", label="loss")
+    axes.set(xlabel="optimizer steps", ylabel="loss", title=run.path.name)
+    axes.grid(alpha=0.3)
+    accuracy = axes.twinx()
+    accuracy.plot(
+        [row["step"] for row in evaluations],
+        [row["eval/accuracy"] for row in evaluations],
+        "o--",
+        color="#2ca02c",
+        label="held-out accuracy (greedy)",
+    )
+    accuracy.set(ylabel="share", ylim=(-0.02, 1.02))
+    figure.legend(loc="outside upper right")
     figure.savefig(run.curves, dpi=120)
     return run.curves

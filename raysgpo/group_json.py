@@ -62,15 +62,22 @@ def _segment_row(segment: Segment) -> dict[str, Any]:
         "role": segment.role.value,
         "token_ids": segment.token_ids_T.tolist(),
         "loss_weight": segment.loss_weight_T.tolist(),
-        "logprobs": [float(np.float32(value)) for value in segment.logprobs_T],
+        "logprobs": _logprobs(segment),
     }
+
+
+def _logprobs(segment: Segment) -> list[float] | None:
+    """None where they are not known yet."""
+    if np.isnan(segment.logprobs_T).any():
+        return None
+    return [float(np.float32(value)) for value in segment.logprobs_T]
 
 
 def group_from_row(row: dict[str, Any]) -> Group:
     """The group of a line that was written with tokens, as the trainer gets it.
 
-    What a line does not carry is at its default: whether the group might have been judged, the
-    intervals of its phases, and each rollout's part in the baseline.
+    What a line does not carry is at its default: whether the group might have been judged and the
+    intervals of its phases. A rollout of a judged group whose verdict was lost has no part in the baseline.
 
     Raises:
         ValueError: the line was written without tokens.
@@ -81,7 +88,7 @@ def group_from_row(row: dict[str, Any]) -> Group:
         step=row["step"],
         epoch=row["epoch"],
         problem=problem,
-        rollouts_G=tuple(_rollout(rollout, row["position"]) for rollout in row["rollouts"]),
+        rollouts_G=tuple(_rollout(rollout, row["position"], row["judged"]) for rollout in row["rollouts"]),
         judged=row["judged"],
         dropped=Drop(row["dropped"]) if row["dropped"] else None,
         error=row["error"],
@@ -89,9 +96,10 @@ def group_from_row(row: dict[str, Any]) -> Group:
     )
 
 
-def _rollout(row: dict[str, Any], position: int) -> Rollout:
+def _rollout(row: dict[str, Any], position: int, judged: bool) -> Rollout:
     if "segments" not in row:
         raise ValueError(f"position {position} was recorded without tokens: set records.tokens=true in the run")
+    verdict = Verdict(row["verdict"]) if row["verdict"] else None
     return Rollout(
         segments=tuple(_segment(segment) for segment in row["segments"]),
         text=row["text"],
@@ -102,19 +110,21 @@ def _rollout(row: dict[str, Any], position: int) -> Rollout:
         correct=row["correct"],
         reward_parts=row["reward_parts"],
         reasoning_steps=row["reasoning_steps"],
-        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
+        verdict=verdict,
         votes=tuple(row["votes"]),
         first_error=row["first_error"],
         rts=row["rts"],
         reward=row["reward"],
         advantage=row["advantage"],
+        in_baseline=not (judged and verdict is Verdict.LOST),
     )
 
 
 def _segment(row: dict[str, Any]) -> Segment:
+    size, logprobs = len(row["token_ids"]), row["logprobs"]
     return Segment(
         role=Role(row["role"]),
         token_ids_T=np.array(row["token_ids"], dtype=np.int32),
         loss_weight_T=np.array(row["loss_weight"], dtype=np.float32),
-        logprobs_T=np.array(row["logprobs"], dtype=np.float32),
+        logprobs_T=np.array([np.nan] * size if logprobs is None else logprobs, dtype=np.float32),
     )

@@ -6,7 +6,11 @@ import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+_Kind = TypeVar("_Kind", bound=BaseModel)
 
 
 def input_rows(path: str, name: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -29,6 +33,20 @@ def input_rows(path: str, name: str) -> Iterator[tuple[int, str, dict[str, Any]]
                 yield number, where, _object(line, where)
     if empty:
         raise ValueError(f"{name}: the file holds no rows")
+
+
+def checked_row(kind: type[_Kind], row: dict[str, Any], where: str) -> _Kind:
+    """The row as ``kind``.
+
+    Raises:
+        ValueError: a field is missing or is of another type; the message names ``where``, and each field.
+    """
+    try:
+        return kind.model_validate(row)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors()]
+        expected = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
+        raise ValueError(f"{where}: {'; '.join(problems)} (a row has {expected})") from None
 
 
 def _object(line: bytes, where: str) -> dict[str, Any]:

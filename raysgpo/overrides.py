@@ -157,14 +157,16 @@ def _message(detail: ErrorDetails) -> str:
 
 def _absolute_paths(config: Config) -> Config:
     """Files named relative to where the command was typed: workers run in other folders."""
-    task = config.task.model_copy(
-        update={
-            name: str(Path(value).expanduser().absolute())
-            for name in ("path", "eval_path")
-            if (value := getattr(config.task, name)) is not None
-        }
-    )
-    update: dict[str, Any] = {"task": task, "storage": str(config.storage_root)}
+    update: dict[str, Any] = {
+        "task": _with_absolute(config.task, "path", "eval_path"),
+        "offline": _with_absolute(config.offline, "groups"),
+        "storage": str(config.storage_root),
+    }
     if Path(config.model).expanduser().exists():
         update["model"] = str(Path(config.model).expanduser().absolute())
     return config.model_copy(update=update)
+
+
+def _with_absolute(section: Section, *names: str) -> Section:
+    paths = {name: value for name in names if (value := getattr(section, name)) is not None}
+    return section.model_copy(update={name: str(Path(path).expanduser().absolute()) for name, path in paths.items()})

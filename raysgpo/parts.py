@@ -65,7 +65,7 @@ def running_parts(
         rollout = start_rollout(config.model, config.rollout, store, name=name)
         ending.callback(delete, name)
         conductor = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, rollout, start, judge)
-        ending.callback(_close, conductor)
+        ending.callback(close_conductor, conductor)
         started = conductor.start.remote(conductor)
         trainer = TrainerThread(
             TrainJob(config, run.checkpoints, conductor, store, rollout, prepared.total_steps), run.path
@@ -74,7 +74,7 @@ def running_parts(
         wait_for_rollout(config.rollout, name, say)
         check_vocabulary(config.model, rollout)
         if replicas and judge is not None:
-            _wait_for_judge(config, judge, judge_name, say)
+            wait_for_judge_replicas(config, judge, judge_name, say)
         ray.get([started, conductor.replicas_are_up.remote()], timeout=CALL_DEADLINE)
         yield Parts(conductor, rollout, trainer, judging.close if replicas else None)
 
@@ -100,7 +100,8 @@ def _wants_replicas(prepared: Prepared, start: StartState) -> bool:
     return prepared.config.judge.kind == "replicas" and not judging.over(start.step)
 
 
-def _wait_for_judge(config: Config, address: JudgeAddress, name: str, say: Say) -> None:
+def wait_for_judge_replicas(config: Config, address: JudgeAddress, name: str, say: Say) -> None:
+    """Return once they answer; or, without ``judge.required``, once they have failed to."""
     try:
         wait_for_judge(config.judge, name, say)
     except (RuntimeError, TimeoutError) as error:
@@ -142,5 +143,6 @@ def check_vocabulary(model: str, rollout: Any) -> None:
         )
 
 
-def _close(conductor: Any) -> None:
+def close_conductor(conductor: Any) -> None:
+    """End the conductor's work, with its records on disk."""
     ray.get(conductor.close.remote(), timeout=CALL_DEADLINE)

@@ -57,12 +57,18 @@ class Pipeline:
         )
 
     async def _scored(self, group: Group) -> Group:
-        algorithm = self.config.algorithm
         group = await stages.reward(group, self.task, self.grader)
-        if self.panel is not None and self.config.needs_judge:
-            group = await stages.judge(group, self.task, self.panel, algorithm.partial_credit)
-            group = stages.credit(group, algorithm.partial_credit)
-        return stages.keep(stages.advantage(group, algorithm))
+        return await compared(group, self.config, self.task, self.panel)
+
+
+async def compared(group: Group, config: Config, task: Task, panel: Panel | None) -> Group:
+    """What happens to a graded group: judge -> credit -> advantage -> keep. One that was judged is not judged again."""
+    credit = config.algorithm.partial_credit
+    if panel is not None and config.needs_judge and not group.judged:
+        group = await stages.judge(group, task, panel, credit)
+    if config.needs_judge:
+        group = stages.credit(group, credit)
+    return stages.keep(stages.advantage(group, config.algorithm))
 
 
 def _rollout(ticket: Ticket, seed: int, completion: Completion, attempt: int) -> Rollout:

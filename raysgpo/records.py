@@ -101,7 +101,7 @@ class Segment:
     loss_weight_T: Float_T
     """0 for tokens that carry no loss (the prompt, by default the guidance)."""
     logprobs_T: Float_T
-    """The sampler's logprob; 0 where the token was not sampled."""
+    """The sampler's logprob; 0 where the token was not sampled; NaN where nobody has worked it out yet."""
 
     def __post_init__(self) -> None:
         sizes = {len(self.token_ids_T), len(self.loss_weight_T), len(self.logprobs_T)}
@@ -180,6 +180,10 @@ class Rollout:
     def num_tokens(self) -> int:
         """Number of sampled tokens."""
         return sum(len(s.token_ids_T) for s in self.segments if s.role is Role.COMPLETION)
+
+    @property
+    def has_logprobs(self) -> bool:
+        return not any(np.isnan(s.logprobs_T).any() for s in self.segments)
 
     @property
     def guidance_tokens(self) -> int:

@@ -16,6 +16,11 @@ FIXED = (
     "task",
     "sampling.group_size",
     "evaluation.prompts",
+    "mode",
+    "offline.groups",
+    "offline.passes",
+    "offline.keep",
+    "offline.positive_advantage",
 )
 """Settings that decide which prompts and seeds stand at which position."""
 

@@ -28,7 +28,7 @@ from raysgpo.console import Console
 from raysgpo.curves import draw_curves
 from raysgpo.judging.build import JudgeAddress
 from raysgpo.overrides import ConfigError, dump
-from raysgpo.parts import CALL_DEADLINE, Parts, endpoint_address, running_parts
+from raysgpo.parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
 from raysgpo.preparation import prepare
 from raysgpo.prepared import Prepared
 from raysgpo.ray_session import link_logs, ray_session
@@ -43,17 +43,26 @@ DONE, FAILED, WRONG_SETTING, STOPPED = 0, 1, 2, 130
 
 def train(config: Config) -> int:
     """Run ``config`` to its end; returns the exit status."""
+    return ended(partial(_online, config))
+
+
+def _online(config: Config, say: Say) -> int:
+    start = start_state(config, say)
+    judge = endpoint_address(config, say)
+    prepared = prepare(config, say)
     out = sys.stdout
-    say = partial(print, file=out, flush=True)
+    with ray_session() as logs:
+        wait_for_resources(config, config.rollout.start_deadline, say)
+        run = open_folder(config)
+        link_logs(logs, run.path)
+        return _train(prepared, run, start, judge, Console(prepared.total_steps, start.step, out))
+
+
+def ended(body: Callable[[Say], int]) -> int:
+    """The exit status of a command's body. ``say`` writes to the console, whatever becomes of standard output."""
+    say = partial(print, file=sys.stdout, flush=True)
     try:
-        start = start_state(config, say)
-        judge = endpoint_address(config, say)
-        prepared = prepare(config, say)
-        with ray_session() as logs:
-            wait_for_resources(config, config.rollout.start_deadline, say)
-            run = open_folder(config)
-            link_logs(logs, run.path)
-            return _train(prepared, run, start, judge, Console(prepared.total_steps, start.step, out))
+        return body(say)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTING
@@ -62,7 +71,22 @@ def train(config: Config) -> int:
         return STOPPED
 
 
-def start_state(config: Config, say: Callable[[str], None]) -> StartState:
+def accounted(body: Callable[[], None], run: RunFolder, go_on: str, say: Say) -> bool:
+    """Whether the body came to its end. A failure is told, with the words to go on, and its trace kept."""
+    try:
+        body()
+    except ConfigError:
+        raise
+    except Exception as error:  # the top of the program: say why, keep the trace, end in order
+        (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+        say(f"failed: {root_cause(error)}")
+        say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
+        say(f"go on from the last checkpoint: {go_on}")
+        return False
+    return True
+
+
+def start_state(config: Config, say: Say) -> StartState:
     """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume.
 
     A run that never wrote a checkpoint begins anew, in its folder; one whose checkpoints are all
@@ -97,35 +121,33 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     if start.step >= prepared.total_steps:
         console.say(f"nothing to do: the run has its {prepared.total_steps} steps; set steps to more")
         return DONE
+    go_on = resume_words("python jobs/train.py", run, prepared.config)
     console.say("starting the rollout replicas and the trainer ...")
-    with console, _interrupts(console) as interrupts:
-        try:
+    with console, interruptible(console.say) as interrupts:
+
+        def body() -> None:
             with Board(run, start.step) as board, running_parts(prepared, run, start, judge, console.say) as parts:
-                _watch(parts, console, board, interrupts)
+                watch(parts, console, board, interrupts)
             if parts.trainer.failure is not None:
                 raise parts.trainer.failure
-        except ConfigError:
-            raise
-        except Exception as error:  # the top of the program: say why, keep the trace, end in order
-            (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
-            console.say(f"failed: {root_cause(error)}")
-            console.say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
-            console.say(f"go on from the last checkpoint: python jobs/train.py resume={_word(run, prepared.config)}")
+
+        if not accounted(body, run, go_on, console.say):
             return FAILED
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
     if interrupts.count:
-        console.say(f"stopped; go on with: python jobs/train.py resume={_word(run, prepared.config)}")
+        console.say(f"stopped; go on with: {go_on}")
         return STOPPED
     console.say(f"trained policy: {checkpoint.newest_complete(run.checkpoints)[0]}")
     return DONE
 
 
-def _word(run: RunFolder, config: Config) -> str:
-    """What ``resume=`` finds the run by: its name where runs are numbered, elsewhere its path."""
-    return run.path.name if run.path.parent == config.storage_root / "runs" else str(run.path)
+def resume_words(command: str, run: RunFolder, config: Config) -> str:
+    """What goes on with the run: by its name where runs are numbered, elsewhere by its path."""
+    numbered = run.path.parent == config.storage_root / "runs"
+    return f"{command} resume={run.path.name if numbered else run.path}"
 
 
-def _watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:
+def watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:
     """Show what is new until the trainer ends."""
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
@@ -153,21 +175,22 @@ def _watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts)
 class Interrupts:
     """Counts Ctrl-C and SIGTERM (``ray job stop``): the first ends the run after its step, the second at once."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, say: Say) -> None:
         self.count = 0
-        self._console = console
+        self.say = say
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
         if self.count > 1:
             raise KeyboardInterrupt
         again = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        self._console.say(f"stopping after this step, with a checkpoint ({again} again to stop at once)")
+        self.say(f"stopping after this step, with a checkpoint ({again} again to stop at once)")
 
 
 @contextmanager
-def _interrupts(console: Console) -> Iterator[Interrupts]:
-    handler = Interrupts(console)
+def interruptible(say: Say) -> Iterator[Interrupts]:
+    """Signals are counted, and end nothing by themselves, within the block."""
+    handler = Interrupts(say)
     before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield handler

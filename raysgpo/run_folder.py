@@ -1,15 +1,16 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
-``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``. One
-process, the conductor, writes the JSONL files.
+``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``; of an
+offline run also ``sampled.jsonl`` and ``judged.jsonl``. One process at a time writes the JSONL files: the
+conductor, or the run while there is none.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,16 @@ class RunFolder:
         return self.path / "groups.jsonl"
 
     @property
+    def sampled(self) -> Path:
+        """An offline run: the groups that it sampled."""
+        return self.path / "sampled.jsonl"
+
+    @property
+    def judged(self) -> Path:
+        """An offline run: the groups that it kept, with their advantages; what it trains on."""
+        return self.path / "judged.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
@@ -115,8 +126,12 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 def cut_rows(path: Path, step: int) -> None:
     """Keep only the rows of steps before ``step``: a resumed run writes the others again."""
-    kept = [row for row in read_rows(path) if row["step"] < step]
+    replace_rows(path, (row for row in read_rows(path) if row["step"] < step))
+
+
+def replace_rows(path: Path, rows: Iterable[Row]) -> None:
+    """The file with these rows alone: the old ones are there until all of the new ones are."""
     replacement = path.with_suffix(".cut")
     with replacement.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in kept)
+        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
     replacement.replace(path)

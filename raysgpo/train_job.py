@@ -18,10 +18,12 @@ class TrainJob:
     conductor: Any
     """Actor handle of the conductor."""
     store: Any
-    """Actor handle of the weight store."""
+    """Actor handle of the weight store; None where nobody wants the weights."""
     rollout: Any
-    """Serve handle of the rollout deployment."""
+    """Serve handle of the rollout deployment; None likewise."""
     total_steps: int
+    score: bool = False
+    """Whether recorded groups wait for the logprobs of the policy that the run starts from."""
 
 
 def train_loop(settings: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ from raysgpo.metrics import NO_UPDATE, Interval, Metrics
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share
 from raysgpo.train_job import TrainJob
-from raysgpo.weights.publisher import PushReport, publish_weights
+from raysgpo.weights.publisher import publish_weights
 
 CALL_DEADLINE = 60.0
 """Seconds for a call to an actor that answers at once."""
@@ -48,6 +48,8 @@ class TrainWorker:
         # The replicas come up at the same time; they have a deadline of their own, which ends the run.
         ray.get(self._job.conductor.wait_for_replicas.remote())
         self._publish(step)
+        if self._job.score and step == 0:
+            self._score()
         if self._rank == 0:
             ray.get(self._job.conductor.evaluate_start.remote())
         while step < self._job.total_steps:
@@ -64,13 +66,13 @@ class TrainWorker:
         started = time.time()
         metrics: Metrics = {**self._policy.update(share)} if share.num_tokens else NO_UPDATE
         trained = time.time()
-        push = self._publish(step + 1)
+        version, sync = self._publish(step + 1)
         synced = time.time()
-        if push is None:
+        if self._rank != 0:
             return ray.get(self._job.conductor.decision.remote(step))
         report = TrainReport(
-            metrics={**metrics, "sync/replicas": len(push.landed), "sync/failures": len(push.failures)},
-            version=push.version,
+            metrics={**metrics, **sync},
+            version=version,
             wait=(waited, started),
             train=(started, trained),
             sync=(trained, synced),
@@ -78,20 +80,32 @@ class TrainWorker:
         )
         return ray.get(self._job.conductor.trained.remote(step, report))
 
-    def _publish(self, step: int) -> PushReport | None:
-        """Gather the weights (all ranks), give them the next version, bring them to the replicas (rank 0)."""
-        weights = self._policy.weights()
+    def _publish(self, step: int) -> tuple[int, Metrics]:
+        """The weights get the next version (rank 0 says which) and, where replicas sample, are brought to them."""
+        job = self._job
         if self._rank != 0:
-            for _ in weights:
-                pass
-            return None
-        job, deadline = self._job, self._config.rollout.update_deadline
+            if job.rollout is not None:
+                for _ in self._policy.weights():  # gathered by all ranks together
+                    pass
+            return 0, {}
         version: int = ray.get(job.conductor.next_version.remote(step), timeout=CALL_DEADLINE)
-        report = publish_weights(job.store, job.rollout, version, weights, deadline)
-        for message in report.failures:
-            job.conductor.say.remote(message)
+        metrics: Metrics = {}
+        if job.rollout is not None:
+            deadline = self._config.rollout.update_deadline
+            report = publish_weights(job.store, job.rollout, version, self._policy.weights(), deadline)
+            for message in report.failures:
+                job.conductor.say.remote(message)
+            metrics = {"sync/replicas": len(report.landed), "sync/failures": len(report.failures)}
         ray.get(job.conductor.published.remote(version, step), timeout=CALL_DEADLINE)
-        return report
+        return version, metrics
+
+    def _score(self) -> None:
+        """Logprobs of recorded groups that have none, under the policy that the run starts from."""
+        conductor, batch = self._job.conductor, 0
+        while (share := ray.get(conductor.to_score.remote(batch, self._rank, self._world))) is not None:
+            logprobs = self._policy.logprobs(share)
+            ray.get(conductor.scored.remote(batch, self._rank, self._world, logprobs), timeout=CALL_DEADLINE)
+            batch += 1
 
     def _restore(self) -> int:
         """Load the newest complete checkpoint, if there is one; the number of steps it has."""

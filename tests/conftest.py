@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from raysgpo.records import Group, Problem, Role, Rollout, Segment
 
 SHARE_A_RUN = {
-    "finished": {"test_run.py", "test_replay_run.py", "test_resumed_job.py"},
+    "finished": {"test_run.py", "test_replay_run.py", "test_resumed_job.py", "test_offline_run.py"},
     "battered": {"test_survival.py", "test_judged_run.py"},
 }
 """Fixture of a run of the real stack to the files whose tests look at it."""

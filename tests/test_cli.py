@@ -147,3 +147,49 @@ def test_every_recipe_is_possible(name: str, train: ModuleType) -> None:
 def test_a_recipe_is_not_looked_for_outside_the_folder(train: ModuleType) -> None:
     with pytest.raises(ConfigError, match="no such recipe"):
         train.recipe("__init__")
+
+
+@pytest.fixture
+def offline(train: ModuleType) -> ModuleType:
+    """The other entry point as a module."""
+    from jobs import offline
+
+    return offline
+
+
+def test_an_offline_run_of_a_recipe_counts_its_steps_from_the_groups(
+    offline: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert run(offline, monkeypatch, "arithmetic", "--dry-run", "offline.epochs=2") == 0
+    shown = capsys.readouterr().out
+    assert {"mode: offline", "name: arithmetic-offline", "steps: null", "  epochs: 2.0"} <= set(shown.splitlines())
+    file = tmp_path / "config.yaml"
+    file.write_text(shown.replace("steps: null", "steps: 9"))
+    assert run(offline, monkeypatch, "--config", str(file), "--dry-run") == 0
+    assert capsys.readouterr().out == file.read_text(), "its own file says everything"
+
+
+def test_a_run_belongs_to_the_command_that_began_it(
+    train: ModuleType,
+    offline: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "runs" / "run-001"
+    folder.mkdir(parents=True)
+    for mode, other in (("offline", train), ("online", offline)):
+        (folder / "config.yaml").write_text(f"mode: {mode}\nalgorithm: {{partial_credit: {{kind: sgpo}}}}\n")
+        assert run(other, monkeypatch, "resume=run-001", f"storage={tmp_path}", "--dry-run") == 2
+        message = f"mode={mode}: such a run is of python {train.COMMANDS[mode]}"
+        assert message in capsys.readouterr().err
+
+
+def test_a_bad_file_of_groups_ends_an_offline_run_at_once(
+    offline: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "groups.jsonl"
+    path.write_text('{"prompt": "1+1=?"}\n')
+    assert run(offline, monkeypatch, "arithmetic", "judge=rule", f"offline.groups={path}") == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: offline.groups={path}, row 1: prompt_id: field required")

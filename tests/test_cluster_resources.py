@@ -10,9 +10,9 @@ import yaml
 
 from jobs.recipes.arithmetic import arithmetic
 from raysgpo import cluster_resources
-from raysgpo.cluster_resources import Demand, demands, impossible, node_groups, wait_for_resources
+from raysgpo.cluster_resources import Demand, demands, impossible, node_groups, phases, wait_for_resources
 from raysgpo.config import Config, RolloutConfig, TrainerConfig
-from raysgpo.overrides import ConfigError
+from raysgpo.overrides import ConfigError, resolve
 
 GPU_NODE = {"CPU": 8.0, "GPU": 4.0, "memory": 1e9}
 LAPTOP = {"CPU": 2.0}
@@ -85,6 +85,19 @@ def test_node_groups_of_a_cluster_file() -> None:
         ({}, 5),
     ]
     assert node_groups({}) == []
+
+
+def test_an_offline_run_needs_its_phases_one_at_a_time() -> None:
+    """Replicas and trainer take turns, so what online would need two of these nodes runs on one."""
+    words = ["mode=offline", "algorithm=sgpo", "judge=replicas", "judge.model=org/judge"]
+    config = resolve(GPUS, overrides=words)
+    collecting, training = phases(config)
+    assert [demand.what for demand in collecting] == ["rollout replica", "judge replica"]
+    assert [demand.what for demand in training] == ["train worker"]
+    assert all(impossible(wanted, [GPU_NODE]) is None for wanted in (collecting, training))
+    alone = resolve(config, overrides=["offline.groups=groups.jsonl", "evaluation.every=0", "judge=rule"])
+    assert [[demand.what for demand in wanted] for wanted in phases(alone)] == [[], ["train worker"]]
+    assert impossible(demands(config), [GPU_NODE]) is not None and phases(GPUS) == [demands(GPUS)]
 
 
 class Cluster:

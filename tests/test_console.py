@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from raysgpo.console import Console
+from raysgpo.console import Console, update_numbers
 from raysgpo.metrics import Metrics
 
 STEP: Metrics = {
@@ -83,3 +83,14 @@ def test_a_terminal_gets_a_bar_with_the_same_numbers(monkeypatch: pytest.MonkeyP
     for words in ("training", "2/4", "accuracy  26%  all-negative  50%  4,321 tokens/s", "a message"):
         assert words in shown
     assert "step 2/4" not in shown
+
+
+def test_a_step_on_recorded_groups_shows_its_update() -> None:
+    out = io.StringIO()
+    console = Console(4, 0, out, update_numbers)
+    update: Metrics = {"policy/loss": -0.01234, "policy/entropy": 0.5, "policy/clip_share": 0.07}
+    console.row({**STEP, **update})
+    console.row({**STEP, **dict.fromkeys(update)})
+    first, second = out.getvalue().splitlines()
+    assert first == "step 2/4  loss -0.0123  entropy 0.500  clipped   7%  2.0 s  left -"
+    assert second.startswith("step 2/4  no update  2.0 s")

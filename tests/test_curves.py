@@ -7,26 +7,36 @@ from pathlib import Path
 import pytest
 from matplotlib.axes import Axes
 
-from raysgpo.curves import draw_curves
+from raysgpo.curves import draw_curves, draw_offline
 from raysgpo.run_folder import JsonLines, RunFolder
 
 
 def record(run: RunFolder) -> None:
     metrics, evaluations = JsonLines(run.metrics), JsonLines(run.evaluations)
     for step, accuracy in enumerate([0.25, None, 0.75]):
-        metrics.write({"step": step, "accuracy/mean": accuracy, "groups/all_negative_share": 0.5})
+        loss = None if accuracy is None else -accuracy
+        metrics.write({"step": step, "accuracy/mean": accuracy, "groups/all_negative_share": 0.5, "policy/loss": loss})
     for step in (0, 3):
         evaluations.write({"step": step, "eval/accuracy": 0.1 * (step + 1)})
     metrics.close()
     evaluations.close()
 
 
-def test_the_picture_shows_the_recorded_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[tuple[list[int], list[float | None]]] = []
+Drawn = list[tuple[list[int], list[float | None]]]
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    """Every line of the pictures."""
+    drawn: Drawn = []
     plot = Axes.plot
     monkeypatch.setattr(
         Axes, "plot", lambda self, x, y, *a, **k: (drawn.append((list(x), list(y))), plot(self, x, y, *a, **k))[1]
     )
+    return drawn
+
+
+def test_the_picture_shows_the_recorded_values(tmp_path: Path, drawn: Drawn) -> None:
     run = RunFolder.create(tmp_path, "run")
     record(run)
     path = draw_curves(run)
@@ -36,6 +46,15 @@ def test_the_picture_shows_the_recorded_values(tmp_path: Path, monkeypatch: pyte
     assert drawn == [([1, 2, 3], [0.25, None, 0.75]), ([1, 2, 3], [0.5] * 3), ([0, 3], [0.1, 0.4])]
 
 
+def test_the_picture_of_an_offline_run_shows_loss_and_evaluations(tmp_path: Path, drawn: Drawn) -> None:
+    """A step without an update has no loss."""
+    run = RunFolder.create(tmp_path, "run")
+    record(run)
+    assert draw_offline(run).read_bytes().startswith(b"\x89PNG\r\n")
+    assert drawn == [([1, 3], [-0.25, -0.75]), ([0, 3], [0.1, 0.4])]
+
+
 def test_a_run_without_steps_gives_an_empty_picture(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, "run")
-    assert draw_curves(run).read_bytes().startswith(b"\x89PNG")
+    for draw in (draw_curves, draw_offline):
+        assert draw(run).read_bytes().startswith(b"\x89PNG")

@@ -8,13 +8,13 @@ import signal
 import pytest
 
 from raysgpo.console import Console
-from raysgpo.run import Interrupts, _interrupts
+from raysgpo.run import Interrupts, interruptible
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
 def test_the_first_ends_the_step_and_the_second_the_run(number: signal.Signals, name: str) -> None:
     out = io.StringIO()
-    with _interrupts(Console(10, 0, out)) as interrupts:
+    with interruptible(Console(10, 0, out).say) as interrupts:
         assert interrupts.count == 0
         signal.raise_signal(number)
         assert interrupts.count == 1
@@ -26,6 +26,6 @@ def test_the_first_ends_the_step_and_the_second_the_run(number: signal.Signals, 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_afterwards_signals_mean_what_they_meant_before(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with _interrupts(Console(10, 0, io.StringIO())) as interrupts:
+    with interruptible(Console(10, 0, io.StringIO()).say) as interrupts:
         assert isinstance(signal.getsignal(number), Interrupts) and signal.getsignal(number) is interrupts
     assert signal.getsignal(number) is before

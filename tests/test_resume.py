@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo.config import Config, SamplingConfig
+from raysgpo.config import AlgorithmConfig, Config, PartialCreditConfig, SamplingConfig
 from raysgpo.overrides import ConfigError, dump
 from raysgpo.resume import FIXED, resume_config
 from raysgpo.run_folder import RunFolder
 
+SGPO = AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo"))
 CHANGES = {
     "seed": "seed=1",
     "model": "model=org/other",
@@ -18,13 +19,19 @@ CHANGES = {
     "task": "task.prompts=7",
     "sampling.group_size": "sampling.group_size=16",
     "evaluation.prompts": "evaluation.prompts=3",
+    "mode": "mode=offline",
+    "offline.groups": "offline.groups=/other.jsonl",
+    "offline.passes": "offline.passes=2",
+    "offline.keep": "offline.keep=positive",
+    "offline.positive_advantage": "offline.positive_advantage=group",
 }
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     run = RunFolder.create(tmp_path, "run")
-    run.config.write_text(dump(Config(steps=5, storage=str(tmp_path), sampling=SamplingConfig(temperature=0.9))))
+    config = Config(steps=5, storage=str(tmp_path), sampling=SamplingConfig(temperature=0.9), algorithm=SGPO)
+    run.config.write_text(dump(config))
     return run
 
 
@@ -50,6 +57,11 @@ def test_saying_the_same_again_is_no_change(key: str, run: RunFolder, tmp_path: 
         "task": "task.prompts=1024",
         "sampling.group_size": "sampling.group_size=8",
         "evaluation.prompts": "evaluation.prompts=128",
+        "mode": "mode=online",
+        "offline.groups": "offline.groups=null",
+        "offline.passes": "offline.passes=1",
+        "offline.keep": "offline.keep=all_negative",
+        "offline.positive_advantage": "offline.positive_advantage=one",
     }
     assert resume_config("run-001", tmp_path, [same[key]]).resume is not None
 

@@ -271,7 +271,7 @@ class Conductor:
 
     async def _evaluate(self, steps_done: int) -> tuple[Metrics, Interval]:
         self._progress.phase, start = "evaluating", time.time()
-        found = await self._evaluator.run(self._versions.current, steps_done)
+        found = await self._evaluator.run(self._versions.current, steps_done == self._prepared.total_steps)
         row = {"step": steps_done, "eval/weight_version": self._versions.current, **found.metrics}
         self._reporter.record_evaluation(row, found.answers)
         return found.metrics, (start, time.time())

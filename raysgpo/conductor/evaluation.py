@@ -41,10 +41,10 @@ class Evaluator:
         every = self._config.evaluation.every
         return every > 0 and (steps_done % every == 0 or steps_done == self._total_steps)
 
-    async def run(self, min_version: int, steps_done: int) -> Evaluation:
+    async def run(self, min_version: int, last: bool) -> Evaluation:
         """Accuracy with weights of ``min_version``. An answer that never came counts as wrong and in
-        ``eval/failed``. After the last step ``evaluation.samples`` answers more are drawn a prompt."""
-        samples = self._config.evaluation.samples if steps_done == self._total_steps else 1
+        ``eval/failed``. The ``last`` of a run draws ``evaluation.samples`` answers more a prompt."""
+        samples = self._config.evaluation.samples if last else 1
         places = asyncio.Semaphore(max(1, IN_FLIGHT // samples))
         answers = await asyncio.gather(*(self._one(prompt, min_version, samples, places) for prompt in self._prompts))
         difficulty = [prompt.problem.metadata.get("difficulty") for prompt in self._prompts]

@@ -46,6 +46,7 @@ class Handout:
 
     def _aged(self, group: Group, step: int) -> Group:
         """The group with its age at consumption; too old, and it carries no gradient."""
-        steps = age(step, self._versions.oldest_step(group)) if group.rollouts_G else 0
+        oldest = self._versions.oldest_step(group)
+        steps = 0 if oldest is None else age(step, oldest)
         too_old = steps > self._config.max_staleness and group.dropped is None
         return replace(group, age=steps, dropped=Drop.TOO_OLD if too_old else group.dropped)

@@ -36,6 +36,7 @@ class Versions:
         self.current = version
         return before is not None and step <= before
 
-    def oldest_step(self, group: Group) -> int:
-        """Optimizer steps of the weights that sampled the group's oldest token."""
-        return min(self._steps[version] for r in group.rollouts_G for version, _ in r.weight_versions)
+    def oldest_step(self, group: Group) -> int | None:
+        """Optimizer steps of the weights that sampled the group's oldest token; None if this run sampled none."""
+        versions = {version for rollout in group.rollouts_G for version, _ in rollout.weight_versions}
+        return min((self._steps[version] for version in versions), default=None)

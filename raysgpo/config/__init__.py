@@ -11,6 +11,7 @@ from __future__ import annotations
 from raysgpo.config.algorithm import AlgorithmConfig, PartialCreditConfig
 from raysgpo.config.config import Config
 from raysgpo.config.judge import JudgeConfig
+from raysgpo.config.offline import OfflineConfig
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
@@ -23,6 +24,7 @@ __all__ = [
     "Config",
     "EvaluationConfig",
     "JudgeConfig",
+    "OfflineConfig",
     "OptimizerConfig",
     "PartialCreditConfig",
     "RecordsConfig",

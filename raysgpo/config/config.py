@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from raysgpo.config.algorithm import AlgorithmConfig
 from raysgpo.config.judge import JudgeConfig, impossible_judge
+from raysgpo.config.offline import OfflineConfig
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
@@ -21,6 +22,8 @@ class Config(Section):
 
     name: str = "run"
     """First part of the run folder's name."""
+    mode: Literal["online", "offline"] = "online"
+    """``online`` samples while it trains; ``offline`` trains on a file of groups. The command sets it."""
     seed: int = Field(0, ge=0)
     """Decides the order of the prompts and every sampling seed."""
     model: str = "tiny"
@@ -48,6 +51,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     records: RecordsConfig = RecordsConfig()
+    offline: OfflineConfig = OfflineConfig()
 
     @property
     def storage_root(self) -> Path:
@@ -77,6 +81,11 @@ class Config(Section):
                 f"algorithm.partial_credit={self.algorithm.partial_credit.kind} needs a judge, but judge=none: "
                 "set judge=tiny, rule, endpoint or replicas, or algorithm.partial_credit=none"
             )
+        if self._without_signal:
+            raise ValueError(
+                "offline.keep=all_negative with algorithm.partial_credit=none teaches nothing: the rewards of such a "
+                "group are all equal; set algorithm=sgpo and a judge, or offline.keep=positive"
+            )
         if (impossible := impossible_judge(self.judge)) is not None:
             raise ValueError(impossible)
         if self.judge.kind == "rule" and self.task.kind != "arithmetic" and self.needs_judge:
@@ -94,4 +103,12 @@ class Config(Section):
 
     @property
     def needs_judge(self) -> bool:
+        if self.mode == "offline" and self.offline.keep == "positive":
+            return False
         return self.algorithm.partial_credit.kind != "none"
+
+    @property
+    def _without_signal(self) -> bool:
+        """Whether the run keeps groups of equal rewards alone, which their mean says nothing of."""
+        kept = self.mode == "offline" and self.offline.keep == "all_negative"
+        return kept and self.algorithm.partial_credit.kind == "none" and self.algorithm.baseline == "mean"

@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from raysgpo.config import TaskConfig
-from raysgpo.input_rows import input_rows
+from raysgpo.input_rows import checked_row, input_rows
 from raysgpo.judging.rule import first_wrong
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
@@ -131,9 +131,6 @@ class _Group(BaseModel):
     rollouts: list[_Answer]
 
 
-_Kind = TypeVar("_Kind", _Row, _Group)
-
-
 def read_labelled(path: str) -> Labelled:
     """The rows of a labelled file, or the wrong answers of a run's ``groups.jsonl``.
 
@@ -148,17 +145,8 @@ def read_labelled(path: str) -> Labelled:
     return Labelled(tuple(_labelled_row(tree, where) for where, tree in trees), arithmetic=False)
 
 
-def _checked(kind: type[_Kind], tree: dict[str, Any], where: str) -> _Kind:
-    try:
-        return kind.model_validate(tree)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg'].lower()}" for one in error.errors()]
-        expected = ", ".join(name for name, field in kind.model_fields.items() if field.is_required())
-        raise ValueError(f"{where}: {'; '.join(problems)} (a row has {expected})") from None
-
-
 def _labelled_row(tree: dict[str, Any], where: str) -> LabelledRow:
-    row = _checked(_Row, tree, where)
+    row = checked_row(_Row, tree, where)
     if row.first_error is not None and not 0 <= row.first_error < len(row.steps):
         raise ValueError(
             f"{where}: first_error={row.first_error} names none of the {len(row.steps)} steps: "
@@ -181,7 +169,7 @@ def _wrong_answers(trees: Sequence[tuple[str, dict[str, Any]]], path: str) -> tu
     """Each wrong answer once, however often it was given to the same problem."""
     rows: dict[tuple[str, str], LabelledRow] = {}
     for where, tree in trees:
-        group = _checked(_Group, tree, where)
+        group = checked_row(_Group, tree, where)
         if not group.prompt_id.startswith("arithmetic ") or group.reference is None:
             raise ValueError(
                 f"{where}: {group.prompt_id} is no problem of task.kind=arithmetic, and only of that task can a "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,10 @@ from raysgpo.algorithms.aggregation import aggregate
 from raysgpo.config import Config
 from raysgpo.policy.plan import choose_layout, plan_step
 from raysgpo.policy.sequences import Share, TrainSequence
-from raysgpo.records import Group, Role, Rollout
+from raysgpo.records import Float_T, Group, Role, Rollout
+
+Logprobs = list[list[Float_T]]
+"""Of one rank's share: micro-batch, sequence, token."""
 
 
 def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int) -> list[Share]:
@@ -28,15 +32,44 @@ def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int
         for group, weights_G in zip(trained, aggregation.weights, strict=True)
         for rollout, weight_T in zip(group.rollouts_G, weights_G, strict=True)
     ]
-    trainer = config.trainer
-    layout = choose_layout(trainer.layout, trainer.attention)
-    lengths = [len(sequence) for sequence in sequences]
-    plan = plan_step(lengths, world, trainer.tokens_per_micro_batch, layout)
+    plan = _plan([len(sequence) for sequence in sequences], config, world)
     num_tokens = sum(int(sequence.sampled_T.sum()) for sequence in sequences)
     return [
         Share(step, [[sequences[index] for index in batch] for batch in rank], aggregation.denominator, num_tokens)
         for rank in plan
     ]
+
+
+def with_logprobs(groups_P: Sequence[Group], config: Config, logprobs: Sequence[Logprobs]) -> list[Group]:
+    """The groups with the logprobs that the ranks worked out for their shares of ``step_shares``, one entry a rank.
+
+    ``Policy.logprobs`` gives them; they take the place of those of the completions. No group may be dropped.
+    """
+    assert all(group.dropped is None for group in groups_P), "a dropped group has no sequences in a share"
+    rollouts = [rollout for group in groups_P for rollout in group.rollouts_G]
+    lengths = [sum(len(segment.token_ids_T) for segment in rollout.segments) for rollout in rollouts]
+    found: dict[int, Float_T] = {}
+    for batches, given in zip(_plan(lengths, config, len(logprobs)), logprobs, strict=True):
+        for batch, arrays in zip(batches, given, strict=True):
+            found.update(zip(batch, arrays, strict=True))
+    scored = iter([_scored(rollout, found[index]) for index, rollout in enumerate(rollouts)])
+    return [group.with_rollouts([next(scored) for _ in group.rollouts_G]) for group in groups_P]
+
+
+def _scored(rollout: Rollout, logprobs_T: Float_T) -> Rollout:
+    ends = np.cumsum([len(segment.token_ids_T) for segment in rollout.segments])
+    parts = np.split(logprobs_T, ends[:-1])
+    segments = tuple(
+        replace(segment, logprobs_T=part_T) if segment.role is Role.COMPLETION else segment
+        for segment, part_T in zip(rollout.segments, parts, strict=True)
+    )
+    return replace(rollout, segments=segments)
+
+
+def _plan(lengths: Sequence[int], config: Config, world: int) -> list[list[list[int]]]:
+    trainer = config.trainer
+    layout = choose_layout(trainer.layout, trainer.attention)
+    return plan_step(lengths, world, trainer.tokens_per_micro_batch, layout)
 
 
 def _sequence(rollout: Rollout, loss_weight_T: np.ndarray) -> TrainSequence:

@@ -40,18 +40,18 @@ def completion(text: str) -> Completion:
     return Completion(ids_T, np.zeros(len(text), dtype=np.float32), "stop", text, ((1, len(text)),))
 
 
-def evaluate(steps_done: int, *words: str, dead: int | None = None) -> tuple[Evaluation, Table]:
+def evaluate(last: bool, *words: str, dead: int | None = None) -> tuple[Evaluation, Table]:
     config = resolve({}, overrides=["evaluation.prompts=4", "rollout.attempts=1", "task.prompts=2", *words])
     task = ArithmeticTask(config.task, 4)
     held_out = [Prompt(problem, list(problem.prompt.encode())) for problem in task.held_out]
     table = Table(held_out, dead)
     prepared = Prepared(config, task, [], held_out, STEPS)
     evaluator = Evaluator(prepared, RetryingSampler(table, config.rollout))
-    return asyncio.run(evaluator.run(7, steps_done)), table
+    return asyncio.run(evaluator.run(7, last=last)), table
 
 
 def test_every_prompt_has_one_row_in_order() -> None:
-    found, table = evaluate(0)
+    found, table = evaluate(False)
     ids = [prompt.problem.id for prompt in table.prompts]
     assert [(row["prompt_id"], row["correct"]) for row in found.answers] == list(
         zip(ids, [True, False, True, False], strict=True)
@@ -64,10 +64,10 @@ def test_every_prompt_has_one_row_in_order() -> None:
 
 
 def test_answers_are_drawn_after_the_last_step_alone() -> None:
-    before, _ = evaluate(2, "evaluation.samples=4")
+    before, _ = evaluate(False, "evaluation.samples=4")
     assert [row["samples_correct"] for row in before.answers] == [None] * 4
     assert not any(name.startswith("eval/pass_at") for name in before.metrics)
-    last, table = evaluate(STEPS, "evaluation.samples=4", "evaluation.samples_temperature=0.7")
+    last, table = evaluate(True, "evaluation.samples=4", "evaluation.samples_temperature=0.7")
     assert [sum(row["samples_correct"]) for row in last.answers] == [0, 1, 2, 3]
     drawn = [request for request in table.asked if len(request.seeds_G) == 4]
     assert {request.temperature for request in drawn} == {0.7} and len({r.seeds_G for r in drawn}) == 4
@@ -78,7 +78,7 @@ def test_answers_are_drawn_after_the_last_step_alone() -> None:
 
 
 def test_a_prompt_without_an_answer_is_wrong_and_counted_and_null_in_its_row() -> None:
-    found, _ = evaluate(STEPS, "evaluation.samples=2", dead=2)
+    found, _ = evaluate(True, "evaluation.samples=2", dead=2)
     assert [row["correct"] for row in found.answers] == [True, False, None, False]
     assert found.answers[2]["samples_correct"] is None and found.answers[2]["text"] is None
     assert (found.metrics["eval/accuracy"], found.metrics["eval/failed"]) == (0.25, 1)

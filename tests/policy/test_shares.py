@@ -9,7 +9,7 @@ import pytest
 
 from raysgpo.config import Config
 from raysgpo.overrides import resolve
-from raysgpo.policy.shares import step_shares
+from raysgpo.policy.shares import step_shares, with_logprobs
 from raysgpo.records import Drop, Role, Segment
 
 
@@ -98,3 +98,25 @@ def test_guidance_is_neither_sampled_nor_counted(make_group, make_rollout):
     [sequence] = sequences([share])
     assert sequence.sampled_T.tolist() == [False] * 4 + [True] * 2
     assert sequence.loss_weight_T.tolist() == [0, 0, 0, 0, 1, 1] and share.num_tokens == share.denominator == 2
+
+
+@pytest.mark.parametrize("layout", ["padded", "packed"])
+@pytest.mark.parametrize("world", [1, 2, 5])
+def test_logprobs_that_the_ranks_worked_out_find_their_tokens(groups, layout, world):
+    """Each sequence's logprobs are made from its advantage, which no other has; only completions take them."""
+    settings = config(f"trainer.layout={layout}", "trainer.tokens_per_micro_batch=8")
+    shares = step_shares(0, groups[:2], settings, world)
+    said = [
+        [
+            [s.advantages_T.max() * np.arange(1, len(s) + 1, dtype=np.float32) for s in batch]
+            for batch in share.micro_batches
+        ]
+        for share in shares
+    ]
+    for group, before in zip(with_logprobs(groups[:2], settings, said), groups, strict=False):
+        for rollout, old in zip(group.rollouts_G, before.rollouts_G, strict=True):
+            prompt, answer = rollout.segments
+            assert prompt is old.segments[0]
+            np.testing.assert_array_equal(answer.token_ids_T, old.segments[1].token_ids_T)
+            wanted = np.float32(old.advantage) * np.arange(3, 3 + len(answer.token_ids_T), dtype=np.float32)
+            np.testing.assert_allclose(answer.logprobs_T, wanted, rtol=1e-6)

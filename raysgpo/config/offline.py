@@ -1,0 +1,26 @@
+"""Settings of training on a file of groups (SGPO, arXiv 2505.11595, section 4.1)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from raysgpo.config.section import Section
+
+
+class OfflineConfig(Section):
+    """Training on groups that were sampled once, by ``jobs/offline.py``: no replica samples while it trains."""
+
+    groups: str | None = None
+    """A JSONL file of groups, such as the ``groups.jsonl`` of a run; None samples them from the policy."""
+    passes: float = Field(1.0, gt=0)
+    """Passes over the training prompts, one group a prompt and pass, where groups are sampled."""
+    keep: Literal["all_negative", "positive"] = "all_negative"
+    """``all_negative``: the groups without a right answer, judged [paper]; ``positive``: the right answers alone."""
+    positive_advantage: Literal["one", "group"] = "one"
+    """keep=positive: ``one``: 1 for every right answer; ``group``: the group's own positive advantages."""
+    epochs: float = Field(3.0, gt=0)
+    """Passes over the kept groups [paper: 3], where ``steps`` is not given."""
+    rejudge: bool = False
+    """Judge those groups of the file again that it says were judged."""

@@ -1,0 +1,131 @@
+"""A file of groups that another run, or another program, wrote: read, and refused where it cannot be used.
+
+A line is one of ``groups.jsonl``. What a group must say is little: the problem, and of each response its text,
+whether it is right and how it ended. Tokens with their logprobs are used where they are there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from raysgpo.group_json import group_from_row
+from raysgpo.input_rows import checked_row, input_rows
+from raysgpo.records import Group
+
+
+class _Segment(BaseModel):
+    """Some tokens of a response."""
+
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["prompt", "guidance", "completion"]
+    token_ids: list[int]
+    loss_weight: list[float]
+    logprobs: list[float] | None = None
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        sizes = {len(self.token_ids), len(self.loss_weight), len(self.logprobs or self.token_ids)}
+        if len(sizes) > 1:
+            raise ValueError("token_ids, loss_weight and logprobs differ in length")
+        return self
+
+
+class _Rollout(BaseModel):
+    """A response."""
+
+    model_config = ConfigDict(strict=True)
+
+    text: str
+    correct: bool
+    finish_reason: Literal["stop", "length"]
+    reward_parts: dict[str, float] | None = None
+    reasoning_steps: int | None = None
+    verdict: Literal["error", "none_found", "lost"] | None = None
+    first_error: int | None = None
+    votes: list[int | None] = Field([])
+    rts: float | None = Field(None, ge=0, le=1)
+    segments: list[_Segment] = Field([])
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        roles = [segment.role for segment in self.segments]
+        if roles and (roles[0], roles[-1]) != ("prompt", "completion"):
+            raise ValueError("its segments do not begin with the prompt and end with a completion")
+        if self.verdict in ("error", "none_found") and self.rts is None:
+            raise ValueError("it has a verdict and no rts")
+        return self
+
+
+class _Row(BaseModel):
+    """A line of the file."""
+
+    model_config = ConfigDict(strict=True)
+
+    prompt_id: str
+    prompt: str
+    answer: str
+    reference: str | None = None
+    metadata: dict[str, Any] = Field({})
+    dropped: str | None = None
+    judged: bool = False
+    rollouts: list[_Rollout]
+
+    @property
+    def failed(self) -> bool:
+        """A group that a run could not sample: it holds nothing."""
+        return self.dropped == "failed" and not self.rollouts
+
+
+def read_groups(path: str, *, rejudge: bool = False) -> list[Group]:
+    """The groups of the file, graded as it says, judged as it says, and not yet compared.
+
+    ``position`` is the row's number, from 0. Rewards are the plain ones, advantages 0. Groups whose sampling had
+    failed are left out. With ``rejudge`` what a judge said of them is forgotten.
+
+    Raises:
+        ValueError: no such file, no group, not JSON, a field missing or of another type, or groups of different
+            sizes; the message names file and row.
+    """
+    groups: list[Group] = []
+    for number, where, tree in input_rows(path, path):
+        row = checked_row(_Row, tree, where)
+        if row.failed:
+            continue
+        if len(row.rollouts) < 1:
+            raise ValueError(f"{where}: the group has no response: remove the row")
+        if groups and len(row.rollouts) != len(groups[0].rollouts_G):
+            raise ValueError(
+                f"{where}: {len(row.rollouts)} responses, where the group of row {groups[0].position + 1} has "
+                f"{len(groups[0].rollouts_G)}: groups are compared by their size, so remove or fill up the odd ones"
+            )
+        groups.append(_group(row, number - 1, rejudge))
+    if not groups:
+        raise ValueError(f"{path}: the file holds no group: give one such as the groups.jsonl of a run")
+    return groups
+
+
+def _group(row: _Row, position: int, rejudge: bool) -> Group:
+    judged = row.judged and not rejudge
+    rollouts = [_rollout_row(rollout, judged) for rollout in row.rollouts]
+    tree = row.model_dump(mode="json") | {"dropped": None, "judged": judged, "rollouts": rollouts}
+    group = group_from_row(tree | {"position": position, "step": 0, "epoch": 0, "age": 0, "error": None})
+    return group.with_rollouts([replace(r, reward=sum(r.reward_parts.values())) for r in group.rollouts_G])
+
+
+def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:
+    """As ``group_from_row`` reads it. The weights that sampled it are of no run that is known here."""
+    tree = rollout.model_dump(mode="json")
+    tree["reward_parts"] = rollout.reward_parts or {"correctness": float(rollout.correct)}
+    if not judged:
+        tree |= {"verdict": None, "first_error": None, "votes": [], "rts": None}
+    return tree | {"weight_versions": [], "attempt": 0, "reward": 0.0, "advantage": 0.0}
+
+
+def row_of(path: str, group: Group) -> str:
+    """Where a group of ``read_groups`` stands, in words."""
+    return f"{path}, row {group.position + 1}"

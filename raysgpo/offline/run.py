@@ -1,0 +1,280 @@
+"""An offline run from beginning to end (SGPO, arXiv 2505.11595, section 4.1).
+
+    sample, or read a file -> keep -> judge once -> judged.jsonl      replicas are up where they have anything to do
+                                                  -> train on it       the trainer alone
+                                                  -> evaluate          replicas again, with the trained policy
+
+Each phase leaves a file that says it is complete, and a resumed run begins with the first that is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from raysgpo import checkpoint
+from raysgpo.board import Board
+from raysgpo.cluster_resources import wait_for_resources
+from raysgpo.conductor.evaluation import Evaluator
+from raysgpo.conductor.messages import StartState
+from raysgpo.config import Config
+from raysgpo.console import Console, update_numbers
+from raysgpo.curves import draw_offline
+from raysgpo.judging.build import JudgeAddress, build_judge
+from raysgpo.judging.endpoint import EndpointJudge
+from raysgpo.judging.panel import Panel
+from raysgpo.metrics import Metrics
+from raysgpo.offline import collect
+from raysgpo.offline.conductor import has_logprobs, trainable
+from raysgpo.offline.groups_file import read_groups
+from raysgpo.offline.parts import running_replicas, running_trainer
+from raysgpo.offline.selection import kept_groups, right_answers
+from raysgpo.offline.tokens import with_tokens
+from raysgpo.overrides import ConfigError
+from raysgpo.parts import Say, endpoint_address
+from raysgpo.policy.prompts import load_tokenizer
+from raysgpo.preparation import model_settings, prepare
+from raysgpo.prepared import Prepared
+from raysgpo.ray_session import link_logs, ray_session
+from raysgpo.records import Group
+from raysgpo.run import (
+    DONE,
+    FAILED,
+    STOPPED,
+    Interrupts,
+    accounted,
+    ended,
+    interruptible,
+    open_folder,
+    resume_words,
+    start_state,
+    watch,
+)
+from raysgpo.run_folder import JsonLines, RunFolder, cut_rows, read_rows
+from raysgpo.sampling import RetryingSampler
+from raysgpo.serving.sampler import serve_sampler
+
+COMMAND = "python jobs/offline.py"
+
+
+def train_offline(config: Config, groups: list[Group] | None) -> int:
+    """Run ``config`` to its end on ``groups`` (those of ``selected``); returns the exit status."""
+    return ended(partial(_run, config, groups))
+
+
+def _run(config: Config, groups: list[Group] | None, say: Say) -> int:
+    begun = config.resume is not None and checkpoint.steps(RunFolder(Path(config.resume)).checkpoints)
+    start = start_state(config, say) if begun else StartState()
+    judged = config.resume is not None and RunFolder(Path(config.resume)).judged.exists()
+    judge = None if judged else endpoint_address(config, say)
+    prepared = prepare(config, say)
+    if groups is not None:
+        groups = _tokenized(prepared.config, groups)
+    out = sys.stdout
+    with ray_session() as logs:
+        wait_for_resources(config, config.rollout.start_deadline, say)
+        run = open_folder(config)
+        link_logs(logs, run.path)
+        say(f"run folder: {run.path}")
+        with interruptible(say) as interrupts:
+            offline = _Offline(prepared, run, groups, judge, start, interrupts, say, out)
+            go_on = resume_words(COMMAND, run, config)
+            if not accounted(offline.phases, run, go_on, say):
+                return FAILED
+        if interrupts.count:
+            say(f"stopped; go on with: {go_on}")
+            return STOPPED
+        offline.tell()
+        return DONE
+
+
+def _tokenized(config: Config, groups: list[Group]) -> list[Group]:
+    longest = model_settings(config.model).max_position_embeddings
+    path = config.offline.groups
+    assert path is not None, "groups that a run sampled have their tokens"
+    try:
+        return with_tokens(groups, load_tokenizer(config.model), path, longest)
+    except ValueError as error:
+        raise ConfigError(f"offline.groups={error}") from None
+
+
+@dataclass(slots=True)
+class _Offline:
+    """One offline run under way."""
+
+    prepared: Prepared
+    run: RunFolder
+    groups: list[Group] | None
+    """The kept groups of the file; None where they are sampled."""
+    judge: JudgeAddress | None
+    """Of a judge that runs elsewhere."""
+    start: StartState
+    interrupts: Interrupts
+    say: Say
+    out: TextIO
+    """The console, whatever becomes of standard output."""
+    trained_on: list[Group] = field(default_factory=list)
+    """The groups of ``judged.jsonl`` that carry a gradient, once it is there."""
+
+    @property
+    def config(self) -> Config:
+        return self.prepared.config
+
+    @property
+    def stopped(self) -> bool:
+        return self.interrupts.count > 0
+
+    def phases(self) -> None:
+        self._collect()
+        if not self.stopped:
+            self._read_judged()
+            self._train()
+        if not self.stopped:
+            self._evaluate_end()
+
+    # --- groups ---
+
+    def _collect(self) -> None:
+        """Everything that needs the starting policy's replicas or a judge."""
+        judging = not self.run.judged.exists()
+        sampling = judging and self.groups is None and not self.run.sampled.exists()
+        evaluating = self._lacks_evaluation(0)
+        asks = judging and self.config.needs_judge and self.config.judge.kind == "replicas"
+        if not (sampling or judging or evaluating):
+            return
+        if sampling or evaluating or asks:
+            self.say("starting the replicas ...")
+        whose = (self.config, self.run.path.name, self.config.model)
+        with running_replicas(*whose, sampling or evaluating, asks, self.say) as (rollout, address):
+            if evaluating:
+                self._evaluate(rollout, 0)
+            watching = collect.Watch(self.say, lambda: self.stopped)
+            if sampling and not self.stopped:
+                self.say("sampling groups from the policy ...")
+                asyncio.run(collect.sample(self.prepared, _sampler(self.config, rollout), self.run.sampled, watching))
+            if judging and not self.stopped:
+                asyncio.run(self._judge(address or self.judge, watching))
+
+    async def _judge(self, address: JudgeAddress | None, watching: collect.Watch) -> None:
+        """Write ``judged.jsonl``."""
+        groups, config = self._kept(), self.config
+        if config.offline.keep == "positive":
+            kept = [right_answers(group, config.algorithm, config.offline.positive_advantage) for group in groups]
+            collect.write_groups(kept, self.run.judged)
+            return
+        judge = build_judge(config.judge, address) if config.needs_judge else None
+        try:
+            panel = Panel(judge, config.judge) if judge is not None else None
+            await collect.judge(groups, config, self.prepared.task, panel, self.run.judged, watching)
+        finally:
+            if isinstance(judge, EndpointJudge):
+                await judge.close()
+
+    def _kept(self) -> list[Group]:
+        path, config = self.run.sampled, self.config
+        if self.groups is not None:
+            self.say(f"{len(self.groups):,} groups of {config.offline.groups} are kept ({config.offline.keep})")
+            return self.groups
+        try:
+            groups = read_groups(str(path))
+            kept = kept_groups(groups, config.offline, config.algorithm, str(path))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        self.say(f"{len(kept):,} of {len(groups):,} sampled groups are kept ({config.offline.keep})")
+        return kept
+
+    def _read_judged(self) -> None:
+        """Say what there is to train on, or that there is nothing."""
+        groups = collect.stored_groups(self.run.judged)
+        self.trained_on = trainable(groups)
+        rollouts = [rollout for group in self.trained_on for rollout in group.rollouts_G]
+        lost = sum(vote is None for group in groups for rollout in group.rollouts_G for vote in rollout.votes)
+        if not rollouts:
+            raise ConfigError(
+                f"{self.run.judged}: none of the {len(groups)} groups has a signal, the rewards of each are all equal "
+                f"({lost} votes of the judge were lost): see that the judge answers, or take more groups"
+            )
+        scores = [rollout.rts for rollout in rollouts if rollout.rts is not None]
+        mean = f", mean RTS {np.mean(scores):.2f}, {lost} votes lost" if scores else ""
+        self.say(f"training on {len(rollouts):,} responses of {len(self.trained_on):,} groups with a signal{mean}")
+
+    # --- training ---
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the run, once ``judged.jsonl`` is there."""
+        if self.config.steps is not None:
+            return self.config.steps
+        return math.ceil(self.config.offline.epochs * len(self.trained_on) / self.config.prompts_per_step)
+
+    def _train(self) -> None:
+        total, start = self.total_steps, self.start
+        if start.step >= total:
+            return
+        unevaluated = self.config.evaluation.model_copy(update={"every": 0})
+        config = self.config.model_copy(update={"evaluation": unevaluated})
+        prepared = replace(self.prepared, config=config, total_steps=total)
+        score = not all(has_logprobs(group) for group in self.trained_on)
+        self.say("starting the trainer ...")
+        with (
+            Console(total, start.step, self.out, update_numbers) as console,
+            Board(self.run, start.step) as board,
+            running_trainer(prepared, self.run, start, score) as parts,
+        ):
+            self.interrupts.say = console.say
+            watch(parts, console, board, self.interrupts)
+        if parts.trainer.failure is not None:
+            raise parts.trainer.failure
+
+    # --- evaluation ---
+
+    def _evaluate_end(self) -> None:
+        steps = self.total_steps
+        if not self._lacks_evaluation(steps):
+            return
+        self.say("starting the replicas with the trained policy ...")
+        model = str(checkpoint.newest_complete(self.run.checkpoints)[0])
+        with running_replicas(self.config, self.run.path.name, model, True, False, self.say) as (rollout, _):
+            self._evaluate(rollout, steps)
+
+    def _lacks_evaluation(self, step: int) -> bool:
+        return self.config.evaluation.every > 0 and step not in self._evaluations()
+
+    def _evaluations(self) -> dict[int, Metrics]:
+        return {row["step"]: row for row in read_rows(self.run.evaluations)}
+
+    def _evaluate(self, rollout: Any, step: int) -> None:
+        """Held-out accuracy of what the replicas were started with, which has ``step`` optimizer steps."""
+        evaluator = Evaluator(self.prepared, _sampler(self.config, rollout))
+        found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
+        row: Metrics = {"step": step, **found.metrics}
+        cut_rows(self.run.answers, step)  # of an evaluation that was cut short
+        answers = [{"step": step, **answer} for answer in found.answers]
+        for path, rows in ((self.run.answers, answers), (self.run.evaluations, [row])):
+            with closing(JsonLines(path)) as file:
+                for one in rows:
+                    file.write(one)
+        Console(step, step, self.out).row(row)
+        with Board(self.run, step) as board:
+            board.row(row)
+
+    def tell(self) -> None:
+        """The last lines."""
+        evaluations, steps = self._evaluations(), self.total_steps
+        self.say(f"loss and held-out accuracy: {draw_offline(self.run)}")
+        if 0 in evaluations and steps in evaluations:
+            before, after = (evaluations[step]["eval/accuracy"] or 0.0 for step in (0, steps))
+            self.say(f"held-out accuracy: {before:.1%} -> {after:.1%} (of {evaluations[steps]['eval/prompts']})")
+        self.say(f"trained policy: {checkpoint.newest_complete(self.run.checkpoints)[0]}")
+
+
+def _sampler(config: Config, rollout: Any) -> RetryingSampler:
+    return RetryingSampler(serve_sampler(rollout), config.rollout)

@@ -1,0 +1,154 @@
+"""Sampling and judging into a file: once each, resumable, and complete or not there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raysgpo.config import Config
+from raysgpo.judging.panel import Panel
+from raysgpo.offline import collect
+from raysgpo.offline.collect import Watch, stored_groups
+from raysgpo.overrides import resolve
+from raysgpo.prepared import Prepared, Prompt
+from raysgpo.records import Completion, Drop, Group, Problem, Rollout, SampleRequest
+from raysgpo.sampling import RetryingSampler
+from raysgpo.tasks.arithmetic import ArithmeticTask
+from tests.judging.scripted import scripted
+
+WORDS = "sampling.group_size=2 task.prompts=6 task.terms=3 evaluation.prompts=2 algorithm=sgpo offline.passes=2".split()
+
+
+def settings(*words: str) -> Config:
+    return resolve({"mode": "offline"}, overrides=[*WORDS, *words])
+
+
+@pytest.fixture
+def prepared() -> Prepared:
+    config = settings()
+    task = ArithmeticTask(config.task, config.evaluation.prompts)
+    train, held_out = ([Prompt(p, list(p.prompt.encode())) for p in part] for part in (task.train, task.held_out))
+    return Prepared(config, task, train, held_out, 0)
+
+
+class Engine:
+    """Gives each prompt one right and one wrong answer, and remembers the requests."""
+
+    def __init__(self) -> None:
+        self.requests: list[SampleRequest] = []
+
+    async def __call__(self, request: SampleRequest) -> list[Completion]:
+        self.requests.append(request)
+        right = str(eval(bytes(request.prompt_ids).decode().partition("=")[0]))
+        await asyncio.sleep(0.001 * (len(self.requests) % 3))  # they end in another order than they began
+        return [_completion(f"#### {right}"), _completion("#### 999")]
+
+
+def _completion(text: str) -> Completion:
+    ids_T = np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
+    return Completion(ids_T, np.full(len(ids_T), -0.5, np.float32), "stop", text, ((-1, len(ids_T)),))
+
+
+def stop_after(count: int) -> Callable[[], bool]:
+    asked = iter(range(10**6))
+    return lambda: next(asked) >= count
+
+
+def sample(prepared: Prepared, path: Path, watch: Watch) -> Engine:
+    engine = Engine()
+    asyncio.run(collect.sample(prepared, RetryingSampler(engine, prepared.config.rollout), path, watch))
+    return engine
+
+
+def test_every_prompt_is_sampled_once_a_pass_from_the_starting_weights(prepared: Prepared, tmp_path: Path) -> None:
+    said: list[str] = []
+    path = tmp_path / "sampled.jsonl"
+    engine = sample(prepared, path, Watch(said.append, lambda: False))
+    groups = stored_groups(path)
+    assert [group.position for group in groups] == list(range(12))
+    assert Counter(g.problem.id for g in groups) == {p.problem.id: 2 for p in prepared.train}
+    assert {request.min_version for request in engine.requests} == {-1}
+    assert len({request.seeds_G for request in engine.requests}) == 12
+    assert [r.correct for g in groups for r in g.rollouts_G] == [True, False] * 12
+    assert said[-1] == "sampled 12 of 12 groups"
+
+
+def test_a_run_that_was_stopped_samples_only_what_is_missing(prepared: Prepared, tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole.jsonl", tmp_path / "sampled.jsonl"
+    sample(prepared, whole, Watch(print, lambda: False))
+    first = sample(prepared, path, Watch(print, stop_after(5)))
+    assert not path.exists() and len(first.requests) == 5
+    partial = path.with_suffix(".partial")
+    partial.write_text(partial.read_text() + '{"position": 11, "cut o')
+    second = sample(prepared, path, Watch(print, lambda: False))
+    assert len(second.requests) == 7 and not partial.exists()
+    assert path.read_text() == whole.read_text()
+
+
+@pytest.fixture
+def failures(make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]) -> list[Group]:
+    """Groups at positions 0, 3, 6, ... of two wrong answers, right up to their second and third of four lines."""
+    texts = ["good\nbad\nbad\n#### 9", "good\ngood\nbad\n#### 9"]
+    return [
+        make_group(3 * at, [make_rollout(text, reasoning_steps=4) for text in texts], problem=Problem(f"p{at}", "", ""))
+        for at in range(4)
+    ]
+
+
+class Judge:
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> int | None:
+        self.asked.append(problem.id)
+        return steps.index("bad\n")
+
+
+def judge(groups: list[Group], config: Config, task: ArithmeticTask, path: Path, watch: Watch | None = None) -> Judge:
+    judge = Judge()
+
+    async def run() -> None:
+        panel = Panel(scripted(judge), config.judge)
+        await collect.judge(groups, config, task, panel, path, watch or Watch(print, lambda: False))
+
+    asyncio.run(run())
+    return judge
+
+
+def test_every_group_is_judged_once_and_compared(failures: list[Group], prepared: Prepared, tmp_path: Path) -> None:
+    """RTS 1/4 and 2/4: two rewards under the group std (ddof 1) always give -1/sqrt 2 and 1/sqrt 2."""
+    path = tmp_path / "judged.jsonl"
+    asked = judge(failures, prepared.config, prepared.task, path).asked  # type: ignore[arg-type]
+    groups = stored_groups(path)
+    assert sorted(asked) == sorted(2 * [group.problem.id for group in failures])
+    assert [group.position for group in groups] == [0, 3, 6, 9]
+    for group in groups:
+        assert group.judged and group.dropped is None
+        assert [r.rts for r in group.rollouts_G] == [0.25, 0.5]
+        assert [r.advantage for r in group.rollouts_G] == pytest.approx([-(0.5**0.5), 0.5**0.5], rel=1e-4)
+
+
+def test_what_was_judged_is_not_judged_again(failures: list[Group], prepared: Prepared, tmp_path: Path) -> None:
+    """Neither by a run that goes on, nor in a file that says so; its rewards follow the settings of now."""
+    path, again = tmp_path / "judged.jsonl", tmp_path / "again.jsonl"
+    first = judge(failures, prepared.config, prepared.task, path, Watch(print, stop_after(1)))  # type: ignore[arg-type]
+    assert len(first.asked) == 2 and not path.exists()
+    rest = judge(failures, prepared.config, prepared.task, path)  # type: ignore[arg-type]
+    assert len(rest.asked) == 6
+    other = settings("algorithm.partial_credit=raw")
+    assert not judge(stored_groups(path), other, prepared.task, again).asked  # type: ignore[arg-type]
+    assert [r.reward for g in stored_groups(again) for r in g.rollouts_G] == [0.25, 0.5] * 4
+
+
+def test_the_budget_ends_the_judging_and_is_said(failures: list[Group], prepared: Prepared, tmp_path: Path) -> None:
+    said: list[str] = []
+    path = tmp_path / "judged.jsonl"
+    config = settings("judge.max_calls=4", "judge.concurrency=2")
+    asked = judge(failures, config, prepared.task, path, Watch(said.append, lambda: False)).asked  # type: ignore[arg-type]
+    assert len(asked) == 4 and any("judge.max_calls=4" in line for line in said)
+    assert [group.dropped for group in stored_groups(path)] == [None, None, Drop.NO_SIGNAL, Drop.NO_SIGNAL]
