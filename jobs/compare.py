@@ -102,6 +102,7 @@ def run(comparison: Plan) -> int:
     for variant in comparison.variants:
         check_model_path(variant.config.model)
         check_judge(variant.config)
+    claim(comparison)
     print_plan(comparison, sys.stdout)
     status = run_all(comparison, [sys.executable, str(TRAIN)], lambda line: print(line, flush=True))
     if status == STOPPED:
