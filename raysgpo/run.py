@@ -71,8 +71,8 @@ def ended(body: Callable[[Say], int]) -> int:
         return STOPPED
 
 
-def accounted(body: Callable[[], None], run: RunFolder, command: str, say: Say) -> bool:
-    """Whether the body came to its end. A failure is told, with the way to go on, and its trace kept."""
+def accounted(body: Callable[[], None], run: RunFolder, go_on: str, say: Say) -> bool:
+    """Whether the body came to its end. A failure is told, with the words to go on, and its trace kept."""
     try:
         body()
     except ConfigError:
@@ -81,18 +81,25 @@ def accounted(body: Callable[[], None], run: RunFolder, command: str, say: Say) 
         (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
         say(f"failed: {root_cause(error)}")
         say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
-        say(f"go on from the last checkpoint: {command} resume={run.path.name}")
+        say(f"go on from the last checkpoint: {go_on}")
         return False
     return True
 
 
 def start_state(config: Config, say: Say) -> StartState:
-    """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume."""
+    """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume.
+
+    A run that never wrote a checkpoint begins anew, in its folder; one whose checkpoints are all
+    corrupt is an error.
+    """
     if config.resume is None:
         return StartState()
+    checkpoints = RunFolder(Path(config.resume)).checkpoints
     try:
-        folder, messages = checkpoint.newest_complete(RunFolder(Path(config.resume)).checkpoints)
+        folder, messages = checkpoint.newest_complete(checkpoints)
     except FileNotFoundError as error:
+        if not checkpoint.steps(checkpoints):
+            return StartState()
         raise ConfigError(f"resume={config.resume}: {error}") from None
     for message in messages:
         say(message)
@@ -114,6 +121,7 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     if start.step >= prepared.total_steps:
         console.say(f"nothing to do: the run has its {prepared.total_steps} steps; set steps to more")
         return DONE
+    go_on = resume_words("python jobs/train.py", run, prepared.config)
     console.say("starting the rollout replicas and the trainer ...")
     with console, interruptible(console.say) as interrupts:
 
@@ -123,14 +131,20 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
             if parts.trainer.failure is not None:
                 raise parts.trainer.failure
 
-        if not accounted(body, run, "python jobs/train.py", console.say):
+        if not accounted(body, run, go_on, console.say):
             return FAILED
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
     if interrupts.count:
-        console.say(f"stopped; go on with: python jobs/train.py resume={run.path.name}")
+        console.say(f"stopped; go on with: {go_on}")
         return STOPPED
     console.say(f"trained policy: {checkpoint.newest_complete(run.checkpoints)[0]}")
     return DONE
+
+
+def resume_words(command: str, run: RunFolder, config: Config) -> str:
+    """What goes on with the run: by its name where runs are numbered, elsewhere by its path."""
+    numbered = run.path.parent == config.storage_root / "runs"
+    return f"{command} resume={run.path.name if numbered else run.path}"
 
 
 def watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:

@@ -1,9 +1,9 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
-``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``groups.jsonl``, ``checkpoints/``,
-``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``; of an offline run also
-``sampled.jsonl`` and ``judged.jsonl``. One process at a time writes the JSONL files: the conductor, or the run
-while there is none.
+``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
+``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``; of an
+offline run also ``sampled.jsonl`` and ``judged.jsonl``. One process at a time writes the JSONL files: the
+conductor, or the run while there is none.
 """
 
 from __future__ import annotations
@@ -67,6 +67,10 @@ class RunFolder:
     @property
     def evaluations(self) -> Path:
         return self.path / "evaluations.jsonl"
+
+    @property
+    def answers(self) -> Path:
+        return self.path / "evaluation_answers.jsonl"
 
     @property
     def groups(self) -> Path:

@@ -48,6 +48,7 @@ def groups(make_rollout: Callable[..., Rollout], make_group: Callable[..., Group
         make_group(
             1,
             judged,
+            judge=True,
             judged=True,
             age=2,
             sample_interval=(10.0, 12.0),
@@ -77,6 +78,9 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "groups/too_old": 0,
         "groups/all_negative_share": 2 / 3,
         "groups/degenerate_share": 1 / 3,
+        "failures/truncated_share": 1 / 6,
+        "failures/finished_share": 4 / 6,
+        "judge/allowed": 1,
         "judge/groups": 1,
         "judge/calls": 5,
         "judge/cached": 2,
@@ -95,6 +99,7 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "advantage/wrong_positive_rate": 1 / 5,
         "advantage/abs_mean": 0.5,
         "advantage/std": (2.5 / 6) ** 0.5,
+        "tokens/sampled": 18,
         "tokens/completion": 3.0,
         "tokens/truncated_share": 1 / 6,
         "staleness/mean": 1.0,
@@ -129,6 +134,7 @@ def test_phases_that_overlap_count_once_and_other_is_what_no_phase_covers(groups
         "time/wait": 4.5,
         "time/eval": 0.0,
         "time/checkpoint": 0.0,
+        "time/judge_alone": 0.5,
         # 9-10 before sampling, 13-14 between judge and training, 17-20 after the sync.
         "time/other": 5.0,
         "tokens/per_second": 18 / 11,

@@ -270,11 +270,11 @@ class Conductor:
         self._progress.step_start = time.time()
 
     async def _evaluate(self, steps_done: int) -> tuple[Metrics, Interval]:
-        self._progress.phase = "evaluating"
-        start = time.time()
-        metrics = await self._evaluator.run(self._versions.current)
-        self._reporter.record_evaluation({"step": steps_done, "eval/weight_version": self._versions.current, **metrics})
-        return metrics, (start, time.time())
+        self._progress.phase, start = "evaluating", time.time()
+        found = await self._evaluator.run(self._versions.current, steps_done == self._prepared.total_steps)
+        row = {"step": steps_done, "eval/weight_version": self._versions.current, **found.metrics}
+        self._reporter.record_evaluation(row, found.answers)
+        return found.metrics, (start, time.time())
 
     # --- the run ---
 

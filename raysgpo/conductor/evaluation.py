@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from raysgpo.metrics import Metrics, evaluation_metrics
+from raysgpo.pass_at_k import mean_pass_at_k, reported_k
 from raysgpo.prepared import Prepared, Prompt
-from raysgpo.records import SampleRequest
+from raysgpo.records import Completion, SampleRequest
+from raysgpo.run_folder import Row
 from raysgpo.sampling import RetryingSampler, SamplingFailed
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.grader import make_grader
 
 IN_FLIGHT = 256
-"""Requests at one time: enough to fill the replicas' batches, far below Serve's queue limits."""
+"""Answers asked for at one time: enough to fill the replicas' batches, far below Serve's queue limits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What one evaluation found: the numbers, and each prompt's answer in the order of the prompts."""
+
+    metrics: Metrics
+    answers: list[Row]
 
 
 class Evaluator:
-    """Greedy (by default) accuracy of whatever weights the replicas hold."""
+    """Greedy (by default) accuracy of whatever weights the replicas hold, and at the end pass@k."""
 
     def __init__(self, prepared: Prepared, sample: RetryingSampler) -> None:
         self._config = prepared.config
@@ -30,29 +41,61 @@ class Evaluator:
         every = self._config.evaluation.every
         return every > 0 and (steps_done % every == 0 or steps_done == self._total_steps)
 
-    async def run(self, min_version: int) -> Metrics:
+    async def run(self, min_version: int, last: bool) -> Evaluation:
         """Accuracy with weights of ``min_version``. An answer that never came counts as wrong and in
-        ``eval/failed``."""
-        places = asyncio.Semaphore(IN_FLIGHT)
-        results = await asyncio.gather(*(self._one(prompt, min_version, places) for prompt in self._prompts))
+        ``eval/failed``. The ``last`` of a run draws ``evaluation.samples`` answers more a prompt."""
+        samples = self._config.evaluation.samples if last else 1
+        places = asyncio.Semaphore(max(1, IN_FLIGHT // samples))
+        answers = await asyncio.gather(*(self._one(prompt, min_version, samples, places) for prompt in self._prompts))
         difficulty = [prompt.problem.metadata.get("difficulty") for prompt in self._prompts]
-        metrics = evaluation_metrics(difficulty, [bool(result) for result in results])
-        return {**metrics, "eval/failed": sum(result is None for result in results)}
+        metrics = evaluation_metrics(difficulty, [bool(answer["correct"]) for answer in answers])
+        metrics["eval/failed"] = sum(answer["correct"] is None for answer in answers)
+        if samples > 1:
+            right_P = [sum(answer["samples_correct"] or ()) for answer in answers]
+            for k in reported_k(samples):
+                metrics[f"eval/pass_at_{k}"] = mean_pass_at_k(right_P, samples, k)
+        return Evaluation(metrics, answers)
 
-    async def _one(self, prompt: Prompt, min_version: int, places: asyncio.Semaphore) -> bool | None:
-        """Whether the answer is right; None if there is none."""
-        config = self._config
+    async def _one(self, prompt: Prompt, min_version: int, samples: int, places: asyncio.Semaphore) -> Row:
+        """The answer as a row of ``evaluation_answers.jsonl``, less its step."""
+        evaluation, problem = self._config.evaluation, prompt.problem
+        async with places:
+            seeds: tuple[int, ...] = (derive_seed("evaluation", self._config.seed, problem.id),)
+            first = await self._ask(prompt, seeds, evaluation.temperature, min_version)
+            drawn = None
+            if samples > 1:
+                seeds = tuple(derive_seed("coverage", self._config.seed, problem.id, n) for n in range(samples))
+                drawn = await self._ask(prompt, seeds, evaluation.samples_temperature, min_version)
+            right = await self._grades(prompt, first)
+            return {
+                "prompt_id": problem.id,
+                "correct": right[0] if right else None,
+                "text": first[0].text if first else None,
+                "num_tokens": len(first[0].token_ids_T) if first else None,
+                "truncated": first[0].finish_reason == "length" if first else None,
+                "samples_correct": await self._grades(prompt, drawn),
+            }
+
+    async def _ask(
+        self, prompt: Prompt, seeds: tuple[int, ...], temperature: float, min_version: int
+    ) -> list[Completion] | None:
+        """One answer a seed; None if none came."""
+        sampling = self._config.sampling
         request = SampleRequest(
             prompt_ids=prompt.token_ids,
-            seeds_G=(derive_seed("evaluation", config.seed, prompt.problem.id),),
-            max_tokens=config.sampling.max_tokens,
-            temperature=config.evaluation.temperature,
-            stop=config.sampling.stop,
+            seeds_G=seeds,
+            max_tokens=sampling.max_tokens,
+            temperature=temperature,
+            stop=sampling.stop,
             min_version=min_version,
         )
-        async with places:
-            try:
-                completions, _ = await self._sample(request)
-            except SamplingFailed:
-                return None
-            return (await self._grader.grade(prompt.problem, completions[0].text)).correct
+        try:
+            return (await self._sample(request))[0]
+        except SamplingFailed:
+            return None
+
+    async def _grades(self, prompt: Prompt, completions: list[Completion] | None) -> list[bool] | None:
+        if completions is None:
+            return None
+        grades = await asyncio.gather(*(self._grader.grade(prompt.problem, one.text) for one in completions))
+        return [grade.correct for grade in grades]

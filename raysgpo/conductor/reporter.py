@@ -11,7 +11,7 @@ from ray.util.metrics import Gauge
 from raysgpo.group_json import group_row
 from raysgpo.metrics import Metrics
 from raysgpo.records import Group
-from raysgpo.run_folder import JsonLines, RunFolder, cut_rows
+from raysgpo.run_folder import JsonLines, Row, RunFolder, cut_rows
 
 
 def prometheus_name(metric: str) -> str:
@@ -31,12 +31,13 @@ class Reporter:
         """``step``: optimizer steps done; ``said``: lines that the console has shown already."""
         for path in (run.metrics, run.groups):
             cut_rows(path, step)
-        cut_rows(run.evaluations, step + 1)
+        for path in (run.evaluations, run.answers):
+            cut_rows(path, step + 1)
         self.rows: list[Metrics] = []
         self._tokens = tokens
         self._run = run.path.name
         self._metrics, self._groups = JsonLines(run.metrics), JsonLines(run.groups)
-        self._evaluations = JsonLines(run.evaluations)
+        self._evaluations, self._answers = JsonLines(run.evaluations), JsonLines(run.answers)
         self._gauges: dict[str, Gauge] = {}
         self._messages: list[str] = []
         self._said = set(said)
@@ -50,8 +51,10 @@ class Reporter:
         self.rows.append(row)
         self._export(row)
 
-    def record_evaluation(self, row: Metrics) -> None:
-        """``step`` is the number of optimizer steps that the evaluated policy has."""
+    def record_evaluation(self, row: Metrics, answers: Sequence[Row]) -> None:
+        """One evaluation: its answers, then its numbers. ``step`` is the number of optimizer steps of the policy."""
+        for answer in answers:
+            self._answers.write({"step": row["step"], **answer})
         self._evaluations.write(row)
         self.rows.append(row)
         self._export(row)
@@ -67,7 +70,7 @@ class Reporter:
         return messages
 
     def close(self) -> None:
-        for file in (self._metrics, self._groups, self._evaluations):
+        for file in (self._metrics, self._groups, self._evaluations, self._answers):
             file.close()
 
     def _export(self, row: Metrics) -> None:

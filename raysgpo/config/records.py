@@ -16,6 +16,10 @@ class EvaluationConfig(Section):
     """Number of held-out prompts."""
     temperature: float = Field(0.0, ge=0)
     """0 is greedy."""
+    samples: int = Field(1, ge=1)
+    """Answers drawn to each held-out prompt after the last step, for pass@k up to this k [paper: 16]; 1 draws none."""
+    samples_temperature: float = Field(0.6, gt=0)
+    """Temperature of those answers [paper]; ``evaluation.temperature`` is that of the accuracy."""
 
 
 class CheckpointConfig(Section):

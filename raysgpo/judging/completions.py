@@ -1,7 +1,8 @@
 """Many questions of one token to a completion model behind an OpenAI-compatible server, in one request.
 
 A request through Ray Serve costs some 15 ms of a core, and a tiny judge answers in one: so what is
-asked at the same time, as the votes on a group are, goes out together.
+asked at the same time, as the votes on a group are, goes out together, and what is asked while a
+request is under way waits for it and goes out together then.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any
 from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble, read_json, temperature_of, total_tokens
 
 GATHER_SECONDS = 0.02
-"""How long a question waits for others: several groups then share a step of the engine."""
+"""How long a question waits for others where no request is under way."""
+PATIENCE_SECONDS = 1.0
+"""How long a request that is under way has later questions wait: a slow server is asked side by side."""
 MOST_TOGETHER = 256
 """Prompts of one request."""
 
@@ -26,12 +29,13 @@ class _Question:
 
 
 class Completions:
-    """Collects what is asked within one turn of the event loop."""
+    """Collects questions while it may, and sends them."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._waiting: list[_Question] = []
         self._sending: set[asyncio.Task[None]] = set()
+        self._sender: asyncio.Task[None] | None = None
 
     async def ask(self, prompt: str, seed: int) -> Answer:
         """The next token of ``prompt``. ``seed`` counts where answers are sampled.
@@ -39,21 +43,27 @@ class Completions:
         Raises:
             NoAnswer: after all retries.
         """
-        loop = asyncio.get_running_loop()
-        if not self._waiting:
-            loop.call_later(GATHER_SECONDS, self._send)
-        question = _Question(prompt, seed, loop.create_future())
+        question = _Question(prompt, seed, asyncio.get_running_loop().create_future())
         self._waiting.append(question)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.ensure_future(self._send_all())
         return await question.answer
 
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
+    async def _send_all(self) -> None:
+        await asyncio.sleep(GATHER_SECONDS)
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            await asyncio.wait(self._send(waiting), timeout=PATIENCE_SECONDS)
+
+    def _send(self, waiting: list[_Question]) -> list[asyncio.Task[None]]:
         # One seed holds for a whole request, and equal prompts would then be answered alike.
         together = MOST_TOGETHER if temperature_of(self._server.config) == 0 else 1
-        for first in range(0, len(waiting), together):
-            task = asyncio.ensure_future(self._ask_all(waiting[first : first + together]))
+        parts = [waiting[first : first + together] for first in range(0, len(waiting), together)]
+        tasks = [asyncio.ensure_future(self._ask_all(part)) for part in parts]
+        for task in tasks:
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
+        return tasks
 
     async def _ask_all(self, questions: list[_Question]) -> None:
         try:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -53,10 +54,11 @@ from raysgpo.run import (
     ended,
     interruptible,
     open_folder,
+    resume_words,
     start_state,
     watch,
 )
-from raysgpo.run_folder import JsonLines, RunFolder, read_rows
+from raysgpo.run_folder import JsonLines, RunFolder, cut_rows, read_rows
 from raysgpo.sampling import RetryingSampler
 from raysgpo.serving.sampler import serve_sampler
 
@@ -84,10 +86,11 @@ def _run(config: Config, groups: list[Group] | None, say: Say) -> int:
         say(f"run folder: {run.path}")
         with interruptible(say) as interrupts:
             offline = _Offline(prepared, run, groups, judge, start, interrupts, say, out)
-            if not accounted(offline.phases, run, COMMAND, say):
+            go_on = resume_words(COMMAND, run, config)
+            if not accounted(offline.phases, run, go_on, say):
                 return FAILED
         if interrupts.count:
-            say(f"stopped; go on with: {COMMAND} resume={run.path.name}")
+            say(f"stopped; go on with: {go_on}")
             return STOPPED
         offline.tell()
         return DONE
@@ -251,10 +254,14 @@ class _Offline:
     def _evaluate(self, rollout: Any, step: int) -> None:
         """Held-out accuracy of what the replicas were started with, which has ``step`` optimizer steps."""
         evaluator = Evaluator(self.prepared, _sampler(self.config, rollout))
-        row: Metrics = {"step": step, **asyncio.run(evaluator.run(collect.STARTING_WEIGHTS))}
-        file = JsonLines(self.run.evaluations)
-        file.write(row)
-        file.close()
+        found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
+        row: Metrics = {"step": step, **found.metrics}
+        cut_rows(self.run.answers, step)  # of an evaluation that was cut short
+        answers = [{"step": step, **answer} for answer in found.answers]
+        for path, rows in ((self.run.answers, answers), (self.run.evaluations, [row])):
+            with closing(JsonLines(path)) as file:
+                for one in rows:
+                    file.write(one)
         Console(step, step, self.out).row(row)
         with Board(self.run, step) as board:
             board.row(row)

@@ -54,11 +54,13 @@ def test_a_step_goes_to_every_place(gauges: dict[str, float], tmp_path: Path, ma
     for step in range(2):
         groups = [make_group(2 * step + i, step=step) for i in range(2)]
         reporter.record({"step": step, "accuracy/mean": step + 0.5, "judge/rts_mean": None}, groups)
-    reporter.record_evaluation({"step": 2, "eval/accuracy": 1.0})
+    answers = [{"prompt_id": "a", "correct": True}, {"prompt_id": "b", "correct": None}]
+    reporter.record_evaluation({"step": 2, "eval/accuracy": 1.0}, answers)
     reporter.close()
     assert [row["accuracy/mean"] for row in read_rows(run.metrics)] == [0.5, 1.5]
     assert [row["position"] for row in read_rows(run.groups)] == [0, 1, 2, 3]
     assert list(read_rows(run.evaluations)) == [{"step": 2, "eval/accuracy": 1.0}]
+    assert list(read_rows(run.answers)) == [{"step": 2, **answer} for answer in answers]
     assert gauges == {"raysgpo_accuracy_mean": 1.5, "raysgpo_eval_accuracy": 1.0}
     assert len(reporter.rows) == 3
 
@@ -68,13 +70,14 @@ def test_a_resumed_run_takes_back_what_it_will_write_again(gauges: dict[str, flo
     before = Reporter(run, 0, tokens=False)
     for step in range(4):
         before.record({"step": step, "x": 1.0}, [])
-        before.record_evaluation({"step": step + 1, "y": 1.0})
+        before.record_evaluation({"step": step + 1, "y": 1.0}, [{"prompt_id": "a"}])
     before.close()
     gauges.clear()
     after = Reporter(run, 2, tokens=False)
     assert [row["step"] for row in read_rows(run.metrics)] == [0, 1]
     # The policy with two steps is the one that is gone on from, and its evaluation stands.
     assert [row["step"] for row in read_rows(run.evaluations)] == [1, 2]
+    assert [row["step"] for row in read_rows(run.answers)] == [1, 2]
     after.close()
 
 

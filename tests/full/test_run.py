@@ -67,6 +67,23 @@ def test_every_step_and_every_group_is_recorded_once_with_all_its_keys(finished:
     assert evaluations == [0, STEPS]
 
 
+def test_every_held_out_answer_is_recorded_with_its_grade(finished: Finished) -> None:
+    evaluations = [json.loads(line) for line in finished.run.evaluations.read_text().splitlines()]
+    answers = [json.loads(line) for line in finished.run.answers.read_text().splitlines()]
+    by_step = {row["step"]: [answer for answer in answers if answer["step"] == row["step"]] for row in evaluations}
+    assert len({tuple(answer["prompt_id"] for answer in rows) for rows in by_step.values()}) == 1
+    for row in evaluations:
+        rows = by_step[row["step"]]
+        right = [solved(one["text"], answer_of(one["prompt_id"])) for one in rows]
+        assert [one["correct"] for one in rows] == right and len(rows) == 8
+        assert row["eval/accuracy"] == pytest.approx(statistics.mean(right))
+
+
+def answer_of(prompt_id: str) -> str:
+    """``arithmetic 3+4-2`` is 5."""
+    return str(eval(prompt_id.removeprefix("arithmetic ")))
+
+
 def test_sampler_and_trainer_agree_on_every_logprob(finished: Finished) -> None:
     """S = 0: each step is trained with the weights that sampled it, so the mismatch is rounding."""
     trained = [row for row in finished.metrics if row["policy/loss"] is not None]

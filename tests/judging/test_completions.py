@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from raysgpo.config import JudgeConfig
+from raysgpo.judging import completions as completions_file
 from raysgpo.judging.compact import compact_prompt
 from raysgpo.judging.completions import MOST_TOGETHER
 from raysgpo.judging.endpoint import EndpointJudge
@@ -56,6 +57,32 @@ def test_more_than_fit_go_out_in_several_requests() -> None:
     with JudgeServer(continue_prompt=lambda prompt: "a") as server:
         assert {j.position for j in answers(server, responses)} == {0}
         assert sorted(len(q.body["prompt"]) for q in server.requests) == [3, MOST_TOGETHER]
+
+
+async def in_turns(server: JudgeServer, pauses: Sequence[float]) -> list[Judgement]:
+    """Questions with the seconds before each."""
+    judge = EndpointJudge(config(), server.base_url, "judge", None)
+    tasks = []
+    for number, pause in enumerate(pauses):
+        await asyncio.sleep(pause)
+        tasks.append(asyncio.ensure_future(judge(PROBLEM, [f"3+4={number}\n"], number)))
+    found = await asyncio.gather(*tasks)
+    await judge.close()
+    return found
+
+
+def test_what_is_asked_while_a_request_is_under_way_goes_out_together_behind_it() -> None:
+    with JudgeServer(continue_prompt=lambda prompt: "a", latency=0.6) as server:
+        found = asyncio.run(in_turns(server, [0, 0.2, 0.05, 0.05]))
+        assert {j.position for j in found} == {0} and server.busiest == 1
+        assert [len(question.body["prompt"]) for question in server.requests] == [1, 3]
+
+
+def test_a_slow_request_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(completions_file, "PATIENCE_SECONDS", 0.1)
+    with JudgeServer(continue_prompt=lambda prompt: "a", latency=1.5) as server:
+        assert len(asyncio.run(in_turns(server, [0, 0.4, 0.4]))) == 3
+        assert [len(question.body["prompt"]) for question in server.requests] == [1, 1, 1] and server.busiest == 3
 
 
 def test_sampled_votes_go_out_alone_with_their_seeds() -> None:

@@ -1,0 +1,126 @@
+"""Compare settings: ``python jobs/compare.py RECIPE [key=value ...] --vary key=a,b [--vary ...] --seeds 0,1,2``.
+
+Every variant is trained with every seed, all else being equal, and one report is written (docs/comparison.md). The
+same command again goes on where it stopped. Exit status 1 if a run failed, 2 if something is set wrong, 130 after
+Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import argparse
+from pathlib import Path
+
+from jobs.train import check_judge, recipe, recipe_names
+from raysgpo.comparison.plan import Plan, make_plan
+from raysgpo.comparison.report import write_report
+from raysgpo.comparison.runs import DONE, STOPPED, WRONG_SETTING, claim, run_all
+from raysgpo.comparison.table import print_plan, print_summary
+from raysgpo.model_path import check_model_path
+from raysgpo.overrides import ConfigError, load
+
+TRAIN = Path(__file__).parent / "train.py"
+
+
+def parser() -> argparse.ArgumentParser:
+    command = argparse.ArgumentParser(
+        prog="python jobs/compare.py",
+        description="Train variants under matched settings and report what differs.",
+        epilog=f"recipes: {', '.join(recipe_names())}; settings: python jobs/train.py --help",
+    )
+    command.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe of jobs/recipes")
+    command.add_argument("overrides", nargs="*", metavar="key=value", help="settings of all variants")
+    command.add_argument("--config", metavar="FILE", help="read settings from a YAML file, such as a run's config.yaml")
+    command.add_argument(
+        "--vary",
+        action="append",
+        default=[],
+        metavar="key=a,b",
+        help="what the variants differ in, such as algorithm=grpo,sgpo; of several, every combination",
+    )
+    command.add_argument("--seeds", default="0,1,2", metavar="0,1,2", help="one run of each variant for each of them")
+    command.add_argument(
+        "--target", type=_share, metavar="SHARE", help="accuracy to reach; default: the first variant's last"
+    )
+    command.add_argument("--name", metavar="NAME", help="of the folder; default: the recipe and the varied keys")
+    command.add_argument("--dry-run", action="store_true", help="print what would run and stop")
+    command.add_argument("--report-only", action="store_true", help="write the report of what is there and stop")
+    return command
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no accuracy: give a share above 0 and up to 1, such as 0.5")
+    return value
+
+
+def plan(arguments: argparse.Namespace) -> Plan:
+    """The comparison that the words describe.
+
+    Raises:
+        ConfigError: a wrong setting, or variants that do not differ.
+    """
+    name, overrides = arguments.recipe, list(arguments.overrides)
+    if name and "=" in name:
+        name, overrides = None, [name, *overrides]
+    if name is None and arguments.config is None:
+        raise ConfigError(f"name a recipe ({', '.join(recipe_names())}) or give --config FILE")
+    layers = [recipe(name)] if name else []
+    files = [load(arguments.config)] if arguments.config else []
+    return make_plan([*layers, *files], overrides, arguments.vary, arguments.seeds, arguments.name)
+
+
+def main() -> int:
+    arguments = parser().parse_intermixed_args()
+    try:
+        comparison = plan(arguments)
+        if arguments.dry_run:
+            print_plan(comparison, sys.stdout)
+            return DONE
+        status = report_only(comparison) if arguments.report_only else run(comparison)
+        if status in (WRONG_SETTING, STOPPED):
+            return status
+        summary = write_report(comparison, arguments.target)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_SETTING
+    print_summary(summary, sys.stdout)
+    print(f"report: {comparison.folder / 'report.html'}")
+    return status
+
+
+def run(comparison: Plan) -> int:
+    """Check every variant, then train what is not there yet."""
+    for variant in comparison.variants:
+        check_model_path(variant.config.model)
+        check_judge(variant.config)
+    claim(comparison)
+    print_plan(comparison, sys.stdout)
+    status = run_all(comparison, [sys.executable, str(TRAIN)], lambda line: print(line, flush=True))
+    if status == STOPPED:
+        print("stopped; the same command goes on with it")
+    return status
+
+
+def report_only(comparison: Plan) -> int:
+    """Whether there is something to report.
+
+    Raises:
+        ConfigError: there is not, or the folder belongs to another comparison.
+    """
+    if not (comparison.folder / "comparison.json").is_file():
+        raise ConfigError(f"{comparison.folder}: no comparison there yet; leave out --report-only to run it")
+    claim(comparison)
+    return DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""What a comparison runs: the variants, the seeds, and that nothing else differs."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raysgpo.config import Config, Section
+from raysgpo.overrides import ConfigError, Tree, resolve
+
+OWN_KEYS = ("name", "storage", "resume")
+"""Settings that the comparison decides; a run's result does not depend on them."""
+CLOSING = {"[": "]", "{": "}", "(": ")"}
+MISSING = "nothing"
+"""Stands for the value of a setting that the other side does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    name: str
+    """The varied settings as they were typed, such as ``algorithm=sgpo judge.votes=4``."""
+    slug: str
+    """The name as a part of file names and addresses, unique in its comparison."""
+    config: Config
+    """All settings, less the seed and the run's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    variant: Variant
+    seed: int
+    config: Config
+
+    @property
+    def slug(self) -> str:
+        return self.config.name
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    folder: Path
+    """Everything that the comparison writes lies here."""
+    variants: tuple[Variant, ...]
+    """The others are compared with the first."""
+    seeds: tuple[int, ...]
+
+    @property
+    def runs(self) -> list[PlannedRun]:
+        """Seed after seed, so that a comparison that is cut short has whole seeds."""
+        return [_planned(variant, seed) for seed in self.seeds for variant in self.variants]
+
+    def run_path(self, run: PlannedRun) -> Path:
+        return self.folder / "runs" / run.slug
+
+    @property
+    def differing(self) -> dict[str, list[Any]]:
+        """Each setting in which variants differ, with its value in each of them."""
+        flat = [flattened(variant.config) for variant in self.variants]
+        keys = {key: None for settings in flat for key in settings}
+        table = {key: [settings.get(key, MISSING) for settings in flat] for key in keys}
+        return {key: values for key, values in table.items() if any(value != values[0] for value in values)}
+
+    def manifest(self) -> dict[str, Any]:
+        """What ``comparison.json`` says: by it the same comparison is known again. Seeds may be added."""
+        return {"variants": {variant.name: variant.config.model_dump(mode="json") for variant in self.variants}}
+
+
+def make_plan(
+    layers: Sequence[Config | Tree], overrides: Sequence[str], vary: Sequence[str], seeds: str, name: str | None
+) -> Plan:
+    """Every variant's settings, resolved and checked.
+
+    Args:
+        layers: what ``resolve`` starts from, such as a recipe's Config.
+        overrides: ``key=value`` words that hold for all variants.
+        vary: ``key=a,b,c`` words; of several, every combination is a variant.
+        seeds: such as ``0,1,2``.
+        name: of the folder; None makes it from the recipe's name and the varied keys.
+
+    Raises:
+        ConfigError: unknown keys or values, or variants that do not differ.
+    """
+    keys, choices = _choices(vary, overrides)
+    seeds_tuple = _seeds(seeds)
+    variants: list[Variant] = []
+    for words in itertools.product(*choices):
+        config = resolve(*layers, overrides=[*overrides, *words])
+        variants.append(Variant(" ".join(words), _slug(" ".join(words), variants), config))
+    _check_difference(variants)
+    if all(variant.config.evaluation.every == 0 for variant in variants):
+        raise ConfigError(
+            "evaluation.every=0: a comparison needs held-out evaluations; set evaluation.every to 1 or more"
+        )
+    first = variants[0].config
+    folder = name or "-".join([first.name, *(key.replace(".", "-") for key in keys)])
+    if _safe(folder) != folder:
+        raise ConfigError(f"--name {folder}: use letters, digits, '.', '_' and '-' alone, such as {_safe(folder)}")
+    return Plan(first.storage_root / "comparisons" / folder, tuple(variants), seeds_tuple)
+
+
+def split_values(text: str) -> list[str]:
+    """``a,[0,1],'x,y'`` to its three values: commas inside of brackets and quotes do not split.
+
+    Raises:
+        ConfigError: a bracket or a quote is left open.
+    """
+    values, closing, quote = [""], list[str](), ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"" and (closing or not values[-1]):
+            quote = character
+        elif character in CLOSING:
+            closing.append(CLOSING[character])
+        elif closing and character == closing[-1]:
+            closing.pop()
+        if character == "," and not closing and not quote:
+            values.append("")
+        else:
+            values[-1] += character
+    if closing or quote:
+        raise ConfigError(f"--vary ...={text}: {quote or closing[-1]!r} is missing")
+    return values
+
+
+def flattened(section: Section) -> dict[str, Any]:
+    """Dotted key to plain value."""
+
+    def walk(tree: dict[str, Any], prefix: str) -> dict[str, Any]:
+        flat: dict[str, Any] = {}
+        for name, value in tree.items():
+            flat |= walk(value, f"{prefix}{name}.") if isinstance(value, dict) and value else {prefix + name: value}
+        return flat
+
+    return walk(section.model_dump(mode="json"), "")
+
+
+def effective(config: Config) -> dict[str, Any]:
+    """The settings that a run's result depends on: without a judged reward, those of the judge are none of them."""
+    settings = {key: value for key, value in flattened(config).items() if key not in (*OWN_KEYS, "seed")}
+    if not config.needs_judge:
+        idle = ("judge.", "algorithm.partial_credit.")
+        settings = {key: value for key, value in settings.items() if not key.startswith(idle)}
+    return settings
+
+
+def _choices(vary: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """The varied keys, and for each the words of its values."""
+    if not vary:
+        raise ConfigError("--vary is missing: say what the variants differ in, such as --vary algorithm=grpo,sgpo")
+    fixed = {word.partition("=")[0] for word in overrides}
+    keys: list[str] = []
+    choices: list[list[str]] = []
+    for word in vary:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--vary {word}: expected key=a,b, such as --vary algorithm=grpo,sgpo")
+        if key in OWN_KEYS:
+            raise ConfigError(f"--vary {word}: the comparison sets {key} itself; vary a setting of the training")
+        values = split_values(text)
+        if key == "seed":
+            raise ConfigError(
+                f"--vary {word}: variants {' and '.join(f'seed={value}' for value in values)} differ in the seed only; "
+                f"vary another setting, and give the seeds as --seeds {text}"
+            )
+        if key in keys:
+            raise ConfigError(f"--vary {word}: {key} is varied twice; give all its values in one --vary")
+        if key in fixed:
+            raise ConfigError(f"--vary {word}: {key} is also set for all variants; leave out one of the two")
+        if "" in values:
+            raise ConfigError(f"--vary {word}: an empty value; give values separated by single commas")
+        if len(values) < 2:
+            raise ConfigError(f"--vary {word}: one value is no difference; give two or more, or {word} without --vary")
+        keys.append(key)
+        choices.append([f"{key}={value}" for value in values])
+    for word in overrides:
+        key = word.partition("=")[0]
+        if key == "seed":
+            raise ConfigError(f"{word}: a comparison's seeds are given as --seeds 0,1,2")
+        if key in ("resume", "name"):
+            raise ConfigError(
+                f"{word}: the comparison sets {key} itself; the same command again goes on where it stopped"
+            )
+    return keys, choices
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() for word in words):
+        raise ConfigError(f"--seeds {text}: expected whole numbers separated by commas, such as 0,1,2")
+    seeds = tuple(int(word) for word in words)
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds {text}: a seed stands there twice, and would count twice")
+    return seeds
+
+
+def _check_difference(variants: Sequence[Variant]) -> None:
+    for one, other in itertools.combinations(variants, 2):
+        if effective(one.config) == effective(other.config):
+            why = "" if one.config.needs_judge else " (neither gives partial credit, so no judge is asked)"
+            raise ConfigError(
+                f"variants {one.name!r} and {other.name!r} differ in nothing that a run depends on{why}: "
+                "leave out one, or vary another setting"
+            )
+
+
+def _planned(variant: Variant, seed: int) -> PlannedRun:
+    config = variant.config.model_copy(update={"seed": seed, "name": f"{variant.slug}-seed{seed}"})
+    return PlannedRun(variant, seed, config)
+
+
+def _slug(name: str, taken: Sequence[Variant]) -> str:
+    slug, others = _safe(name), {variant.slug for variant in taken}
+    numbered = (f"{slug}-{number}" for number in itertools.count(2))
+    return next(each for each in itertools.chain([slug], numbered) if each not in others)
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "comparison"

@@ -1,0 +1,34 @@
+"""Where a resumed run begins, by what its folder holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysgpo import checkpoint
+from raysgpo.conductor.messages import StartState
+from raysgpo.config import Config
+from raysgpo.overrides import ConfigError
+from raysgpo.run import start_state
+
+STATE = {"step": 3, "version": 4, "solved": ["a"], "controllers": {}}
+
+
+def test_a_run_that_never_wrote_a_checkpoint_begins_anew(tmp_path: Path) -> None:
+    assert start_state(Config(resume=str(tmp_path)), print) == StartState()
+    checkpoint.begin(tmp_path / "checkpoints", 2)  # one that was being written
+    assert start_state(Config(resume=str(tmp_path)), print) == StartState()
+
+
+def test_the_newest_complete_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
+    checkpoint.write(tmp_path / "checkpoints", 3, lambda place: None, STATE, keep=2)
+    start = start_state(Config(resume=str(tmp_path)), print)
+    assert (start.step, start.version, start.solved) == (3, 4, ("a",))
+
+
+def test_checkpoints_that_are_all_corrupt_are_an_error_and_no_new_beginning(tmp_path: Path) -> None:
+    folder = checkpoint.write(tmp_path / "checkpoints", 3, lambda place: None, STATE, keep=2)
+    (folder / checkpoint.STATE).write_text("{}")
+    with pytest.raises(ConfigError, match="no complete checkpoint"):
+        start_state(Config(resume=str(tmp_path)), print)
