@@ -54,7 +54,8 @@ def spread(values: Sequence[float | None]) -> Spread | None:
 
 def first_reach(x_E: Sequence[float], accuracy_E: Sequence[float], target: float) -> float | None:
     """Where the accuracy first reaches the target, linear between evaluations; None if it never does."""
-    reached = _reach(np.asarray(x_E, dtype=np.float64), np.asarray([accuracy_E], dtype=np.float64), target)[0]
+    curve_E = np.asarray(accuracy_E, dtype=np.float64)
+    reached = _reach(np.asarray(x_E, dtype=np.float64), curve_E[None], np.array([target]))[0]
     return None if np.isnan(reached) else float(reached)
 
 
@@ -80,29 +81,30 @@ def paired_reach(
     first_SEP: Floats,
     second_SEP: Floats,
     steps_E: Sequence[int],
-    target: float,
+    target: float | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval | None:
     """Steps to the target of second minus first, from the mean curves; None if neither reaches it.
 
-    A curve that does not reach the target, in a resample or at all, counts its last step, so the difference is
-    understated. Resamples as in ``paired_differences``.
+    Without a target it is the accuracy that the first ends with, in each resample its own: a fixed one at the end of
+    the curve would be missed by half of the resamples. A curve that does not reach the target counts its last step,
+    so such a difference is understated. Resamples as in ``paired_differences``.
     """
     x_E = np.asarray(steps_E, dtype=np.float64)
 
-    def steps(values_SEP: Floats, seeds_BS: Floats, prompts_BP: Floats) -> Floats:
-        reached_B = _reach(x_E, _means(values_SEP, seeds_BS, prompts_BP), target)
-        return np.where(np.isnan(reached_B), x_E[-1], reached_B)
+    def difference(seeds_BS: Floats, prompts_BP: Floats) -> Floats:
+        one_BE, two_BE = (_means(values, seeds_BS, prompts_BP) for values in (first_SEP, second_SEP))
+        target_B = one_BE[:, -1] if target is None else np.full(len(one_BE), target)
+        one_B, two_B = (_reach(x_E, curves_BE, target_B) for curves_BE in (one_BE, two_BE))
+        return np.where(np.isnan(two_B), x_E[-1], two_B) - np.where(np.isnan(one_B), x_E[-1], one_B)
 
-    if max(values.mean(axis=(0, 2)).max() for values in (first_SEP, second_SEP)) < target - ROUNDING:
+    highest = max(values.mean(axis=(0, 2)).max() for values in (first_SEP, second_SEP))
+    if target is not None and highest < target - ROUNDING:
         return None
-    draws = _draws(first_SEP, second_SEP, resamples, seed)
-    resampled_B = np.concatenate([steps(second_SEP, *drawn) - steps(first_SEP, *drawn) for drawn in draws])
-    low, high = _percentiles(resampled_B)
-    everything = _once(first_SEP)
-    difference = steps(second_SEP, *everything) - steps(first_SEP, *everything)
-    return Interval(float(difference[0]), float(low), float(high))
+    drawn_B = np.concatenate([difference(*drawn) for drawn in _draws(first_SEP, second_SEP, resamples, seed)])
+    low, high = _percentiles(drawn_B)
+    return Interval(float(difference(*_once(first_SEP))[0]), float(low), float(high))
 
 
 def _draws(first_SEP: Floats, second_SEP: Floats, resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
@@ -131,14 +133,14 @@ def _means(values_SEP: Floats, seeds_BS: Floats, prompts_BP: Floats) -> Floats:
     return np.einsum("bs,seb->be", seeds_BS, by_seed_SEB)
 
 
-def _reach(x_E: Floats, curves_BE: Floats, target: float) -> Floats:
-    """Where each curve first reaches the target: (B,); NaN where it never does."""
-    above_BE = curves_BE >= target - ROUNDING
+def _reach(x_E: Floats, curves_BE: Floats, target_B: Floats) -> Floats:
+    """Where each curve first reaches its target: (B,); NaN where it never does."""
+    above_BE = curves_BE >= target_B[:, None] - ROUNDING
     index_B = above_BE.argmax(axis=1)
     rows_B = np.arange(len(curves_BE))
     before_B = np.maximum(index_B - 1, 0)
     low_B, high_B = curves_BE[rows_B, before_B], curves_BE[rows_B, index_B]
-    share_B = np.divide(target - low_B, high_B - low_B, out=np.zeros_like(low_B), where=high_B > low_B)
+    share_B = np.divide(target_B - low_B, high_B - low_B, out=np.zeros_like(low_B), where=high_B > low_B)
     reached_B = x_E[before_B] + share_B * (x_E[index_B] - x_E[before_B])
     reached_B = np.where(index_B == 0, x_E[0], reached_B)
     return np.where(above_BE.any(axis=1), reached_B, np.nan)

@@ -34,7 +34,7 @@ def summarize(plan: Plan, runs: Sequence[RunRecords], target: float | None) -> J
         "runs": [_run(plan, run, chosen) for run in runs],
         "missing": [run.slug for run in plan.runs if run.slug not in {one.name for one in runs if one.finished}],
         "numbers": _numbers(plan, runs, chosen),
-        "paired": {variant.name: paired(first.name, variant.name, runs, chosen) for variant in others},
+        "paired": {variant.name: paired(first.name, variant.name, runs, target) for variant in others},
         "sets": {variant.name: solved_sets(first.name, variant.name, runs) for variant in others},
         "method": {"resamples": RESAMPLES, "level": LEVEL},
     }
@@ -74,8 +74,10 @@ def milestones(steps: Sequence[int], total: int) -> dict[int, float]:
     return {step: step / total for step in dict.fromkeys(nearest) if step > 0}
 
 
-def paired(first: str, second: str, runs: Sequence[RunRecords], target: float) -> Json:
+def paired(first: str, second: str, runs: Sequence[RunRecords], target: float | None) -> Json:
     """Second minus first over the seeds that both have, on the same held-out prompts.
+
+    ``target``: None is the accuracy that the first variant ends with.
 
     ``reason`` says why there is no interval, where there is none.
     """

@@ -106,6 +106,19 @@ def test_steps_to_the_target_are_those_of_the_mean_curves() -> None:
     assert found.low == pytest.approx(-5) and -5 <= found.high < 0
 
 
+def test_without_a_target_it_is_what_the_first_ends_with_in_every_resample() -> None:
+    rng = np.random.default_rng(2)
+    chance = np.array([0.1, 0.2, 0.3, 0.4])[None, :, None]
+    hard = rng.random((3, 1, 300))
+    first, second = (hard < chance).astype(float), (hard < 2 * chance).astype(float)
+    found = paired_reach(first, second, (0, 10, 20, 30), resamples=400)
+    # The second has after ten steps what the first has after thirty, on any prompts; a fixed target is missed by half
+    # of the resamples of the first, which then count as if they had just reached it.
+    assert found is not None and found.low <= found.difference <= found.high
+    assert found.difference == pytest.approx(-20, abs=1) and found.low < -19 and found.high > -21
+    assert paired_reach(first, first, (0, 10, 20, 30), resamples=400) == Interval(0, 0, 0)
+
+
 def test_of_one_seed_the_width_is_that_of_the_mean_of_the_prompts() -> None:
     rng = np.random.default_rng(1)
     first, second = (rng.random((1, 1, 800)) < chance for chance in (0.4, 0.5))
