@@ -58,11 +58,11 @@ class Pipeline:
 
     async def _scored(self, group: Group) -> Group:
         algorithm = self.config.algorithm
-        group = await stages.reward(group, self.task, self.grader)
+        group = await stages.reward(group, self.task, self.grader, self.config.task.failed_grading)
         if self.panel is not None and self.config.needs_judge:
             group = await stages.judge(group, self.task, self.panel, algorithm.partial_credit)
             group = stages.credit(group, algorithm.partial_credit)
-        return stages.keep(stages.advantage(group, algorithm))
+        return stages.keep(stages.advantage(group, algorithm), algorithm.keep)
 
 
 def _rollout(ticket: Ticket, seed: int, completion: Completion, attempt: int) -> Rollout:

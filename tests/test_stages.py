@@ -27,6 +27,7 @@ ALL_WRONG = PartialCreditConfig(kind="sgpo", groups="all_wrong")
 class LineTask:
     """Right if the text ends in ``ok``; one step a line; ``hello`` earns the format part."""
 
+    reward_range = (0.0, 1.0)
     train: Sequence[Problem] = (PROBLEM,)
     held_out: Sequence[Problem] = ()
 
