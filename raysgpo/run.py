@@ -73,7 +73,14 @@ def start_state(config: Config, say: Callable[[str], None]) -> StartState:
     for message in messages:
         say(message)
     state = checkpoint.read_state(folder)
-    return StartState(state["step"], state["version"], tuple(state["solved"]), state["controllers"], tuple(messages))
+    return StartState(
+        state["step"],
+        state["position"],
+        state["version"],
+        tuple(state["solved"]),
+        state["controllers"],
+        tuple(messages),
+    )
 
 
 def open_folder(config: Config) -> RunFolder:

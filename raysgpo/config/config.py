@@ -85,5 +85,10 @@ class Config(Section):
         return self
 
     @property
+    def refill_limit(self) -> int:
+        """A step takes at most this many times ``prompts_per_step`` positions of the stream."""
+        return self.algorithm.refill_limit if self.algorithm.refill else 1
+
+    @property
     def needs_judge(self) -> bool:
         return self.algorithm.partial_credit.kind != "none"
