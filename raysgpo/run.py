@@ -20,6 +20,7 @@ from types import FrameType
 import ray
 
 from raysgpo import checkpoint
+from raysgpo.advantage_picture import draw_advantages
 from raysgpo.board import Board
 from raysgpo.cluster_resources import wait_for_resources
 from raysgpo.conductor.messages import StartState, Status
@@ -113,6 +114,7 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
             console.say(f"go on from the last checkpoint: python jobs/train.py resume={run.path.name}")
             return FAILED
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
+    console.say(f"who was reinforced: {draw_advantages([run], run.advantages)}")
     if interrupts.count:
         console.say(f"stopped; go on with: python jobs/train.py resume={run.path.name}")
         return STOPPED
