@@ -39,8 +39,8 @@ def _mean(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float = 0.0) -> Flo
     rewards away from them, or dividing by eps would blow the difference up."""
     count = np.maximum(part_G.sum(axis=-1, keepdims=True), 1)
     mean = (rewards_G / count).sum(axis=-1, keepdims=True)
-    low = rewards_G.min(axis=-1, keepdims=True, where=part_G, initial=np.inf)
-    high = rewards_G.max(axis=-1, keepdims=True, where=part_G, initial=-np.inf)
+    low = np.where(part_G, rewards_G, np.inf).min(axis=-1, keepdims=True, initial=np.inf)
+    high = np.where(part_G, rewards_G, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
     return np.asarray(np.maximum(np.minimum(mean, high), low))
 
 
