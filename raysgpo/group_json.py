@@ -5,6 +5,7 @@ From a line every reward and advantage can be recomputed; one written with token
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,13 +40,13 @@ def _rollout_row(rollout: Rollout, tokens: bool) -> dict[str, Any]:
         "finish_reason": rollout.finish_reason,
         "truncated": rollout.truncated,
         "correct": rollout.correct,
-        "reward_parts": rollout.reward_parts,
+        "reward_parts": {name: _finite(value) for name, value in rollout.reward_parts.items()},
         "reasoning_steps": rollout.reasoning_steps,
         "verdict": rollout.verdict.value if rollout.verdict else None,
         "first_error": rollout.first_error,
         "votes": list(rollout.votes),
         "rts": rollout.rts,
-        "reward": rollout.reward,
+        "reward": _finite(rollout.reward),
         "advantage": rollout.advantage,
         "guidance_tokens": rollout.guidance_tokens,
         "seed": rollout.seed,
@@ -55,6 +56,11 @@ def _rollout_row(rollout: Rollout, tokens: bool) -> dict[str, Any]:
     if tokens:
         row["segments"] = [_segment_row(segment) for segment in rollout.segments]
     return row
+
+
+def _finite(value: float) -> float | None:
+    """JSON has neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _segment_row(segment: Segment) -> dict[str, Any]:
@@ -76,8 +82,9 @@ def _logprobs(segment: Segment) -> list[float] | None:
 def group_from_row(row: dict[str, Any]) -> Group:
     """The group of a line that was written with tokens, as the trainer gets it.
 
-    What a line does not carry is at its default: whether the group might have been judged and the
-    intervals of its phases. A rollout of a judged group whose verdict was lost has no part in the baseline.
+    What a line does not carry is at its default: whether the group might have been judged, the
+    intervals of its phases, and ``graded``. A rollout of a judged group whose verdict was lost has no part in
+    the baseline.
 
     Raises:
         ValueError: the line was written without tokens.
@@ -114,7 +121,7 @@ def _rollout(row: dict[str, Any], position: int, judged: bool) -> Rollout:
         votes=tuple(row["votes"]),
         first_error=row["first_error"],
         rts=row["rts"],
-        reward=row["reward"],
+        reward=math.nan if row["reward"] is None else row["reward"],
         advantage=row["advantage"],
         in_baseline=not (judged and verdict is Verdict.LOST),
     )

@@ -57,18 +57,18 @@ class Pipeline:
         )
 
     async def _scored(self, group: Group) -> Group:
-        group = await stages.reward(group, self.task, self.grader)
+        group = await stages.reward(group, self.task, self.grader, self.config.task.failed_grading)
         return await compared(group, self.config, self.task, self.panel)
 
 
 async def compared(group: Group, config: Config, task: Task, panel: Panel | None) -> Group:
     """What happens to a graded group: judge -> credit -> advantage -> keep. One that was judged is not judged again."""
-    credit = config.algorithm.partial_credit
+    algorithm = config.algorithm
     if panel is not None and config.needs_judge and not group.judged:
-        group = await stages.judge(group, task, panel, credit)
+        group = await stages.judge(group, task, panel, algorithm.partial_credit)
     if config.needs_judge:
-        group = stages.credit(group, credit)
-    return stages.keep(stages.advantage(group, config.algorithm))
+        group = stages.credit(group, algorithm.partial_credit)
+    return stages.keep(stages.advantage(group, algorithm), algorithm.keep)
 
 
 def _rollout(ticket: Ticket, seed: int, completion: Completion, attempt: int) -> Rollout:

@@ -9,7 +9,7 @@ from pathlib import Path
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raysgpo.config import Config, JudgeConfig
+from raysgpo.config import Config, JudgeConfig, doubtful_algorithm
 from raysgpo.model_path import TINY, check_model_path
 from raysgpo.overrides import ConfigError
 from raysgpo.policy.prompts import encode_fitting, load_tokenizer
@@ -31,6 +31,8 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
         task = build_task(config)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    for doubt in doubtful_algorithm(config.algorithm, *task.reward_range):
+        say(doubt)
     model = find_model(config, say)
     tokenizer = load_tokenizer(model)
     context = _context_length(config, model, tokenizer)

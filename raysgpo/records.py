@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+CORRECTNESS = "correctness"
+"""The reward part that says how right an answer is; R_min_correct and partial credit apply to it alone."""
+
 Int_T = NDArray[np.int32]
 Float_T = NDArray[np.float32]
 
@@ -44,7 +47,7 @@ class Ticket:
 
     position: int
     step: int
-    """The optimizer step that trains on it: position // prompts_per_step."""
+    """The optimizer step that will train on it, as far as is known when the position starts (see ``window``)."""
     epoch: int
     problem: Problem
     prompt_ids: list[int]
@@ -137,6 +140,10 @@ class Drop(StrEnum):
 
     NO_SIGNAL = "no_signal"
     """Every advantage is zero."""
+    EQUAL_REWARDS = "equal_rewards"
+    """All rewards agree, and ``keep=reward_variance`` was asked for."""
+    NO_REWARD = "no_reward"
+    """A reward is no finite number, or its grading failed under ``task.failed_grading=drop``."""
     FAILED = "failed"
     """Sampling or grading failed after all attempts."""
     TOO_OLD = "too_old"
@@ -165,12 +172,19 @@ class Rollout:
     first_error: int | None = None
     rts: float | None = None
     """Reasoning Trajectory Score, in [0, 1]."""
+    graded: float = 0.0
+    """The reward's correctness part as it enters the advantage, partial credit included."""
     reward: float = 0.0
-    """r_i, the reward that enters the advantage."""
+    """r_i, the reward that enters the advantage: ``graded`` plus the other parts. NaN where it could not be had."""
     advantage: float = 0.0
-    """A_i, the same for every token that the policy sampled."""
+    """A_i, the same for every token that the policy sampled. Of a dropped group it is what it would have been."""
     in_baseline: bool = True
     """False for a rollout whose votes were all lost: no part in the baseline, advantage 0."""
+
+    @property
+    def beside(self) -> float:
+        """Sum of the reward parts beside the correctness: format, length."""
+        return sum(value for name, value in self.reward_parts.items() if name != CORRECTNESS)
 
     @property
     def truncated(self) -> bool:
@@ -204,7 +218,7 @@ class Group:
     judged: bool = False
     dropped: Drop | None = None
     error: str | None = None
-    """Why sampling or grading failed, one line; set where ``dropped`` is ``failed``."""
+    """Why sampling or grading failed, one line; set where ``dropped`` is ``failed`` or ``no_reward``."""
     age: int = 0
     """Optimizer steps between its oldest token's weights and its consumption."""
     sample_interval: tuple[float, float] = (0.0, 0.0)

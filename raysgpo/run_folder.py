@@ -1,8 +1,8 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
-``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``; of an
-offline run also ``sampled.jsonl`` and ``judged.jsonl``. One process at a time writes the JSONL files: the
+``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``advantages.png``;
+of an offline run also ``sampled.jsonl`` and ``judged.jsonl``. One process at a time writes the JSONL files: the
 conductor, or the run while there is none.
 """
 
@@ -97,6 +97,10 @@ class RunFolder:
     @property
     def curves(self) -> Path:
         return self.path / "curves.png"
+
+    @property
+    def advantages(self) -> Path:
+        return self.path / "advantages.png"
 
 
 class JsonLines:

@@ -36,6 +36,7 @@ PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
 class Lines:
     """Right if the text is the solution; the format part for an answer line."""
 
+    reward_range = (0.0, 1.0)
     train: Sequence[Problem] = (PROBLEM,)
     held_out: Sequence[Problem] = ()
 

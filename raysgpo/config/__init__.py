@@ -8,7 +8,7 @@ file says what may be set, what it means, and which combinations are impossible.
 
 from __future__ import annotations
 
-from raysgpo.config.algorithm import AlgorithmConfig, PartialCreditConfig
+from raysgpo.config.algorithm import AlgorithmConfig, PartialCreditConfig, doubtful_algorithm
 from raysgpo.config.config import Config
 from raysgpo.config.judge import JudgeConfig
 from raysgpo.config.offline import OfflineConfig
@@ -33,4 +33,5 @@ __all__ = [
     "Section",
     "TaskConfig",
     "TrainerConfig",
+    "doubtful_algorithm",
 ]

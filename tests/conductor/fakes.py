@@ -130,7 +130,7 @@ class FakeRun:
 
     def asked(self) -> dict[int, SampleRequest]:
         """Position to its first request; evaluation's have one seed and are left out."""
-        count = self.prepared.total_steps * self.config.prompts_per_step
+        count = self.prepared.total_steps * self.config.prompts_per_step * self.config.refill_limit
         positions = {self.seeds(position): position for position in range(count)}
         found: dict[int, SampleRequest] = {}
         for _, request in ray.get(self.rollout.requests.remote(), timeout=10):
