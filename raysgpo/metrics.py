@@ -54,12 +54,12 @@ class StepTimes:
 
 @dataclass(slots=True)
 class Solved:
-    """Training problems that were answered right at least once, ever."""
+    """Training problems that were answered right at least once without guidance, ever."""
 
     ids: set[str] = field(default_factory=set)
 
     def add(self, groups: Iterable[Group]) -> int:
-        self.ids.update(g.problem.id for g in groups if any(r.correct for r in g.rollouts_G))
+        self.ids.update(g.problem.id for g in groups if any(r.correct and not r.guided for r in g.rollouts_G))
         return len(self.ids)
 
 
@@ -84,6 +84,7 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
     wrong_positive = int((wrong & (advantages > 0)).sum())
     return {
         "accuracy/mean": _mean([float(bool(r.correct)) for r in rollouts]),
+        **_guidance(sampled),
         "reward/mean": _mean([r.reward for r in rollouts]),
         "groups/trained": sum(g.dropped is None for g in groups_P),
         "groups/dropped": sum(g.dropped is not None for g in groups_P),
@@ -108,6 +109,25 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "staleness/max": max((g.age for g in sampled), default=None),
         "grader/failures": sum(n for g in sampled for name, n in g.counts.items() if name.startswith("grader/")),
         "sampling/retries": sum(max((r.attempt for r in g.rollouts_G), default=0) for g in groups_P),
+    }
+
+
+def _guidance(groups: Sequence[Group]) -> Metrics:
+    """Guided and unguided rollouts apart."""
+    rollouts = [r for g in groups for r in g.rollouts_G]
+    guided, free = [r for r in rollouts if r.guided], [r for r in rollouts if not r.guided]
+
+    def std(some: Sequence[Rollout]) -> float | None:
+        return float(np.std([r.advantage for r in some])) if some else None
+
+    return {
+        "accuracy/guided": _mean([float(bool(r.correct)) for r in guided]),
+        "accuracy/unguided": _mean([float(bool(r.correct)) for r in free]),
+        "advantage/std_guided": std(guided),
+        "advantage/std_unguided": std(free),
+        "guidance/length": _mean([g.guidance_length for g in groups if g.guidance_length is not None]),
+        "guidance/share": len(guided) / len(rollouts) if rollouts else None,
+        "guidance/tokens": _mean([float(r.guidance_tokens) for r in guided]),
     }
 
 

@@ -24,15 +24,14 @@ from typing import Any
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.conductor.handout import Handout
-from raysgpo.conductor.judging import Judging
 from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
 from raysgpo.conductor.notices import failed_group, lost_votes, missed_sync
 from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.stream import StreamThread, build_dataset
+from raysgpo.conductor.tickets import Tickets
 from raysgpo.conductor.versions import Versions
 from raysgpo.judging.build import JudgeAddress
 from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, time_metrics
-from raysgpo.order import ShuffledOrder, rollout_seeds
 from raysgpo.policy.sequences import Share
 from raysgpo.prepared import Prepared
 from raysgpo.records import Group, Ticket
@@ -66,8 +65,7 @@ class Conductor:
         self._evaluator = Evaluator(prepared, RetryingSampler(serve_sampler(rollout), config.rollout))
         self._reporter = Reporter(run, start.step, config.records.tokens, said=start.messages)
         self._judge = judge
-        self._judging = Judging(config, len(prepared.train), start.controllers.get("judging"))
-        self._order = ShuffledOrder(len(prepared.train), config.seed)
+        self._tickets = Tickets(prepared, start)
         self._window = Window(config.prompts_per_step, config.max_staleness, start.step * config.prompts_per_step)
         self._assembly = Assembly(config.prompts_per_step)
         self._decisions: dict[int, Decision] = {}
@@ -105,20 +103,11 @@ class Conductor:
         async with self._changed:
             await self._changed.wait_for(lambda: self._versions.ready and self._window.may_start(position))
         done = position in self._assembly or step_of(position, self._config.prompts_per_step) < self._covered
-        return None if done else self._ticket(position)
-
-    def _ticket(self, position: int) -> Ticket:
-        epoch, index = self._order.at(position)
-        prompt = self._prepared.train[index]
-        config = self._config
-        seeds_G = rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size)
-        step, version = step_of(position, config.prompts_per_step), self._versions.current
-        judge = self._judging.grant(position)
-        return Ticket(position, step, epoch, prompt.problem, prompt.token_ids, seeds_G, version, judge)
+        return None if done else self._tickets.ticket(position, self._versions.current)
 
     async def _arrived(self, group: Group) -> None:
         self._assembly.add(group)
-        self._judging.settle(group)
+        self._tickets.judging.settle(group)
         self.say(failed_group(group))
         await self._notify()
 
@@ -243,6 +232,7 @@ class Conductor:
             **evaluation,
         }
         self._reporter.record(row, groups)
+        self._tickets.trained(step, groups)
 
     def checkpoint_state(self, step: int) -> dict[str, Any]:
         """What a checkpoint after ``step`` optimizer steps must hold beside the policy."""
@@ -251,7 +241,7 @@ class Conductor:
             "position": step * self._config.prompts_per_step,
             "version": self._versions.newest,
             "solved": sorted(self._solved.ids),
-            "controllers": {"judging": self._judging.spent},
+            "controllers": self._tickets.state(step),
         }
 
     def checkpointed(self, step: int) -> None:
@@ -281,7 +271,7 @@ class Conductor:
     def status(self, rows_seen: int) -> Status:
         """What is new since ``rows_seen`` rows."""
         rows = self._reporter.rows[rows_seen:]
-        judging = not self._judging.over(self._progress.trained)
+        judging = not self._tickets.judging.over(self._progress.trained)
         return Status(rows, self._reporter.take_messages(), self._progress.phase, judging)
 
     def say(self, message: str | None) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from raysgpo.config.algorithm import AlgorithmConfig, PartialCreditConfig
 from raysgpo.config.config import Config
+from raysgpo.config.curriculum import CurriculumConfig
+from raysgpo.config.guidance import GuidanceConfig
 from raysgpo.config.judge import JudgeConfig
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
@@ -21,7 +23,9 @@ __all__ = [
     "AlgorithmConfig",
     "CheckpointConfig",
     "Config",
+    "CurriculumConfig",
     "EvaluationConfig",
+    "GuidanceConfig",
     "JudgeConfig",
     "OptimizerConfig",
     "PartialCreditConfig",

@@ -8,6 +8,8 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from raysgpo.config.algorithm import AlgorithmConfig
+from raysgpo.config.curriculum import CurriculumConfig, impossible_curriculum
+from raysgpo.config.guidance import GuidanceConfig, impossible_guidance
 from raysgpo.config.judge import JudgeConfig, impossible_judge
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
@@ -39,6 +41,8 @@ class Config(Section):
     """A run folder to go on with, from its newest complete checkpoint."""
 
     task: TaskConfig = TaskConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
+    guidance: GuidanceConfig = GuidanceConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
     judge: JudgeConfig = JudgeConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -78,6 +82,10 @@ class Config(Section):
                 "set judge=tiny, rule, endpoint or replicas, or algorithm.partial_credit=none"
             )
         if (impossible := impossible_judge(self.judge)) is not None:
+            raise ValueError(impossible)
+        if (impossible := impossible_guidance(self.guidance, self.sampling.max_tokens)) is not None:
+            raise ValueError(impossible)
+        if (impossible := impossible_curriculum(self.curriculum)) is not None:
             raise ValueError(impossible)
         if self.judge.kind == "rule" and self.task.kind != "arithmetic" and self.needs_judge:
             raise ValueError(

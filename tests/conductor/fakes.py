@@ -13,7 +13,7 @@ from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.messages import Decision, StartState, TrainReport
 from raysgpo.config import Config
 from raysgpo.judging.build import JudgeAddress
-from raysgpo.order import ShuffledOrder, rollout_seeds
+from raysgpo.order import Order, rollout_seeds
 from raysgpo.overrides import resolve
 from raysgpo.policy.sequences import Share
 from raysgpo.prepared import Prepared, Prompt
@@ -36,7 +36,7 @@ def settings(*words: str) -> Config:
 
 def seeds_at(config: Config, prepared: Prepared, position: int) -> tuple[int, ...]:
     """The seeds of a position, worked out anew."""
-    epoch, index = ShuffledOrder(len(prepared.train), config.seed).at(position)
+    epoch, index = Order(len(prepared.train), config.seed).at(position)
     problem = prepared.train[index].problem
     return rollout_seeds(config.seed, epoch, problem.id, config.sampling.group_size)
 
