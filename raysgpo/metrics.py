@@ -84,7 +84,6 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
     wrong_positive = int((wrong & (advantages > 0)).sum())
     return {
         "accuracy/mean": _mean([float(bool(r.correct)) for r in rollouts]),
-        **_guidance(sampled),
         "reward/mean": _mean([r.reward for r in rollouts]),
         "groups/trained": sum(g.dropped is None for g in groups_P),
         "groups/dropped": sum(g.dropped is not None for g in groups_P),
@@ -112,8 +111,22 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
     }
 
 
-def _guidance(groups: Sequence[Group]) -> Metrics:
-    """Guided and unguided rollouts apart."""
+def _judge_costs(groups: Sequence[Group]) -> Metrics:
+    """Calls by fate, their tokens, and the mean seconds of one."""
+
+    def total(name: str) -> float:
+        return sum(group.counts.get(f"judge/{name}", 0) for group in groups)
+
+    names = ("calls", "cached", *(failure.value for failure in Failure), "tokens")
+    calls = total("calls")
+    return {f"judge/{name}": total(name) for name in names} | {
+        "judge/seconds": total("seconds") / calls if calls else None
+    }
+
+
+def guidance_metrics(groups_P: Sequence[Group]) -> Metrics:
+    """Guided and unguided rollouts apart. ``groups_P``: all groups of a step, dropped or not."""
+    groups = [g for g in groups_P if g.dropped is not Drop.FAILED]
     rollouts = [r for g in groups for r in g.rollouts_G]
     guided, free = [r for r in rollouts if r.guided], [r for r in rollouts if not r.guided]
 
@@ -128,19 +141,6 @@ def _guidance(groups: Sequence[Group]) -> Metrics:
         "guidance/length": _mean([g.guidance_length for g in groups if g.guidance_length is not None]),
         "guidance/share": len(guided) / len(rollouts) if rollouts else None,
         "guidance/tokens": _mean([float(r.guidance_tokens) for r in guided]),
-    }
-
-
-def _judge_costs(groups: Sequence[Group]) -> Metrics:
-    """Calls by fate, their tokens, and the mean seconds of one."""
-
-    def total(name: str) -> float:
-        return sum(group.counts.get(f"judge/{name}", 0) for group in groups)
-
-    names = ("calls", "cached", *(failure.value for failure in Failure), "tokens")
-    calls = total("calls")
-    return {f"judge/{name}": total(name) for name in names} | {
-        "judge/seconds": total("seconds") / calls if calls else None
     }
 
 

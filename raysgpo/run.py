@@ -25,7 +25,7 @@ from raysgpo.cluster_resources import wait_for_resources
 from raysgpo.conductor.messages import StartState, Status
 from raysgpo.config import Config
 from raysgpo.console import Console
-from raysgpo.curves import draw_curves
+from raysgpo.curves import draw_curves, draw_guidance
 from raysgpo.judging.build import JudgeAddress
 from raysgpo.overrides import ConfigError, dump
 from raysgpo.parts import CALL_DEADLINE, Parts, endpoint_address, running_parts
@@ -105,6 +105,8 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
             console.say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
             console.say(f"go on from the last checkpoint: python jobs/train.py resume={run.path.name}")
             return FAILED
+    if (picture := draw_guidance(run)) is not None:
+        console.say(f"guided and unguided rollouts: {picture}")
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
     if interrupts.count:
         console.say(f"stopped; go on with: python jobs/train.py resume={run.path.name}")

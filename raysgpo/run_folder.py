@@ -1,7 +1,7 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``groups.jsonl``, ``checkpoints/``,
-``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``. One process, the
+``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``guidance.png``. One process, the
 conductor, writes the JSONL files.
 """
 
@@ -82,6 +82,10 @@ class RunFolder:
     @property
     def curves(self) -> Path:
         return self.path / "curves.png"
+
+    @property
+    def guidance_curves(self) -> Path:
+        return self.path / "guidance.png"
 
 
 class JsonLines:

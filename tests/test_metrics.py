@@ -74,6 +74,7 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "groups/dropped": 2,
         "groups/no_signal": 1,
         "groups/failed": 1,
+        "groups/filtered": 0,
         "groups/too_old": 0,
         "groups/all_negative_share": 2 / 3,
         "groups/degenerate_share": 1 / 3,

@@ -41,3 +41,19 @@ def test_every_rollout_of_every_epoch_has_a_seed_of_its_own() -> None:
 
 def test_a_larger_group_keeps_the_seeds_of_the_smaller_one() -> None:
     assert rollout_seeds(0, 1, "p", 8)[:4] == rollout_seeds(0, 1, "p", 4)
+
+
+@given(ranks=st.lists(st.integers(0, 3), min_size=1, max_size=30), seed=st.integers(0, 3), epoch=st.integers(0, 3))
+def test_a_ranked_epoch_goes_from_low_to_high_and_shuffles_what_is_equal(
+    ranks: list[int], seed: int, epoch: int
+) -> None:
+    size = len(ranks)
+    order, plain = Order(size, seed, lambda epoch: ranks), Order(size, seed)
+    visited = [order.at(epoch * size + place)[1] for place in range(size)]
+    shuffled = [plain.at(epoch * size + place)[1] for place in range(size)]
+    assert visited == sorted(shuffled, key=lambda index: ranks[index])
+
+
+def test_each_epoch_has_its_own_ranks() -> None:
+    order = Order(5, 0, lambda epoch: [(-1) ** epoch * index for index in range(5)])
+    assert [order.at(position)[1] for position in range(10)] == [0, 1, 2, 3, 4, 4, 3, 2, 1, 0]

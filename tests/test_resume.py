@@ -16,6 +16,7 @@ CHANGES = {
     "model": "model=org/other",
     "prompts_per_step": "prompts_per_step=16",
     "task": "task.prompts=7",
+    "curriculum": "curriculum=difficulty",
     "sampling.group_size": "sampling.group_size=16",
     "evaluation.prompts": "evaluation.prompts=3",
 }
@@ -48,6 +49,7 @@ def test_saying_the_same_again_is_no_change(key: str, run: RunFolder, tmp_path: 
         "model": "model=tiny",
         "prompts_per_step": "prompts_per_step=32",
         "task": "task.prompts=1024",
+        "curriculum": "curriculum=random",
         "sampling.group_size": "sampling.group_size=8",
         "evaluation.prompts": "evaluation.prompts=128",
     }

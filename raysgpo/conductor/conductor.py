@@ -31,7 +31,7 @@ from raysgpo.conductor.stream import StreamThread, build_dataset
 from raysgpo.conductor.tickets import Tickets
 from raysgpo.conductor.versions import Versions
 from raysgpo.judging.build import JudgeAddress
-from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, time_metrics
+from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
 from raysgpo.policy.sequences import Share
 from raysgpo.prepared import Prepared
 from raysgpo.records import Group, Ticket
@@ -226,6 +226,7 @@ class Conductor:
         row: Metrics = {
             "step": step,
             **group_metrics(groups),
+            **guidance_metrics(groups),
             "train/problems_solved_ever": self._solved.add(groups),
             **report.metrics,
             **time_metrics(groups, report.times(self._progress.step_start, interval)),

@@ -11,7 +11,7 @@ from raysgpo.prepared import Prompt
 from raysgpo.records import Drop, Group, Hint
 
 State = dict[str, Any]
-"""``lengths`` l after 0, 1, 2, ... trained steps, ``means`` r of each of them."""
+"""``lengths``: l after 0, 1, 2, ... trained steps; ``means``: r of each of them. Empty unless adaptive."""
 
 
 class Guiding:
@@ -27,15 +27,15 @@ class Guiding:
         self._rollouts = guided_count(config.guidance.ratio, config.sampling.group_size)
         self._staleness = config.max_staleness
         self._steps = config.guidance.decay_steps or total_steps
-        first = float(config.guidance.length or 0)
-        state = state or {"lengths": [first] * (trained + 1), "means": [None] * trained}
+        self._first = float(config.guidance.length or 0)
+        state = state or {"lengths": [self._first] * (trained + 1), "means": [None] * trained}
         self._lengths: list[float] = list(state["lengths"])
         self._means: list[Mean] = list(state["means"])
         assert len(self._lengths) == len(self._means) + 1 == trained + 1, "a length more than steps trained"
 
     def length(self, step: int) -> float | None:
         """l of a step whose slots are open; None without guidance."""
-        settings, first = self._settings, self._lengths[0]
+        settings, first = self._settings, self._first
         match settings.schedule:
             case "none":
                 return None
@@ -59,26 +59,27 @@ class Guiding:
 
     def learn(self, step: int, groups_P: Sequence[Group]) -> None:
         """A step has been trained. One that is trained again (after a restart) was learned from before."""
-        if step < len(self._means):
+        settings = self._settings
+        if settings.schedule != "adaptive" or step < len(self._means):
             return
         assert step == len(self._means), f"step {step} after {len(self._means)} steps"
-        settings = self._settings
+        assert settings.max_length is not None, "the preparation fills the limit in"
         self._means.append(self._mean(groups_P))
-        length = self._lengths[-1]
-        if settings.schedule == "adaptive":
-            assert settings.max_length is not None, "the preparation fills the limit in"
-            length = adapted(
-                length,
+        self._lengths.append(
+            adapted(
+                self._lengths[-1],
                 self._means,
                 window=settings.window,
                 shortest=settings.min_length,
                 longest=settings.max_length,
                 max_change=settings.max_change,
             )
-        self._lengths.append(length)
+        )
 
     def state(self, steps: int) -> State:
-        """What a checkpoint after ``steps`` steps must hold."""
+        """What a checkpoint after ``steps`` steps must hold: nothing where the length follows from the step alone."""
+        if self._settings.schedule != "adaptive":
+            return {}
         return {"lengths": self._lengths[: steps + 1], "means": self._means[:steps]}
 
     def _mean(self, groups_P: Sequence[Group]) -> Mean:
