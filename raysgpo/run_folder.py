@@ -1,8 +1,8 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``groups.jsonl``, ``checkpoints/``,
-``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``guidance.png``. One process, the
-conductor, writes the JSONL files.
+``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and, of a guided run,
+``guidance.png``. One process, the conductor, writes the JSONL files.
 """
 
 from __future__ import annotations

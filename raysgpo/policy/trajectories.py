@@ -38,6 +38,8 @@ def with_trajectories(
     Raises:
         ConfigError: a problem has no reference, or one in another tokenizer's ids.
     """
+    if not tokenizer.is_fast:
+        raise ConfigError(f"guidance needs a fast tokenizer (tokenizer.json), which model={config.model} lacks")
     missing = [prompt.problem.id for prompt in prompts if not (prompt.problem.reference or "").strip()]
     if missing:
         raise ConfigError(
@@ -194,5 +196,6 @@ def resolved_guidance(
             )
     fitting = max_tokens * 3 // 4 if guidance.placement == "answer" else max(given)
     longest = guidance.max_length or max(min(max(given), fitting), math.ceil(guidance.min_length))
-    longest = max(longest, guidance.length or longest)
+    if guidance.length is not None and (guidance.schedule != "adaptive" or guidance.length > longest):
+        longest = guidance.length
     return guidance.model_copy(update={"max_length": longest, "length": guidance.length or longest})

@@ -97,9 +97,7 @@ def test_of_a_reference_that_thinks_the_thoughts_are_given_once_opened(template:
 
 def test_the_naive_placement_is_the_end_of_the_users_turn() -> None:
     [prompt] = prompts_of(PROBLEM, words=("guidance.placement=prompt",))
-    assert decoded(prompt, 7) == "<|user|>3+4-2+1=?\n3+4=7\n<|end|><|assistant|>"[: -len("\n<|end|><|assistant|>")] + (
-        "<|end|><|assistant|>"
-    )
+    assert decoded(prompt, 7) == "<|user|>3+4-2+1=?\n3+4=7\n<|end|><|assistant|>"
     assert prompt.trajectory is not None and not prompt.trajectory.in_answer
     assert prompt.token_ids == encode(tokenizer(), PROBLEM).token_ids
 
@@ -169,10 +167,11 @@ def lengths(*words: str, problems: tuple[Problem, ...] = (PROBLEM,), context: in
     [
         ((), (12, 12)),  # the longest prefix there is
         (("sampling.max_tokens=12",), (9, 9)),  # three quarters of the answer
-        (("guidance.length=5",), (5, 12)),
+        (("guidance.length=5",), (5, 5)),
+        (("guidance.length=5", "guidance.schedule=adaptive"), (5, 12)),
         (("guidance.length=40",), (40, 40)),
         (("guidance.max_length=7", "guidance.schedule=adaptive"), (7, 7)),
-        (("guidance.length=3", "guidance.max_length=7"), (3, 7)),
+        (("guidance.length=3", "guidance.max_length=7", "guidance.schedule=adaptive"), (3, 7)),
         (("guidance.placement=prompt",), (13, 13)),
     ],
 )
