@@ -29,6 +29,7 @@ def group_row(group: Group, tokens: bool = False) -> dict[str, Any]:
         "all_negative": group.all_negative,
         "judged": group.judged,
         "age": group.age,
+        "guidance_length": group.guidance_length,
         "rollouts": [_rollout_row(rollout, tokens) for rollout in group.rollouts_G],
     }
 
@@ -49,6 +50,7 @@ def _rollout_row(rollout: Rollout, tokens: bool) -> dict[str, Any]:
         "reward": _finite(rollout.reward),
         "advantage": rollout.advantage,
         "guidance_tokens": rollout.guidance_tokens,
+        "guidance_characters": rollout.guidance_characters,
         "seed": rollout.seed,
         "attempt": rollout.attempt,
         "weight_versions": [list(span) for span in rollout.weight_versions],
@@ -100,6 +102,7 @@ def group_from_row(row: dict[str, Any]) -> Group:
         dropped=Drop(row["dropped"]) if row["dropped"] else None,
         error=row["error"],
         age=row["age"],
+        guidance_length=row["guidance_length"],
     )
 
 
@@ -114,6 +117,7 @@ def _rollout(row: dict[str, Any], position: int, judged: bool) -> Rollout:
         seed=row["seed"],
         weight_versions=tuple((version, tokens) for version, tokens in row["weight_versions"]),
         attempt=row["attempt"],
+        guidance_characters=row["guidance_characters"],
         correct=row["correct"],
         reward_parts=row["reward_parts"],
         reasoning_steps=row["reasoning_steps"],

@@ -55,12 +55,12 @@ class StepTimes:
 
 @dataclass(slots=True)
 class Solved:
-    """Training problems that were answered right at least once, ever."""
+    """Training problems that were answered right at least once without guidance, ever."""
 
     ids: set[str] = field(default_factory=set)
 
     def add(self, groups: Iterable[Group]) -> int:
-        self.ids.update(g.problem.id for g in groups if any(r.correct for r in g.rollouts_G))
+        self.ids.update(g.problem.id for g in groups if any(r.correct and not r.guided for r in g.rollouts_G))
         return len(self.ids)
 
 
@@ -144,6 +144,26 @@ def _judge_costs(groups: Sequence[Group]) -> Metrics:
     calls = total("calls")
     return {f"judge/{name}": total(name) for name in names} | {
         "judge/seconds": total("seconds") / calls if calls else None
+    }
+
+
+def guidance_metrics(groups_P: Sequence[Group]) -> Metrics:
+    """Guided and unguided rollouts apart. ``groups_P``: all groups of a step, dropped or not."""
+    groups = [g for g in groups_P if g.dropped is not Drop.FAILED]
+    rollouts = [r for g in groups for r in g.rollouts_G]
+    guided, free = [r for r in rollouts if r.guided], [r for r in rollouts if not r.guided]
+
+    def std(some: Sequence[Rollout]) -> float | None:
+        return float(np.std([r.advantage for r in some])) if some else None
+
+    return {
+        "accuracy/guided": _mean([float(bool(r.correct)) for r in guided]),
+        "accuracy/unguided": _mean([float(bool(r.correct)) for r in free]),
+        "advantage/std_guided": std(guided),
+        "advantage/std_unguided": std(free),
+        "guidance/length": _mean([g.guidance_length for g in groups if g.guidance_length is not None]),
+        "guidance/share": len(guided) / len(rollouts) if rollouts else None,
+        "guidance/tokens": _mean([float(r.guidance_tokens) for r in guided]),
     }
 
 

@@ -26,7 +26,7 @@ from raysgpo.cluster_resources import wait_for_resources
 from raysgpo.conductor.messages import StartState, Status
 from raysgpo.config import Config
 from raysgpo.console import Console
-from raysgpo.curves import draw_curves
+from raysgpo.curves import draw_curves, draw_guidance
 from raysgpo.judging.build import JudgeAddress
 from raysgpo.overrides import ConfigError, dump
 from raysgpo.parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
@@ -141,6 +141,8 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
 
         if not accounted(body, run, go_on, console.say):
             return FAILED
+    if (picture := draw_guidance(run)) is not None:
+        console.say(f"guided and unguided rollouts: {picture}")
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
     console.say(f"who was reinforced: {draw_advantages([run], run.advantages)}")
     if interrupts.count:

@@ -2,8 +2,8 @@
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
 ``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``advantages.png``;
-of an offline run also ``sampled.jsonl`` and ``judged.jsonl``. One process at a time writes the JSONL files: the
-conductor, or the run while there is none.
+of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``. One process at a time
+writes the JSONL files: the conductor, or the run while there is none.
 """
 
 from __future__ import annotations
@@ -101,6 +101,10 @@ class RunFolder:
     @property
     def advantages(self) -> Path:
         return self.path / "advantages.png"
+
+    @property
+    def guidance_curves(self) -> Path:
+        return self.path / "guidance.png"
 
 
 class JsonLines:

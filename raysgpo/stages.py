@@ -1,6 +1,6 @@
 """What happens to a group between sampling and training, as functions without Ray.
 
-    reward -> judge -> credit -> advantage -> keep
+    reward -> judge -> credit -> advantage -> keep -> within
 
 Each takes a group and returns a new one; a group that was dropped passes through untouched.
 
@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -68,7 +69,7 @@ async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditCon
     ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s})
     rollouts = list(group.rollouts_G)
     for index in asked:
-        rollouts[index] = _judged(rollouts[index], len(steps[index]), ballots.votes.get(index, []))
+        rollouts[index] = _judged(rollouts[index], steps[index], ballots.votes.get(index, []))
     scored = any(rollouts[index].verdict is not Verdict.LOST for index in asked)
     judged = scored and sum(rollout.in_baseline for rollout in rollouts) >= 2
     if not judged:
@@ -130,6 +131,14 @@ def keep(group: Group, rule: str = "nonzero_advantage") -> Group:
     return replace(group, dropped=Drop.NO_SIGNAL)
 
 
+def within(group: Group, window: tuple[float, float] | None) -> Group:
+    """Drop a group whose share of right answers does not lie strictly within the window, if there is one."""
+    if group.dropped is not None or window is None:
+        return group
+    right = sum(bool(rollout.correct) for rollout in group.rollouts_G) / len(group.rollouts_G)
+    return group if window[0] < right < window[1] else replace(group, dropped=Drop.FILTERED)
+
+
 def cap_negative_mass(groups_P: Sequence[Group], most: float | None) -> list[Group]:
     """The groups of a step, their negative advantages scaled down together where they sum to more than ``most``.
 
@@ -143,6 +152,14 @@ def cap_negative_mass(groups_P: Sequence[Group], most: float | None) -> list[Gro
         return replace(rollout, advantage=rollout.advantage * (most / mass)) if rollout.advantage < 0 else rollout
 
     return [g.with_rollouts([scaled(r) for r in g.rollouts_G]) if g.dropped is None else g for g in groups_P]
+
+
+def given_steps(steps: Sequence[str], characters: int) -> int:
+    """How many of the reasoning steps lie wholly within the first ``characters`` of their text: those given.
+
+    A step that the policy finished is its own.
+    """
+    return sum(end <= characters for end in accumulate(len(step) for step in steps))
 
 
 def _graded(rollout: Rollout, grade: Grade, reasoning_steps: int) -> Rollout:
@@ -179,18 +196,23 @@ def _to_judge(group: Group, credit: PartialCreditConfig) -> list[int]:
     return [index for index, rollout in enumerate(group.rollouts_G) if not rollout.correct]
 
 
-def _judged(rollout: Rollout, steps: int, votes: list[int | None]) -> Rollout:
-    """The verdict of the votes. A response without steps needs none: nothing is wrong in it, RTS 0."""
+def _judged(rollout: Rollout, steps: Sequence[str], votes: list[int | None]) -> Rollout:
+    """The verdict of the votes. A response without steps needs none: nothing is wrong in it, RTS 0.
+
+    The RTS is that of the free steps alone: true steps that were given must not inflate it.
+    """
     position = majority(votes) if steps else 0
     if position is None:
         return replace(rollout, votes=tuple(votes), verdict=Verdict.LOST, in_baseline=False)
-    first_error = position if position < steps else None
+    first_error = position if position < len(steps) else None
+    given = given_steps(steps, rollout.guidance_characters)
+    free_error = None if first_error is None else max(first_error - given, 0)
     return replace(
         rollout,
         votes=tuple(votes),
         verdict=Verdict.NONE_FOUND if first_error is None else Verdict.ERROR,
         first_error=first_error,
-        rts=trajectory_score(first_error, steps, truncated=rollout.truncated),
+        rts=trajectory_score(free_error, len(steps) - given, truncated=rollout.truncated),
     )
 
 

@@ -12,7 +12,7 @@ import torch.distributed
 
 from raysgpo import checkpoint
 from raysgpo.conductor.messages import Decision, TrainReport
-from raysgpo.metrics import NO_UPDATE, Interval
+from raysgpo.metrics import NO_UPDATE, Interval, Metrics
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share
 from raysgpo.train_job import TrainJob

@@ -374,3 +374,45 @@ def test_the_negative_mass_is_capped_over_the_groups_that_are_trained_on() -> No
     assert stages.cap_negative_mass(groups, None) == stages.cap_negative_mass(groups, 2.0) == groups
     capped = stages.cap_negative_mass(groups, 1.0)
     assert [[r.advantage for r in g.rollouts_G] for g in capped] == [[0.5, -0.25], [-0.25] * 3, [-0.5] * 3]
+
+
+@pytest.mark.parametrize(("characters", "given"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (6, 3), (99, 3)])
+def test_a_given_step_lies_wholly_within_what_was_given(characters: int, given: int) -> None:
+    assert stages.given_steps(["a\n", "b\n", "c\n"], characters) == given
+
+
+@pytest.mark.parametrize(
+    ("characters", "error", "finish", "rts"),
+    [
+        (0, 2, "stop", 2 / 4),
+        (4, 2, "stop", 0.0),  # 2 of 4 given, and the first free one is wrong
+        (2, 2, "stop", 1 / 3),
+        (3, 2, "stop", 1 / 3),  # the second step is the policy's own: it finished it
+        (6, 1, "stop", 0.0),  # an error in what was given is none of the policy's merits
+        (2, None, "stop", 2 / 3),  # ended wrong, no error found: it lies in the last step
+        (2, None, "length", 1.0),
+        (8, None, "length", 0.0),  # it did no step of its own
+    ],
+)
+def test_the_rts_is_that_of_the_free_steps(characters: int, error: int | None, finish: str, rts: float) -> None:
+    text = "a\nb\nc\nd\n"
+    group = graded(text, text, finish=finish)
+    group = group.with_rollouts([replace(r, guidance_characters=characters) for r in group.rollouts_G])
+    found = judged(group, by_text({text: 4 if error is None else error}))
+    assert [r.rts for r in found.rollouts_G] == pytest.approx([rts, rts])
+    assert found.rollouts_G[0].first_error == error
+
+
+@pytest.mark.parametrize(("right", "kept"), [(0, False), (1, True), (2, True), (3, True), (4, False)])
+def test_the_open_window_drops_both_extremes(right: int, kept: bool) -> None:
+    group = graded(*["ok"] * right, *["no"] * (4 - right))
+    assert (stages.within(group, (0, 1)).dropped is None) == kept
+    assert stages.within(group, None) == group
+
+
+def test_the_bounds_of_the_window_lie_outside_of_it() -> None:
+    group = graded("ok", "no", "no", "no")
+    dropped = [stages.within(group, window).dropped for window in ((0.25, 0.5), (0.2, 0.8), (0.0, 0.25))]
+    assert dropped == [Drop.FILTERED, None, Drop.FILTERED]
+    failed = replace(group, dropped=Drop.FAILED, rollouts_G=())
+    assert stages.within(failed, (0, 1)) == failed

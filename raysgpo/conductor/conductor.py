@@ -23,16 +23,15 @@ from typing import Any
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.conductor.handout import Handout
-from raysgpo.conductor.judging import Judging
 from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
 from raysgpo.conductor.notices import failed_group, missed_sync, step_notices
 from raysgpo.conductor.progress import Progress
 from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.stream import StreamThread, build_dataset, stall_deadline
+from raysgpo.conductor.tickets import Tickets
 from raysgpo.conductor.versions import Versions
 from raysgpo.judging.build import JudgeAddress
-from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, time_metrics
-from raysgpo.order import ShuffledOrder, rollout_seeds
+from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
 from raysgpo.policy.sequences import Share
 from raysgpo.prepared import Prepared
 from raysgpo.records import Group, Ticket
@@ -56,9 +55,8 @@ class Conductor:
         self._evaluator = Evaluator(prepared, RetryingSampler(serve_sampler(rollout), config.rollout))
         self._reporter = Reporter(run, start.step, config.records.tokens, said=start.messages)
         self._judge = judge
-        self._judging = Judging(config, len(prepared.train), start.controllers.get("judging"))
-        self._order = ShuffledOrder(len(prepared.train), config.seed)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
+        self._tickets = Tickets(prepared, start, self._window)
         self._assembly = Assembly(self._window)
         self._decisions: dict[int, Decision] = {}
         self._solved = Solved(set(start.solved))
@@ -101,25 +99,16 @@ class Conductor:
                 lambda: self._progress.over or (self._versions.ready and self._window.may_start(position))
             )
         done = position in self._assembly or position < self._window.first_position(self._covered)
-        return None if done or self._progress.over else self._ticket(position)
+        return None if done or self._progress.over else self._tickets.ticket(position, self._versions.current)
 
     async def dropped(self, position: int) -> None:
         """The group of this position will not be trained on; it arrives once those before it have."""
         self._window.dropped(position)
         await self._notify()
 
-    def _ticket(self, position: int) -> Ticket:
-        epoch, index = self._order.at(position)
-        prompt = self._prepared.train[index]
-        config = self._config
-        seeds_G = rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size)
-        step, version = self._window.step_of(position), self._versions.current
-        judge = self._judging.grant(position, step)
-        return Ticket(position, step, epoch, prompt.problem, prompt.token_ids, seeds_G, version, judge)
-
     async def _arrived(self, group: Group) -> None:
         self._assembly.add(group)
-        self._judging.settle(group)
+        self._tickets.judging.settle(group)
         self.say(failed_group(group))
         await self._notify()
 
@@ -233,12 +222,14 @@ class Conductor:
         row: Metrics = {
             "step": step,
             **group_metrics(groups),
+            **guidance_metrics(groups),
             "train/problems_solved_ever": self._solved.add(groups),
             **report.metrics,
             **time_metrics(groups, report.times(self._progress.step_start, interval)),
             **evaluation,
         }
         self._reporter.record(row, groups)
+        self._tickets.trained(step, groups)
 
     def checkpoint_state(self, step: int) -> dict[str, Any]:
         """What a checkpoint after ``step`` optimizer steps must hold beside the policy."""
@@ -247,7 +238,7 @@ class Conductor:
             "position": self._window.first_position(step),
             "version": self._versions.newest,
             "solved": sorted(self._solved.ids),
-            "controllers": {"judging": self._judging.spent},
+            "controllers": self._tickets.state(step),
         }
 
     def checkpointed(self, step: int) -> None:
@@ -277,8 +268,7 @@ class Conductor:
     def status(self, rows_seen: int) -> Status:
         """What is new since ``rows_seen`` rows."""
         rows = self._reporter.rows[rows_seen:]
-        trained = self._progress.trained
-        judging = not self._judging.over(trained, self._window.first_position(trained))
+        judging = not self._tickets.judging_over(self._progress.trained)
         return Status(rows, self._reporter.take_messages(), self._progress.phase, judging)
 
     def say(self, message: str | None, kind: str | None = None) -> None:

@@ -8,8 +8,10 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from raysgpo.config.algorithm import AlgorithmConfig, impossible_algorithm
+from raysgpo.config.curriculum import CurriculumConfig, impossible_curriculum
+from raysgpo.config.guidance import GuidanceConfig, impossible_guidance
 from raysgpo.config.judge import JudgeConfig, impossible_judge
-from raysgpo.config.offline import OfflineConfig
+from raysgpo.config.offline import OfflineConfig, impossible_offline
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
@@ -42,6 +44,8 @@ class Config(Section):
     """A run folder to go on with, from its newest complete checkpoint."""
 
     task: TaskConfig = TaskConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
+    guidance: GuidanceConfig = GuidanceConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
     judge: JudgeConfig = JudgeConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -79,6 +83,13 @@ class Config(Section):
                 "group are all equal; set algorithm=sgpo and a judge, or offline.keep=positive"
             )
         if (impossible := impossible_judge(self.judge)) is not None:
+            raise ValueError(impossible)
+        if (impossible := impossible_guidance(self.guidance, self.sampling.max_tokens)) is not None:
+            raise ValueError(impossible)
+        if (impossible := impossible_curriculum(self.curriculum)) is not None:
+            raise ValueError(impossible)
+        impossible = impossible_offline(self.offline, self.guidance, self.curriculum)
+        if self.mode == "offline" and impossible is not None:
             raise ValueError(impossible)
         if self.judge.kind == "rule" and self.task.kind != "arithmetic" and self.needs_judge:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from raysgpo.conductor.messages import StartState
-from raysgpo.order import ShuffledOrder
+from raysgpo.order import Order
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
@@ -22,7 +22,7 @@ BROKEN = 4
 
 def kept(run: FakeRun, position: int) -> bool:
     """The fake gives a group a signal where the problem's answer is odd."""
-    _, index = ShuffledOrder(len(run.prepared.train), run.config.seed).at(position)
+    _, index = Order(len(run.prepared.train), run.config.seed).at(position)
     return position != BROKEN and int(run.prepared.train[index].problem.answer) % 2 == 1
 
 

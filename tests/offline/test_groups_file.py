@@ -12,7 +12,7 @@ import pytest
 
 from raysgpo.group_json import group_row
 from raysgpo.offline.groups_file import read_groups
-from raysgpo.records import Drop, Group, Rollout, Verdict
+from raysgpo.records import Drop, Group, Role, Rollout, Segment, Verdict
 from tests.offline.conftest import group, response
 
 File = Callable[..., str]
@@ -29,6 +29,7 @@ def test_the_least_that_a_row_says_is_enough(file: File) -> None:
         ("a", False, 0.0, False),
         ("b", True, 1.0, False),
     ]
+    assert [r.graded for r in read.rollouts_G] == [0.0, 1.0]
     assert all(r.segments == () and r.weight_versions == () and r.in_baseline for r in read.rollouts_G)
 
 
@@ -45,13 +46,27 @@ def test_what_a_run_wrote_comes_back_without_its_comparison(
     first, second, third = read.rollouts_G
     assert (read.judged, read.dropped, read.age, read.problem) == (True, None, 0, written.problem)
     assert (first.verdict, first.first_error, first.rts, first.votes) == (Verdict.ERROR, 1, 0.25, (1,))
-    assert (first.reward, first.advantage) == (0.1, 0.0)
+    assert (first.graded, first.reward, first.advantage) == (0.0, 0.1, 0.0)
     assert [r.in_baseline for r in (first, second, third)] == [True, False, True]
     for new, old in zip(read.rollouts_G, rollouts, strict=True):
         for segment, before in zip(new.segments, old.segments, strict=True):
             assert segment.role is before.role
             np.testing.assert_array_equal(segment.token_ids_T, before.token_ids_T)
             np.testing.assert_array_equal(segment.logprobs_T, before.logprobs_T)
+
+
+def test_guidance_comes_back_as_it_was_given(
+    file: File, make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
+) -> None:
+    """With it what was given: a judge must not find merits of the policy there."""
+    free = make_rollout("a\nb", tokens=2)
+    prompt, answer = free.segments
+    guidance = Segment.given(Role.GUIDANCE, [8, 9], 0.5)
+    guided = make_rollout("a\nb", segments=(prompt, guidance, answer), guidance_characters=2)
+    [read] = read_groups(file(group_row(make_group(0, [guided, free], guidance_length=4.25), tokens=True)))
+    assert read.guidance_length == 4.25
+    assert [(r.guidance_characters, r.guidance_tokens) for r in read.rollouts_G] == [(2, 2), (0, 0)]
+    assert read.rollouts_G[0].segments[1].loss_weight_T.tolist() == [0.5, 0.5]
 
 
 def test_judging_again_forgets_what_was_said(file: File) -> None:
