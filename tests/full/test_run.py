@@ -46,6 +46,7 @@ LINES = (
     r"step \d: no group with a signal, so no update",
     r"guided and unguided rollouts: /.+/guidance\.png",
     r"accuracy and all-negative share: /.+/curves\.png",
+    r"who was reinforced: /.+/advantages\.png",
     r"trained policy: /.+/checkpoints/step-000004",
 )
 """All that a run may say where there is no terminal."""
@@ -56,8 +57,9 @@ def test_the_console_says_what_matters_and_nothing_else(finished: Finished) -> N
     lines = finished.output.splitlines()
     assert [line for line in lines if not any(re.fullmatch(known, line) for known in LINES)] == []
     assert sum(line.startswith("step ") and " accuracy " in line for line in lines) == STEPS
-    picture, policy = (Path(line.partition(": ")[2]) for line in lines[-2:])
-    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    curves, advantages, policy = (Path(line.partition(": ")[2]) for line in lines[-3:])
+    for picture in (curves, advantages):
+        assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert (policy / "config.json").is_file()
 
 

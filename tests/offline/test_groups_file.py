@@ -81,6 +81,14 @@ def test_a_group_whose_sampling_failed_is_left_out_and_keeps_the_others_numbers(
     assert [read.position for read in read_groups(file(group(), failed, group()))] == [0, 2]
 
 
+def test_a_group_that_had_no_reward_is_left_out(
+    file: File, make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
+) -> None:
+    without = make_rollout("a", reward=float("nan"), reward_parts={"correctness": float("nan")})
+    dropped = make_group(0, [without, without], dropped=Drop.NO_REWARD, error="no finite number")
+    assert [read.position for read in read_groups(file(group_row(dropped), group()))] == [1]
+
+
 def test_tokens_without_logprobs_have_none_yet(file: File) -> None:
     prompt = {"role": "prompt", "token_ids": [1, 2], "loss_weight": [0, 0]}
     answer = {"role": "completion", "token_ids": [3], "loss_weight": [1], "logprobs": None}
@@ -109,6 +117,7 @@ SEGMENT = {"role": "completion", "token_ids": [3, 4], "loss_weight": [1], "logpr
         ([group(response(finish_reason="eos"))], "row 1: rollouts.0.finish_reason: input should be 'stop' or 'length'"),
         ([group(response(segments=[SEGMENT]))], "row 1: rollouts.0.segments.0: value error, token_ids, loss_weight"),
         ([group(response(verdict="error"))], "row 1: rollouts.0: value error, it has a verdict and no rts"),
+        ([group(response(reward_parts={"format": 1.0}))], "value error, its reward_parts have no 'correctness'"),
         ([group() | {"rollouts": []}], "row 1: the group has no response"),
         ([group(), group(response())], "row 2: 1 responses, where the group of row 1 has 2"),
     ],
