@@ -1,14 +1,16 @@
-"""Make the tiny models of the embedded default: ``python jobs/sft.py [policy | judge] [key=value ...]``.
+"""Supervised fine-tuning: ``python jobs/sft.py [policy | judge | trajectories] [key=value ...]``.
 
 ``policy`` makes the policy that ``model=tiny`` trains, ``judge`` the judge of ``judge=tiny`` and, if it
 is missing, the policy whose mistakes it is taught on; without a word both are made. What was made
 before is not made again. Each prints its folder; the last line printed is the last one made.
 
 The keys are ``storage``, the folder under which models are cached, and behind ``policy`` and ``judge``
-those of ``raysgpo.policy.tiny.TinyConfig`` and ``raysgpo.policy.tiny_judge.TinyJudgeConfig``::
+those of ``raysgpo.policy.tiny.TinyConfig``, ``raysgpo.policy.tiny_judge.TinyJudgeConfig`` and
+``raysgpo.policy.imitation.ImitationConfig``::
 
     python jobs/sft.py policy seed=1 slip_chance=0.5
     python jobs/sft.py judge policy.seed=1
+    python jobs/sft.py trajectories task.terms=8 steps=80
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import difflib
 import os
 import sys
+from pathlib import Path
 
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -26,6 +29,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from raysgpo.config import Config, Section
 from raysgpo.overrides import dotted_keys
+from raysgpo.policy.imitation import ImitationConfig, imitate
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
 from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
 
@@ -44,7 +48,11 @@ class JudgeConfig(TinyJudgeConfig, BothConfig):
     """The tiny judge and where it is cached."""
 
 
-KINDS: dict[str, type[BothConfig]] = {"policy": PolicyConfig, "judge": JudgeConfig}
+class TrajectoriesConfig(ImitationConfig, BothConfig):
+    """The imitation and where it is cached."""
+
+
+KINDS: dict[str, type[BothConfig]] = {"policy": PolicyConfig, "judge": JudgeConfig, "trajectories": TrajectoriesConfig}
 
 
 def configure(words: list[str]) -> BothConfig:
@@ -69,7 +77,7 @@ def configure(words: list[str]) -> BothConfig:
 def _check_key(word: str, kind: type[BothConfig]) -> None:
     key, equals, _ = word.partition("=")
     if not equals:
-        raise ValueError(f"{word!r}: expected policy or judge first, then key=value, such as seed=1")
+        raise ValueError(f"{word!r}: expected {' or '.join(KINDS)} first, then key=value, such as seed=1")
     known = list(dotted_keys(kind))
     if key in known:
         return
@@ -96,9 +104,20 @@ def main() -> int:
     if isinstance(config, PolicyConfig):
         print(ensure_tiny_policy(storage, config=TinyConfig(**settings)))
         return 0
+    if isinstance(config, TrajectoriesConfig):
+        return _imitate(storage, ImitationConfig(**settings))
     judge = TinyJudgeConfig(**settings)
     print(ensure_tiny_policy(storage, config=judge.policy))
     print(ensure_tiny_judge(storage, config=judge))
+    return 0
+
+
+def _imitate(storage: Path, config: ImitationConfig) -> int:
+    try:
+        print(imitate(storage, config))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -65,14 +65,26 @@ def _sections(section: type[Section], prefix: str) -> Iterator[str]:
         key = prefix + name
         yield f"\n## {key}\n\n{(inner.__doc__ or '').strip()}\n\n"
         if inner.presets:
-            yield "Presets: " + "; ".join(_preset(key, word, inner.presets[word]) for word in inner.presets) + ".\n\n"
+            listed = "; ".join(_preset(inner, key, word) for word in inner.presets)
+            yield f"Presets, with what they set that is not the default: {listed}.\n\n"
         own = {f"{key}.{leaf}" for leaf in inner.model_fields}
         yield _table(s for s in settings(inner, f"{key}.") if s.key in own)
         yield from _sections(inner, f"{key}.")
 
 
-def _preset(key: str, word: str, values: dict[str, Any]) -> str:
-    return f"`{key}={word}` ({', '.join(f'{name}={value}' for name, value in values.items())})"
+def _preset(section: type[Section], key: str, word: str) -> str:
+    changes = [f"{name}={value}" for name, value in _changes(section, section.presets[word])]
+    return f"`{key}={word}` ({', '.join(changes) or 'the defaults'})"
+
+
+def _changes(section: type[Section], values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a preset sets to another value than the default; settings of inner sections by their dotted name."""
+    for name, value in values.items():
+        inner = section_of(section.model_fields[name])
+        if inner is not None:
+            yield from ((f"{name}.{leaf}", text) for leaf, text in _changes(inner, value))
+        elif value != section.model_fields[name].get_default():
+            yield name, _text(value)
 
 
 def _table(rows: Iterator[Setting]) -> str:

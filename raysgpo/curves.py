@@ -1,4 +1,4 @@
-"""The picture at the end of a run: accuracy and all-negative share over the steps, or loss and accuracy offline."""
+"""The pictures at the end of a run: accuracy and all-negative share; guidance; offline, loss and accuracy."""
 
 from __future__ import annotations
 
@@ -61,3 +61,35 @@ def draw_offline(run: RunFolder) -> Path:
     figure.legend(loc="outside upper right")
     figure.savefig(run.curves, dpi=120)
     return run.curves
+
+
+GUIDANCE = (
+    ("accuracy", {"accuracy/guided": "guided", "accuracy/unguided": "unguided", "accuracy/mean": "all"}),
+    (
+        "std of the advantages",
+        {"advantage/std_guided": "guided", "advantage/std_unguided": "unguided", "advantage/std": "all"},
+    ),
+    ("guidance, tokens", {"guidance/length": "scheduled", "guidance/tokens": "given"}),
+)
+"""Panels of the guidance's picture: label to metric to its name there (G2RPO-A, arXiv 2508.13023, Figure 5)."""
+
+
+def draw_guidance(run: RunFolder) -> Path | None:
+    """Writes ``guidance.png`` and returns its path; None if no rollout of the run was guided."""
+    matplotlib.use("Agg")
+    rows = list(read_rows(run.metrics))
+    if not any(row["guidance/share"] for row in rows):
+        return None
+    figure = Figure(figsize=(8, 9), layout="constrained")
+    panels = figure.subplots(len(GUIDANCE), 1, sharex=True)
+    steps = [row["step"] + 1 for row in rows]
+    for axes, (label, lines) in zip(panels, GUIDANCE, strict=True):
+        for metric, name in lines.items():
+            axes.plot(steps, [row[metric] for row in rows], label=name)
+        axes.set(ylabel=label)
+        axes.grid(alpha=0.3)
+        axes.legend()
+    panels[0].set(title=run.path.name)
+    panels[-1].set(xlabel="optimizer steps")
+    figure.savefig(run.guidance_curves, dpi=120)
+    return run.guidance_curves

@@ -5,6 +5,7 @@ From a line every reward and advantage can be recomputed; one written with token
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ def group_row(group: Group, tokens: bool = False) -> dict[str, Any]:
         "all_negative": group.all_negative,
         "judged": group.judged,
         "age": group.age,
+        "guidance_length": group.guidance_length,
         "rollouts": [_rollout_row(rollout, tokens) for rollout in group.rollouts_G],
     }
 
@@ -39,15 +41,16 @@ def _rollout_row(rollout: Rollout, tokens: bool) -> dict[str, Any]:
         "finish_reason": rollout.finish_reason,
         "truncated": rollout.truncated,
         "correct": rollout.correct,
-        "reward_parts": rollout.reward_parts,
+        "reward_parts": {name: _finite(value) for name, value in rollout.reward_parts.items()},
         "reasoning_steps": rollout.reasoning_steps,
         "verdict": rollout.verdict.value if rollout.verdict else None,
         "first_error": rollout.first_error,
         "votes": list(rollout.votes),
         "rts": rollout.rts,
-        "reward": rollout.reward,
+        "reward": _finite(rollout.reward),
         "advantage": rollout.advantage,
         "guidance_tokens": rollout.guidance_tokens,
+        "guidance_characters": rollout.guidance_characters,
         "seed": rollout.seed,
         "attempt": rollout.attempt,
         "weight_versions": [list(span) for span in rollout.weight_versions],
@@ -55,6 +58,11 @@ def _rollout_row(rollout: Rollout, tokens: bool) -> dict[str, Any]:
     if tokens:
         row["segments"] = [_segment_row(segment) for segment in rollout.segments]
     return row
+
+
+def _finite(value: float) -> float | None:
+    """JSON has neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
 
 
 def _segment_row(segment: Segment) -> dict[str, Any]:
@@ -76,8 +84,9 @@ def _logprobs(segment: Segment) -> list[float] | None:
 def group_from_row(row: dict[str, Any]) -> Group:
     """The group of a line that was written with tokens, as the trainer gets it.
 
-    What a line does not carry is at its default: whether the group might have been judged and the
-    intervals of its phases. A rollout of a judged group whose verdict was lost has no part in the baseline.
+    What a line does not carry is at its default: whether the group might have been judged, the
+    intervals of its phases, and ``graded``. A rollout of a judged group whose verdict was lost has no part in
+    the baseline.
 
     Raises:
         ValueError: the line was written without tokens.
@@ -93,6 +102,7 @@ def group_from_row(row: dict[str, Any]) -> Group:
         dropped=Drop(row["dropped"]) if row["dropped"] else None,
         error=row["error"],
         age=row["age"],
+        guidance_length=row["guidance_length"],
     )
 
 
@@ -107,6 +117,7 @@ def _rollout(row: dict[str, Any], position: int, judged: bool) -> Rollout:
         seed=row["seed"],
         weight_versions=tuple((version, tokens) for version, tokens in row["weight_versions"]),
         attempt=row["attempt"],
+        guidance_characters=row["guidance_characters"],
         correct=row["correct"],
         reward_parts=row["reward_parts"],
         reasoning_steps=row["reasoning_steps"],
@@ -114,7 +125,7 @@ def _rollout(row: dict[str, Any], position: int, judged: bool) -> Rollout:
         votes=tuple(row["votes"]),
         first_error=row["first_error"],
         rts=row["rts"],
-        reward=row["reward"],
+        reward=math.nan if row["reward"] is None else row["reward"],
         advantage=row["advantage"],
         in_baseline=not (judged and verdict is Verdict.LOST),
     )

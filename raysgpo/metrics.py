@@ -31,6 +31,7 @@ NO_UPDATE: Metrics = dict.fromkeys(
         "policy/grad_norm",
         "policy/lr",
         "policy/skipped",
+        "advantage/r_loss",
     )
 )
 """What the trainer reports of a step without a group to train on: every number of ``Policy.update``, null."""
@@ -54,12 +55,12 @@ class StepTimes:
 
 @dataclass(slots=True)
 class Solved:
-    """Training problems that were answered right at least once, ever."""
+    """Training problems that were answered right at least once without guidance, ever."""
 
     ids: set[str] = field(default_factory=set)
 
     def add(self, groups: Iterable[Group]) -> int:
-        self.ids.update(g.problem.id for g in groups if any(r.correct for r in g.rollouts_G))
+        self.ids.update(g.problem.id for g in groups if any(r.correct and not r.guided for r in g.rollouts_G))
         return len(self.ids)
 
 
@@ -79,15 +80,13 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
     sampled = [g for g in groups_P if g.dropped is not Drop.FAILED]
     rollouts = [r for g in sampled for r in g.rollouts_G]
     judged = [r for r in rollouts if r.verdict is not None]
-    advantages = np.array([r.advantage for r in rollouts], dtype=np.float64)
-    wrong = np.array([not r.correct for r in rollouts], dtype=bool)
-    wrong_positive = int((wrong & (advantages > 0)).sum())
     return {
         "accuracy/mean": _mean([float(bool(r.correct)) for r in rollouts]),
-        "reward/mean": _mean([r.reward for r in rollouts]),
+        "reward/mean": _mean([r.reward for g in sampled if g.dropped is not Drop.NO_REWARD for r in g.rollouts_G]),
         "groups/trained": sum(g.dropped is None for g in groups_P),
         "groups/dropped": sum(g.dropped is not None for g in groups_P),
         **{f"groups/{drop.value}": sum(g.dropped is drop for g in groups_P) for drop in Drop},
+        "groups/sampled": len(groups_P),
         "groups/all_negative_share": _mean([float(g.all_negative) for g in sampled]),
         "groups/degenerate_share": _mean([float(g.degenerate) for g in sampled]),
         "failures/truncated_share": _mean([float(r.truncated and not r.correct) for r in rollouts]),
@@ -101,10 +100,7 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "judge/rts_mean": _rts_mean(judged),
         "judge/rts_truncated": _rts_mean([r for r in judged if r.truncated]),
         "judge/rts_finished": _rts_mean([r for r in judged if not r.truncated]),
-        "advantage/wrong_positive_share": wrong_positive / len(rollouts) if rollouts else None,
-        "advantage/wrong_positive_rate": wrong_positive / int(wrong.sum()) if wrong.any() else None,
-        "advantage/abs_mean": float(np.abs(advantages).mean()) if rollouts else None,
-        "advantage/std": float(advantages.std()) if rollouts else None,
+        **_advantage_metrics(rollouts, [r for g in sampled if g.dropped is None for r in g.rollouts_G]),
         "tokens/sampled": sum(r.num_tokens for r in rollouts),
         "tokens/completion": _mean([float(r.num_tokens) for r in rollouts]),
         "tokens/truncated_share": _mean([float(r.truncated) for r in rollouts]),
@@ -112,6 +108,29 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "staleness/max": max((g.age for g in sampled), default=None),
         "grader/failures": sum(n for g in sampled for name, n in g.counts.items() if name.startswith("grader/")),
         "sampling/retries": sum(max((r.attempt for r in g.rollouts_G), default=0) for g in groups_P),
+    }
+
+
+def _advantage_metrics(rollouts: Sequence[Rollout], trained: Sequence[Rollout]) -> Metrics:
+    """Who is reinforced and who is pushed down: shares of all rollouts, masses of those that are trained on."""
+    advantages = np.array([r.advantage for r in rollouts], dtype=np.float64)
+    right = np.array([bool(r.correct) for r in rollouts], dtype=np.bool_)
+    masses = np.array([r.advantage for r in trained], dtype=np.float64)
+    positive, negative = masses[masses > 0], masses[masses < 0]
+    quadrants = {
+        "right_positive": right & (advantages > 0),
+        "right_negative": right & (advantages < 0),
+        "wrong_positive": ~right & (advantages > 0),
+        "wrong_negative": ~right & (advantages < 0),
+    }
+    return {
+        **{f"advantage/{name}_share": _ratio(mask.sum(), len(rollouts)) for name, mask in quadrants.items()},
+        "advantage/wrong_positive_rate": _ratio(quadrants["wrong_positive"].sum(), (~right).sum()),
+        "advantage/abs_mean": float(np.abs(advantages).mean()) if rollouts else None,
+        "advantage/std": float(advantages.std()) if rollouts else None,
+        "advantage/positive_mass": float(positive.sum()),
+        "advantage/negative_mass": float(-negative.sum()) + 0.0,
+        "advantage/r_count": _ratio(len(positive), len(negative)),
     }
 
 
@@ -125,6 +144,26 @@ def _judge_costs(groups: Sequence[Group]) -> Metrics:
     calls = total("calls")
     return {f"judge/{name}": total(name) for name in names} | {
         "judge/seconds": total("seconds") / calls if calls else None
+    }
+
+
+def guidance_metrics(groups_P: Sequence[Group]) -> Metrics:
+    """Guided and unguided rollouts apart. ``groups_P``: all groups of a step, dropped or not."""
+    groups = [g for g in groups_P if g.dropped is not Drop.FAILED]
+    rollouts = [r for g in groups for r in g.rollouts_G]
+    guided, free = [r for r in rollouts if r.guided], [r for r in rollouts if not r.guided]
+
+    def std(some: Sequence[Rollout]) -> float | None:
+        return float(np.std([r.advantage for r in some])) if some else None
+
+    return {
+        "accuracy/guided": _mean([float(bool(r.correct)) for r in guided]),
+        "accuracy/unguided": _mean([float(bool(r.correct)) for r in free]),
+        "advantage/std_guided": std(guided),
+        "advantage/std_unguided": std(free),
+        "guidance/length": _mean([g.guidance_length for g in groups if g.guidance_length is not None]),
+        "guidance/share": len(guided) / len(rollouts) if rollouts else None,
+        "guidance/tokens": _mean([float(r.guidance_tokens) for r in guided]),
     }
 
 
@@ -170,6 +209,10 @@ def evaluation_metrics(problems_difficulty: Sequence[object], correct: Sequence[
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
+
+
+def _ratio(count: float, of: float) -> float | None:
+    return float(count / of) if of else None
 
 
 def _rts_mean(rollouts: Sequence[Rollout]) -> float | None:

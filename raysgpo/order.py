@@ -1,35 +1,48 @@
 """Which problem stands at which position of the stream.
 
-The order is a pure function of (seed, position): a resumed run sees the problems that an
-uninterrupted one would have seen.
+The order is a pure function of (seed, position) and of the problems' ranks: a resumed run sees the
+problems that an uninterrupted one would have seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import numpy as np
 
 from raysgpo.seeds import derive_seed
 
+Ranks = Callable[[int], Sequence[float] | None]
+"""Epoch to the rank of each problem: lower ones come first. None: no problem comes before another."""
 
-class ShuffledOrder:
-    """Every epoch visits each of ``size`` problems once, in an order of its own."""
 
-    def __init__(self, size: int, seed: int) -> None:
+class Order:
+    """Every epoch visits each of ``size`` problems once, from low ranks to high, equal ones in an order of its own.
+
+    The ranks of an epoch must not change once they were asked for.
+    """
+
+    def __init__(self, size: int, seed: int, ranks: Ranks = lambda epoch: None) -> None:
         assert size > 0, "an order needs at least one problem"
         self.size = size
         self.seed = seed
-        self._epoch = lru_cache(maxsize=2)(self._shuffle)
+        self._ranks = ranks
+        self._epoch = lru_cache(maxsize=2)(self._sorted)
 
     def at(self, position: int) -> tuple[int, int]:
         """Position to (epoch, index of the problem)."""
         epoch, place = divmod(position, self.size)
         return epoch, int(self._epoch(epoch)[place])
 
-    def _shuffle(self, epoch: int) -> np.ndarray:
+    def _sorted(self, epoch: int) -> np.ndarray:
         generator = np.random.default_rng(derive_seed("order", self.seed, epoch))
-        return generator.permutation(self.size)
+        shuffled = generator.permutation(self.size)
+        ranks = self._ranks(epoch)
+        if ranks is None:
+            return shuffled
+        assert len(ranks) == self.size, f"a rank for each problem: {len(ranks)} for {self.size}"
+        return shuffled[np.argsort(np.asarray(ranks)[shuffled], kind="stable")]
 
 
 def rollout_seeds(seed: int, epoch: int, problem_id: str, group_size: int) -> tuple[int, ...]:

@@ -97,7 +97,7 @@ def endpoint_address(config: Config, say: Say) -> JudgeAddress | None:
 def _wants_replicas(prepared: Prepared, start: StartState) -> bool:
     """Whether judge replicas have anything to do in what is left of the run."""
     judging = Judging(prepared.config, len(prepared.train), start.controllers.get("judging"))
-    return prepared.config.judge.kind == "replicas" and not judging.over(start.step)
+    return prepared.config.judge.kind == "replicas" and not judging.over(start.step, start.position)
 
 
 def wait_for_judge_replicas(config: Config, address: JudgeAddress, name: str, say: Say) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raysgpo.config import Config, JudgeConfig
+from raysgpo.config import Config, JudgeConfig, doubtful_algorithm
+from raysgpo.curriculum import chosen
 from raysgpo.model_path import TINY, check_model_path
 from raysgpo.overrides import ConfigError
 from raysgpo.policy.prompts import encode_fitting, load_tokenizer
 from raysgpo.policy.tiny import ensure_tiny_policy
 from raysgpo.policy.tiny_judge import ensure_tiny_judge
-from raysgpo.prepared import Prepared
+from raysgpo.policy.trajectories import longest_prompt, resolved_guidance, with_trajectories
+from raysgpo.prepared import Prepared, Prompt
 from raysgpo.tasks.build import build_task
 
 
@@ -31,6 +33,8 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
         task = build_task(config)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    for doubt in doubtful_algorithm(config.algorithm, *task.reward_range):
+        say(doubt)
     model = find_model(config, say)
     tokenizer = load_tokenizer(model)
     context = _context_length(config, model, tokenizer)
@@ -45,11 +49,27 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     for name, ids in (("training", too_long), ("held-out", held_out_too_long)):
         if ids:
             say(f"{len(ids)} {name} prompts are longer than {budget} tokens and are left out (the first: {ids[0]})")
-    longest = max(len(prompt.token_ids) for prompt in [*train, *held_out])
+    train = _kept(config, train, say)
+    if config.guidance.on:
+        train = with_trajectories(tokenizer, train, task, config, context)
+        config = config.model_copy(update={"guidance": resolved_guidance(config, train, context, say)})
+    longest = max(longest_prompt(prompt, config.guidance.max_length) for prompt in [*train, *held_out])
     judge = find_judge(config, say) if config.needs_judge else config.judge
     rollout = config.rollout.model_copy(update={"max_model_len": longest + config.sampling.max_tokens})
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge})
     return Prepared(config, task, train, held_out, _total_steps(config, len(train)))
+
+
+def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
+    """The training prompts that the curriculum takes."""
+    try:
+        kept = chosen([prompt.problem for prompt in train], config.curriculum)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if len(kept) < len(train):
+        above = config.curriculum.remove_above
+        say(f"{len(train) - len(kept)} training prompts are harder than {above} and are left out")
+    return [train[index] for index in kept]
 
 
 def find_model(config: Config, say: Callable[[str], None]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from raysgpo.config import Config
+from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.records import Problem
 from raysgpo.tasks.task import Task
 
@@ -14,6 +15,8 @@ class Prompt:
     problem: Problem
     token_ids: list[int]
     """The problem under the chat template, up to where the answer starts."""
+    trajectory: Trajectory | None = None
+    """What may be given of the true reasoning; None without guidance, or where it has nothing to give."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+CORRECTNESS = "correctness"
+"""The reward part that says how right an answer is; R_min_correct and partial credit apply to it alone."""
+
 Int_T = NDArray[np.int32]
 Float_T = NDArray[np.float32]
 
@@ -39,12 +42,30 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """The guidance of a group: a prefix of the true reasoning that its first rollouts start from."""
+
+    token_ids: list[int]
+    text: str
+    """What the answer's text begins with; empty where the guidance belongs to the prompt."""
+    at: int
+    """The place in the prompt's ids where it stands; their number: behind them, where the answer starts."""
+    in_answer: bool
+    """Whether it counts as a part of the answer: for its text and for the longest answer."""
+    rollouts: int
+    """The first so many rollouts of the group are guided."""
+
+    def __post_init__(self) -> None:
+        assert self.token_ids and self.rollouts >= 1, "no guidance is None, not an empty one"
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     """What a position of the stream stands for, said by the conductor when the position starts."""
 
     position: int
     step: int
-    """The optimizer step that trains on it: position // prompts_per_step."""
+    """The optimizer step that will train on it, as far as is known when the position starts (see ``window``)."""
     epoch: int
     problem: Problem
     prompt_ids: list[int]
@@ -55,6 +76,10 @@ class Ticket:
     """No replica may answer with weights older than this."""
     judge: bool
     """Whether an all-negative group of this position goes to the judge (``judge.epochs``)."""
+    guidance_length: float | None = None
+    """l of the schedule when the position got its slot; None without guidance."""
+    hint: Hint | None = None
+    """What l comes to for this problem; None where nothing is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +133,11 @@ class Segment:
         assert len(sizes) == 1, f"a segment's arrays must have one length, got {sizes}"
 
     @classmethod
-    def given(cls, role: Role, token_ids: list[int] | Int_T) -> Segment:
-        """Tokens that were put there and not sampled: no loss, no logprob."""
+    def given(cls, role: Role, token_ids: list[int] | Int_T, loss_weight: float = 0.0) -> Segment:
+        """Tokens that were put there and not sampled: no logprob, and no loss unless it is asked for."""
         ids_T = np.asarray(token_ids, dtype=np.int32)
-        zeros_T = np.zeros(len(ids_T), dtype=np.float32)
-        return cls(role, ids_T, zeros_T, zeros_T)
+        weight_T = np.full(len(ids_T), loss_weight, dtype=np.float32)
+        return cls(role, ids_T, weight_T, np.zeros(len(ids_T), dtype=np.float32))
 
     @classmethod
     def sampled(cls, token_ids_T: Int_T, logprobs_T: Float_T) -> Segment:
@@ -137,8 +162,14 @@ class Drop(StrEnum):
 
     NO_SIGNAL = "no_signal"
     """Every advantage is zero."""
+    EQUAL_REWARDS = "equal_rewards"
+    """All rewards agree, and ``keep=reward_variance`` was asked for."""
+    NO_REWARD = "no_reward"
+    """A reward is no finite number, or its grading failed under ``task.failed_grading=drop``."""
     FAILED = "failed"
     """Sampling or grading failed after all attempts."""
+    FILTERED = "filtered"
+    """Its share of right answers lies outside of ``curriculum.success_window``."""
     TOO_OLD = "too_old"
     """More optimizer steps than ``max_staleness`` passed between sampling and training."""
 
@@ -149,10 +180,13 @@ class Rollout:
 
     segments: tuple[Segment, ...]
     text: str
+    """The answer, guidance included where it belongs to the answer."""
     finish_reason: str
     seed: int
     weight_versions: tuple[tuple[int, int], ...]
     attempt: int = 0
+    guidance_characters: int = 0
+    """The first so many characters of the text were given."""
     correct: bool | None = None
     """c_i: is the final answer right? None before grading."""
     reward_parts: dict[str, float] = field(default_factory=dict)
@@ -165,12 +199,19 @@ class Rollout:
     first_error: int | None = None
     rts: float | None = None
     """Reasoning Trajectory Score, in [0, 1]."""
+    graded: float = 0.0
+    """The reward's correctness part as it enters the advantage, partial credit included."""
     reward: float = 0.0
-    """r_i, the reward that enters the advantage."""
+    """r_i, the reward that enters the advantage: ``graded`` plus the other parts. NaN where it could not be had."""
     advantage: float = 0.0
-    """A_i, the same for every token that the policy sampled."""
+    """A_i, the same for every token that the policy sampled. Of a dropped group it is what it would have been."""
     in_baseline: bool = True
     """False for a rollout whose votes were all lost: no part in the baseline, advantage 0."""
+
+    @property
+    def beside(self) -> float:
+        """Sum of the reward parts beside the correctness: format, length."""
+        return sum(value for name, value in self.reward_parts.items() if name != CORRECTNESS)
 
     @property
     def truncated(self) -> bool:
@@ -189,6 +230,10 @@ class Rollout:
     def guidance_tokens(self) -> int:
         return sum(len(s.token_ids_T) for s in self.segments if s.role is Role.GUIDANCE)
 
+    @property
+    def guided(self) -> bool:
+        return self.guidance_tokens > 0
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -201,10 +246,12 @@ class Group:
     rollouts_G: tuple[Rollout, ...]
     judge: bool = False
     """May this group be judged (copied from its ticket)?"""
+    guidance_length: float | None = None
+    """l of the schedule (copied from its ticket); None without guidance."""
     judged: bool = False
     dropped: Drop | None = None
     error: str | None = None
-    """Why sampling or grading failed, one line; set where ``dropped`` is ``failed``."""
+    """Why sampling or grading failed, one line; set where ``dropped`` is ``failed`` or ``no_reward``."""
     age: int = 0
     """Optimizer steps between its oldest token's weights and its consumption."""
     sample_interval: tuple[float, float] = (0.0, 0.0)

@@ -61,7 +61,7 @@ def replay(run: RunFolder, first_step: int = 0) -> Iterator[ReplayedStep]:
 
 def _train(run: RunFolder, start: Path | None, losses: dict[int, float | None]) -> Iterator[ReplayedStep]:
     config = resolve(load(run.config))
-    with _alone():
+    with alone():
         policy = _policy(config)
         if start is not None:
             policy.load(start)
@@ -115,7 +115,7 @@ def _policy(config: Config) -> Policy:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """A process group of this process alone, which the policy's collectives need; one that is there will do."""
     if dist.is_initialized():
         assert dist.get_world_size() == 1, "a replay runs in one process"

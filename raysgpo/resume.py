@@ -14,6 +14,7 @@ FIXED = (
     "model",
     "prompts_per_step",
     "task",
+    "curriculum",
     "sampling.group_size",
     "evaluation.prompts",
     "mode",

@@ -20,12 +20,13 @@ from types import FrameType
 import ray
 
 from raysgpo import checkpoint
+from raysgpo.advantage_picture import draw_advantages
 from raysgpo.board import Board
 from raysgpo.cluster_resources import wait_for_resources
 from raysgpo.conductor.messages import StartState, Status
 from raysgpo.config import Config
 from raysgpo.console import Console
-from raysgpo.curves import draw_curves
+from raysgpo.curves import draw_curves, draw_guidance
 from raysgpo.judging.build import JudgeAddress
 from raysgpo.overrides import ConfigError, dump
 from raysgpo.parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
@@ -104,7 +105,14 @@ def start_state(config: Config, say: Say) -> StartState:
     for message in messages:
         say(message)
     state = checkpoint.read_state(folder)
-    return StartState(state["step"], state["version"], tuple(state["solved"]), state["controllers"], tuple(messages))
+    return StartState(
+        state["step"],
+        state["position"],
+        state["version"],
+        tuple(state["solved"]),
+        state["controllers"],
+        tuple(messages),
+    )
 
 
 def open_folder(config: Config) -> RunFolder:
@@ -133,7 +141,10 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
 
         if not accounted(body, run, go_on, console.say):
             return FAILED
+    if (picture := draw_guidance(run)) is not None:
+        console.say(f"guided and unguided rollouts: {picture}")
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")
+    console.say(f"who was reinforced: {draw_advantages([run], run.advantages)}")
     if interrupts.count:
         console.say(f"stopped; go on with: {go_on}")
         return STOPPED

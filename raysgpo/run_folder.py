@@ -1,9 +1,9 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
-``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs`` and ``curves.png``; of an
-offline run also ``sampled.jsonl`` and ``judged.jsonl``. One process at a time writes the JSONL files: the
-conductor, or the run while there is none.
+``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``advantages.png``;
+of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``. One process at a time
+writes the JSONL files: the conductor, or the run while there is none.
 """
 
 from __future__ import annotations
@@ -97,6 +97,14 @@ class RunFolder:
     @property
     def curves(self) -> Path:
         return self.path / "curves.png"
+
+    @property
+    def advantages(self) -> Path:
+        return self.path / "advantages.png"
+
+    @property
+    def guidance_curves(self) -> Path:
+        return self.path / "guidance.png"
 
 
 class JsonLines:

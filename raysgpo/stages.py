@@ -1,6 +1,6 @@
 """What happens to a group between sampling and training, as functions without Ray.
 
-    reward -> judge -> credit -> advantage -> keep
+    reward -> judge -> credit -> advantage -> keep -> within
 
 Each takes a group and returns a new one; a group that was dropped passes through untouched.
 
@@ -10,10 +10,12 @@ Shape legend: _G rollouts of a group.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 import numpy as np
 
@@ -22,31 +24,31 @@ from raysgpo.algorithms.partial_credit import partial_credit, trajectory_score
 from raysgpo.config import AlgorithmConfig, PartialCreditConfig
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.votes import majority
-from raysgpo.records import Drop, Group, Rollout, Verdict
+from raysgpo.records import CORRECTNESS, Drop, Group, Rollout, Verdict
 from raysgpo.tasks.grader import Grader
-from raysgpo.tasks.task import Task
+from raysgpo.tasks.task import Grade, Task
 
 
-async def reward(group: Group, task: Task, grader: Grader) -> Group:
-    """Grade every response: ``correct``, ``reward_parts``, their sum as ``reward``, ``reasoning_steps``.
+async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong") -> Group:
+    """Grade every response: ``correct``, ``reward_parts``, ``graded``, ``reward``, ``reasoning_steps``.
 
-    A response whose grading failed counts as wrong and is counted in ``group.counts``.
+    A grading that failed is counted in ``group.counts``. With ``failed="wrong"`` the response is wrong,
+    at the least correctness reward of the task; with ``"drop"`` its group is dropped, as is one with a
+    reward that is no finite number.
     """
     if group.dropped is not None:
         return group
     grades = await asyncio.gather(*(grader.grade(group.problem, r.text) for r in group.rollouts_G))
+    worst = {CORRECTNESS: task.reward_range[0]} if any(g.failure for g in grades) else {}
     rollouts = [
-        replace(
-            rollout,
-            correct=grade.correct,
-            reward_parts=dict(grade.parts),
-            reward=sum(grade.parts.values()),
-            reasoning_steps=len(task.split(rollout.text)),
-        )
+        _graded(rollout, replace(grade, parts=worst) if grade.failure else grade, len(task.split(rollout.text)))
         for rollout, grade in zip(group.rollouts_G, grades, strict=True)
     ]
     failures = Counter(f"grader/{grade.failure}" for grade in grades if grade.failure is not None)
-    return replace(group.with_rollouts(rollouts), counts=_added(group.counts, failures))
+    group = replace(group.with_rollouts(rollouts), counts=_added(group.counts, failures))
+    error = f"grading an answer failed ({', '.join(failures)})" if failures and failed == "drop" else None
+    error = error or next((bad for rollout in rollouts if (bad := _bad_part(rollout)) is not None), None)
+    return group if error is None else replace(group, dropped=Drop.NO_REWARD, error=error)
 
 
 async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditConfig) -> Group:
@@ -67,7 +69,7 @@ async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditCon
     ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s})
     rollouts = list(group.rollouts_G)
     for index in asked:
-        rollouts[index] = _judged(rollouts[index], len(steps[index]), ballots.votes.get(index, []))
+        rollouts[index] = _judged(rollouts[index], steps[index], ballots.votes.get(index, []))
     scored = any(rollouts[index].verdict is not Verdict.LOST for index in asked)
     judged = scored and sum(rollout.in_baseline for rollout in rollouts) >= 2
     if not judged:
@@ -92,28 +94,97 @@ def credit(group: Group, config: PartialCreditConfig) -> Group:
 
 
 def advantage(group: Group, config: AlgorithmConfig) -> Group:
-    """Eq. 1 over the rollouts that take part in the baseline; the others get 0."""
+    """The baseline over the rollouts that take part in it, and the scale; the others get 0."""
     if group.dropped is not None:
         return group
-    advantages_G = group_advantages(
-        np.array([rollout.reward for rollout in group.rollouts_G]),
-        np.array([rollout.in_baseline for rollout in group.rollouts_G], dtype=np.bool_),
-        baseline=config.baseline,
-        scale=config.scale,
-        ddof=config.std_ddof,
-        eps=config.std_eps,
-    )
+    part_G = np.array([rollout.in_baseline for rollout in group.rollouts_G], dtype=np.bool_)
+    if config.learn_from == "right":
+        advantages_G = np.array([float(bool(rollout.correct)) for rollout in group.rollouts_G]) * part_G
+    else:
+        advantages_G = group_advantages(
+            np.array([rollout.graded for rollout in group.rollouts_G]),
+            part_G,
+            beside_G=np.array([rollout.beside for rollout in group.rollouts_G]),
+            baseline=config.baseline,
+            r_min_correct=config.r_min_correct,
+            scale=config.scale,
+            ddof=config.std_ddof,
+            eps=config.std_eps,
+            fixed_scale=config.fixed_scale,
+        )
+    if config.learn_from == "positive":
+        advantages_G = np.maximum(advantages_G, 0.0)
     return group.with_rollouts(
         [replace(r, advantage=float(a)) for r, a in zip(group.rollouts_G, advantages_G, strict=True)]
     )
 
 
-def keep(group: Group) -> Group:
-    """Drop a group without any non-zero advantage. Comes after the baseline: equal rewards alone are
+def keep(group: Group, rule: str = "nonzero_advantage") -> Group:
+    """Drop a group that there is nothing to learn from. Comes after the baseline: equal rewards alone are
     no reason, since other baselines than the mean learn from them."""
-    if group.dropped is not None or any(rollout.advantage != 0 for rollout in group.rollouts_G):
+    if group.dropped is not None or rule == "all":
+        return group
+    if rule == "reward_variance":
+        return replace(group, dropped=Drop.EQUAL_REWARDS) if group.degenerate else group
+    if any(rollout.advantage != 0 for rollout in group.rollouts_G):
         return group
     return replace(group, dropped=Drop.NO_SIGNAL)
+
+
+def within(group: Group, window: tuple[float, float] | None) -> Group:
+    """Drop a group whose share of right answers does not lie strictly within the window, if there is one."""
+    if group.dropped is not None or window is None:
+        return group
+    right = sum(bool(rollout.correct) for rollout in group.rollouts_G) / len(group.rollouts_G)
+    return group if window[0] < right < window[1] else replace(group, dropped=Drop.FILTERED)
+
+
+def cap_negative_mass(groups_P: Sequence[Group], most: float | None) -> list[Group]:
+    """The groups of a step, their negative advantages scaled down together where they sum to more than ``most``.
+
+    Only groups that are trained on count, and only they are changed.
+    """
+    mass = sum(-min(r.advantage, 0.0) for g in groups_P if g.dropped is None for r in g.rollouts_G)
+    if most is None or mass <= most:
+        return list(groups_P)
+
+    def scaled(rollout: Rollout) -> Rollout:
+        return replace(rollout, advantage=rollout.advantage * (most / mass)) if rollout.advantage < 0 else rollout
+
+    return [g.with_rollouts([scaled(r) for r in g.rollouts_G]) if g.dropped is None else g for g in groups_P]
+
+
+def given_steps(steps: Sequence[str], characters: int) -> int:
+    """How many of the reasoning steps lie wholly within the first ``characters`` of their text: those given.
+
+    A step that the policy finished is its own.
+    """
+    return sum(end <= characters for end in accumulate(len(step) for step in steps))
+
+
+def _graded(rollout: Rollout, grade: Grade, reasoning_steps: int) -> Rollout:
+    graded = grade.parts.get(CORRECTNESS, math.nan)
+    parts = {name: _number(value) for name, value in grade.parts.items()}
+    rollout = replace(rollout, correct=grade.correct, reward_parts=parts, reasoning_steps=reasoning_steps)
+    return replace(rollout, graded=graded, reward=graded + rollout.beside)
+
+
+def _bad_part(rollout: Rollout) -> str | None:
+    """What is wrong with the rewards of a response, None if nothing."""
+    if CORRECTNESS not in rollout.reward_parts:
+        return f"the grade of an answer has no reward part {CORRECTNESS!r}"
+    if math.isfinite(rollout.reward):
+        return None
+    parts = ", ".join(f"{name}={value:g}" for name, value in rollout.reward_parts.items())
+    return f"an answer's reward is no finite number: {parts}"
+
+
+def _number(value: object) -> float:
+    """A task's reward part as a float; NaN for what is none."""
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _to_judge(group: Group, credit: PartialCreditConfig) -> list[int]:
@@ -125,18 +196,23 @@ def _to_judge(group: Group, credit: PartialCreditConfig) -> list[int]:
     return [index for index, rollout in enumerate(group.rollouts_G) if not rollout.correct]
 
 
-def _judged(rollout: Rollout, steps: int, votes: list[int | None]) -> Rollout:
-    """The verdict of the votes. A response without steps needs none: nothing is wrong in it, RTS 0."""
+def _judged(rollout: Rollout, steps: Sequence[str], votes: list[int | None]) -> Rollout:
+    """The verdict of the votes. A response without steps needs none: nothing is wrong in it, RTS 0.
+
+    The RTS is that of the free steps alone: true steps that were given must not inflate it.
+    """
     position = majority(votes) if steps else 0
     if position is None:
         return replace(rollout, votes=tuple(votes), verdict=Verdict.LOST, in_baseline=False)
-    first_error = position if position < steps else None
+    first_error = position if position < len(steps) else None
+    given = given_steps(steps, rollout.guidance_characters)
+    free_error = None if first_error is None else max(first_error - given, 0)
     return replace(
         rollout,
         votes=tuple(votes),
         verdict=Verdict.NONE_FOUND if first_error is None else Verdict.ERROR,
         first_error=first_error,
-        rts=trajectory_score(first_error, steps, truncated=rollout.truncated),
+        rts=trajectory_score(free_error, len(steps) - given, truncated=rollout.truncated),
     )
 
 
@@ -144,8 +220,7 @@ def _credited(rollout: Rollout, config: PartialCreditConfig) -> Rollout:
     if rollout.correct or rollout.rts is None:
         return rollout
     worth = partial_credit(rollout.rts, kind=config.kind, beta=config.beta, gamma=config.gamma, scale=config.scale)
-    beside = sum(value for name, value in rollout.reward_parts.items() if name != "correctness")
-    return replace(rollout, reward=worth + beside)
+    return replace(rollout, graded=worth, reward=worth + rollout.beside)
 
 
 def _added(counts: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:

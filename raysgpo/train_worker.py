@@ -64,7 +64,7 @@ class TrainWorker:
         waited = time.time()
         share: Share = ray.get(self._job.conductor.step.remote(step, self._rank, self._world))
         started = time.time()
-        metrics: Metrics = {**self._policy.update(share)} if share.num_tokens else NO_UPDATE
+        metrics = self._policy.update(share) if share.num_tokens else NO_UPDATE
         trained = time.time()
         version, sync = self._publish(step + 1)
         synced = time.time()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.axes import Axes
 
-from raysgpo.curves import draw_curves, draw_offline
+from raysgpo.curves import draw_curves, draw_guidance, draw_offline
 from raysgpo.run_folder import JsonLines, RunFolder
 
 
@@ -58,3 +58,34 @@ def test_a_run_without_steps_gives_an_empty_picture(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, "run")
     for draw in (draw_curves, draw_offline):
         assert draw(run).read_bytes().startswith(b"\x89PNG")
+
+
+NAMES = "accuracy/guided accuracy/unguided accuracy/mean advantage/std_guided advantage/std_unguided advantage/std"
+NAMES += " guidance/length guidance/tokens"
+
+
+def guided_run(tmp_path: Path, share: float) -> RunFolder:
+    run = RunFolder.create(tmp_path, "run")
+    metrics = JsonLines(run.metrics)
+    for step in range(3):
+        row = {name: step + place / 10 for place, name in enumerate(NAMES.split())}
+        metrics.write({"step": step, **row, "guidance/share": share})
+    metrics.close()
+    return run
+
+
+def test_a_guided_run_has_the_curves_of_figure_5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[list[float]] = []
+    plot = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append([*x, *y]), plot(self, x, y, *a, **k))[1]
+    )
+    run = guided_run(tmp_path, share=0.25)
+    path = draw_guidance(run)
+    assert path == run.path / "guidance.png" and path.read_bytes().startswith(b"\x89PNG\r\n")
+    assert drawn == [[1, 2, 3, *(step + place / 10 for step in range(3))] for place in range(8)]
+
+
+def test_a_run_without_guidance_has_none(tmp_path: Path) -> None:
+    run = guided_run(tmp_path, share=0)
+    assert draw_guidance(run) is None and not run.guidance_curves.exists()

@@ -23,11 +23,12 @@ from raysgpo.tasks.task import Grade
 from tests.judging.scripted import scripted
 
 GROUP_KEYS = (
-    "step position epoch prompt_id prompt reference answer metadata dropped error all_negative judged age rollouts"
+    "step position epoch prompt_id prompt reference answer metadata dropped error all_negative judged age "
+    "guidance_length rollouts"
 )
 ROLLOUT_KEYS = (
     "text num_tokens finish_reason truncated correct reward_parts reasoning_steps verdict first_error votes rts "
-    "reward advantage guidance_tokens seed attempt weight_versions"
+    "reward advantage guidance_tokens guidance_characters seed attempt weight_versions"
 )
 CREDIT = PartialCreditConfig(kind="sgpo", beta=7.0, gamma=0.4, scale=0.8)
 PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
@@ -36,6 +37,7 @@ PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
 class Lines:
     """Right if the text is the solution; the format part for an answer line."""
 
+    reward_range = (0.0, 1.0)
     train: Sequence[Problem] = (PROBLEM,)
     held_out: Sequence[Problem] = ()
 
@@ -131,8 +133,12 @@ def test_every_value_is_what_the_records_say(
         attempt=2,
         seed=99,
     )
-    guided = make_rollout(segments=(rollout.segments[0], Segment.given(Role.GUIDANCE, [4, 5]), rollout.segments[1]))
-    group = make_group(5, [rollout, guided], step=1, epoch=2, age=1, dropped=Drop.TOO_OLD, error="late")
+    guided = make_rollout(
+        segments=(rollout.segments[0], Segment.given(Role.GUIDANCE, [4, 5]), rollout.segments[1]), guidance_characters=2
+    )
+    group = make_group(
+        5, [rollout, guided], step=1, epoch=2, age=1, dropped=Drop.TOO_OLD, error="late", guidance_length=2.25
+    )
     row = json.loads(json.dumps(group_row(group)))
     got = {key: row[key] for key in ("step", "position", "epoch", "prompt_id", "dropped", "error", "age")}
     assert got == {
@@ -149,6 +155,7 @@ def test_every_value_is_what_the_records_say(
     assert (first["votes"], first["weight_versions"]) == ([0, None, 1], [[3, 4], [4, 1]])
     assert (first["seed"], first["attempt"], first["guidance_tokens"]) == (99, 2, 0)
     assert (second["guidance_tokens"], second["num_tokens"], second["verdict"]) == (2, 5, None)
+    assert (row["guidance_length"], first["guidance_characters"], second["guidance_characters"]) == (2.25, 0, 2)
 
 
 def test_a_line_with_tokens_gives_back_what_the_trainer_reads(

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.metrics import Solved, StepTimes, evaluation_metrics, group_metrics, time_metrics, union_seconds
-from raysgpo.records import Drop, Group, Rollout, Verdict
+from raysgpo.metrics import (
+    Solved,
+    StepTimes,
+    evaluation_metrics,
+    group_metrics,
+    guidance_metrics,
+    time_metrics,
+    union_seconds,
+)
+from raysgpo.records import Drop, Group, Role, Rollout, Segment, Verdict
 
 PROMISED = """accuracy/mean reward/mean groups/trained groups/dropped groups/all_negative_share
 groups/degenerate_share judge/calls judge/rts_mean advantage/wrong_positive_share advantage/wrong_positive_rate
@@ -75,6 +83,7 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "groups/dropped": 2,
         "groups/no_signal": 1,
         "groups/failed": 1,
+        "groups/filtered": 0,
         "groups/too_old": 0,
         "groups/all_negative_share": 2 / 3,
         "groups/degenerate_share": 1 / 3,
@@ -95,6 +104,15 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "judge/rts_mean": 0.625,
         "judge/rts_truncated": 1.0,
         "judge/rts_finished": 0.25,
+        "groups/sampled": 4,
+        "groups/equal_rewards": 0,
+        "groups/no_reward": 0,
+        "advantage/right_positive_share": 1 / 6,
+        "advantage/right_negative_share": 0.0,
+        "advantage/wrong_negative_share": 2 / 6,
+        "advantage/positive_mass": 1.5,
+        "advantage/negative_mass": 1.5,
+        "advantage/r_count": 1.0,
         "advantage/wrong_positive_share": 1 / 6,
         "advantage/wrong_positive_rate": 1 / 5,
         "advantage/abs_mean": 0.5,
@@ -190,3 +208,54 @@ def test_accuracies_by_difficulty_average_to_the_whole(answers: list[tuple[int, 
             yield float(share) * float(metrics[f"eval/accuracy/difficulty_{level}"] or 0)
 
     assert sum(weighted()) == pytest.approx(metrics["eval/accuracy"])
+
+
+def guided(rollout: Rollout, tokens: int) -> Rollout:
+    given = Segment.given(Role.GUIDANCE, [5] * tokens)
+    return replace(rollout, segments=(rollout.segments[0], given, *rollout.segments[1:]))
+
+
+def test_guided_and_unguided_rollouts_apart(
+    make_rollout: Callable[..., Rollout], make_group: Callable[..., Group]
+) -> None:
+    first = [
+        guided(make_rollout(correct=True, advantage=3.0), 4),
+        guided(make_rollout(advantage=1.0), 2),
+        make_rollout(advantage=-1.0),
+        make_rollout(advantage=-3.0),
+    ]
+    second = [guided(make_rollout(advantage=-1.0), 3), make_rollout(correct=True, advantage=2.0)]
+    groups = [
+        make_group(0, first, guidance_length=4.5),
+        make_group(1, second, guidance_length=3.5, dropped=Drop.TOO_OLD),
+        make_group(2, dropped=Drop.FAILED, guidance_length=99.0),
+    ]
+    assert guidance_metrics(groups) == pytest.approx(
+        {
+            "accuracy/guided": 1 / 3,
+            "accuracy/unguided": 1 / 3,
+            "advantage/std_guided": np.std([3, 1, -1]),
+            "advantage/std_unguided": np.std([-1, -3, 2]),
+            "guidance/length": 4.0,
+            "guidance/share": 0.5,
+            "guidance/tokens": 3.0,
+        }
+    )
+
+
+def test_without_guidance_all_rollouts_are_unguided(groups: list[Group]) -> None:
+    found, all_of_them = guidance_metrics(groups), group_metrics(groups)
+    assert found["accuracy/unguided"] == all_of_them["accuracy/mean"]
+    assert found["advantage/std_unguided"] == all_of_them["advantage/std"]
+    assert found["guidance/share"] == 0
+    nothing = ("accuracy/guided", "advantage/std_guided", "guidance/length", "guidance/tokens")
+    assert [found[name] for name in nothing] == [None] * 4
+    assert set(guidance_metrics([]).values()) == {None}
+
+
+def test_a_problem_counts_as_solved_where_nothing_was_given(
+    make_rollout: Callable[..., Rollout], make_group: Callable[..., Group]
+) -> None:
+    solved = Solved()
+    assert solved.add([make_group(0, [guided(make_rollout(correct=True), 2), make_rollout()])]) == 0
+    assert solved.add([make_group(0, [make_rollout(correct=True)])]) == 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from raysgpo.config import AlgorithmConfig, Config, PartialCreditConfig, SamplingConfig
+from raysgpo.config.presets import PRESETS
 from raysgpo.overrides import ConfigError, dotted_keys, dump, load, resolve
 
 
@@ -41,9 +42,9 @@ def test_later_layers_and_words_win() -> None:
         ("judge.xyzzy=1", "judge.xyzzy: unknown key; known here: judge.kind, judge.model"),
         ("sampling.group_size=many", "sampling.group_size=many: input should be a valid integer"),
         ("sampling.group_size=0", "sampling.group_size=0: input should be greater than or equal to 1"),
-        ("algorithm.scale=standard", "algorithm.scale=standard: input should be 'group_std' or 'none'"),
+        ("algorithm.scale=standard", "algorithm.scale=standard: input should be 'group_std', 'fixed' or 'none'"),
         ("algorithm=[sgpo]", "algorithm=['sgpo']: no such preset; choose from grpo, sgpo"),
-        ("algorithm=sgop", "algorithm=sgop: no such preset; choose from grpo, sgpo; did you mean sgpo?"),
+        ("algorithm=sgop", "algorithm=sgop: no such preset; choose from grpo, sgpo, static, corpo,"),
         ("algorithm.partial_credit=sgp", "algorithm.partial_credit=sgp: no such preset; choose from none, sgpo, raw"),
         ("sampling=8", "sampling=8: sampling is a group of settings; set one of them, such as sampling.group_size="),
         ("steps", "'steps': expected key=value"),
@@ -73,11 +74,20 @@ def test_a_preset_never_undoes_a_setting_inside_it(order: int) -> None:
 
 
 def test_presets_differ_in_what_they_say_and_keep_what_they_do_not() -> None:
-    start = Config(algorithm=AlgorithmConfig(clip_high=0.3))
+    start = Config(algorithm=AlgorithmConfig(std_ddof=0, kl_coefficient=0.3))
     grpo, sgpo = (resolve(start, overrides=[f"algorithm={name}"]).algorithm for name in ("grpo", "sgpo"))
     assert (grpo.partial_credit.kind, sgpo.partial_credit.kind) == ("none", "sgpo")
     assert grpo.model_copy(update={"partial_credit": sgpo.partial_credit}) == sgpo
-    assert grpo.clip_high == 0.3
+    assert (grpo.std_ddof, grpo.kl_coefficient) == (0, 0.3)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_puts_back_what_another_has_set(name: str) -> None:
+    needed = ["algorithm.r_min_correct=0.5"] if name in ("static", "corpo") else []
+    alone = resolve({}, overrides=[f"algorithm={name}", *needed]).algorithm
+    for other in PRESETS:
+        before = resolve({}, overrides=[f"algorithm={other}", "algorithm.r_min_correct=0.3"])
+        assert resolve(before, overrides=[f"algorithm={name}", *needed]).algorithm == alone
 
 
 def test_a_preset_works_in_a_file_too() -> None:

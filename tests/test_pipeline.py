@@ -14,7 +14,7 @@ from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import RuleJudge
 from raysgpo.overrides import resolve
 from raysgpo.pipeline import Pipeline
-from raysgpo.records import Completion, Drop, Group, Problem, Role, SampleRequest, Ticket, Verdict
+from raysgpo.records import Completion, Drop, Group, Hint, Problem, Role, SampleRequest, Ticket, Verdict
 from raysgpo.sampling import RetryingSampler, Sampler, SamplingFailed
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
 from raysgpo.tasks.grader import InlineGrader
@@ -33,8 +33,9 @@ BASE = Config(
 SGPO = resolve(BASE, overrides=["algorithm=sgpo"])
 
 
-def ticket(judge: bool = True, seeds: tuple[int, ...] = (11, 22)) -> Ticket:
-    return Ticket(5, 2, 1, PROBLEM, [1, 2, 3], seeds, min_version=4, judge=judge)
+def ticket(judge: bool = True, seeds: tuple[int, ...] = (11, 22), hint: Hint | None = None) -> Ticket:
+    length = None if hint is None else 4.25
+    return Ticket(5, 2, 1, PROBLEM, [1, 2, 3], seeds, min_version=4, judge=judge, guidance_length=length, hint=hint)
 
 
 def completion(text: str) -> Completion:
@@ -68,6 +69,15 @@ def run(sampler: Sampler, config: Config = SGPO, judge: Script | None = None, at
     panel = Panel(scripted(judge) if judge else RuleJudge(), config.judge)
     pipeline = Pipeline(config, task, InlineGrader(task.grade), panel, RetryingSampler(sampler, config.rollout))
     return asyncio.run(pipeline.run(at or ticket()))
+
+
+@pytest.mark.parametrize("keep", ["nonzero_advantage", "all"])
+def test_the_success_window_is_the_last_word_on_a_group(keep: str) -> None:
+    """It holds whatever ``algorithm.keep`` says, and a group that was dropped before keeps its reason."""
+    config = resolve(SGPO, overrides=["curriculum.success_window=[0.5,1]", f"algorithm.keep={keep}"])
+    assert run(answering(RIGHT, LATE), config).dropped is Drop.FILTERED
+    alike = Drop.FILTERED if keep == "all" else Drop.NO_SIGNAL
+    assert run(answering(RIGHT, RIGHT), config).dropped is alike
 
 
 async def never(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
@@ -193,3 +203,83 @@ def test_the_rollouts_stay_in_the_order_of_their_seeds() -> None:
     assert [r.text for r in group.rollouts_G] == texts
     assert [r.correct for r in group.rollouts_G] == [True, False, False, False, True]
     assert [r.reasoning_steps for r in group.rollouts_G] == [3, 3, 3, 0, 1]
+
+
+def hint(at: int, text: str, rollouts: int = 2, in_answer: bool = True) -> Hint:
+    return Hint(list(text.encode()), text if in_answer else "", at, in_answer, rollouts)
+
+
+class Continuing:
+    """Goes on from whatever the request ends with; keeps every request."""
+
+    def __init__(self, **answers: str) -> None:
+        """``guided`` and ``free``: what the two kinds of rollouts say."""
+        self.answers = answers
+        self.requests: list[SampleRequest] = []
+
+    async def __call__(self, request: SampleRequest) -> list[Completion]:
+        self.requests.append(request)
+        kind = "free" if request.prompt_ids == [1, 2, 3] else "guided"
+        return [completion(self.answers[kind]) for _ in request.seeds_G]
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_first_rollouts_start_from_the_guidance_and_the_others_are_free(weight: float) -> None:
+    sampler = Continuing(guided="\n7-2=5\n#### 5", free=LATE)
+    config = resolve(BASE, overrides=[f"guidance.loss_weight={weight}"])
+    group = run(sampler, config, at=ticket(seeds=(1, 2, 3, 4), hint=hint(3, "3+4=7")))
+    guided, free = sampler.requests
+    assert guided == SampleRequest([1, 2, 3, *b"3+4=7"], (1, 2), 9 - 5, temperature=0.7, stop=("!",), min_version=4)
+    assert free == SampleRequest([1, 2, 3], (3, 4), 9, temperature=0.7, stop=("!",), min_version=4)
+    assert [r.seed for r in group.rollouts_G] == [1, 2, 3, 4] and group.guidance_length == 4.25
+    assert [r.text for r in group.rollouts_G] == [RIGHT, RIGHT, LATE, LATE], "what is graded is the whole answer"
+    assert [r.correct for r in group.rollouts_G] == [True, True, False, False]
+    assert [(r.guidance_tokens, r.guidance_characters) for r in group.rollouts_G] == [(5, 5)] * 2 + [(0, 0)] * 2
+    for rollout in group.rollouts_G[:2]:
+        prompt, given, answer = rollout.segments
+        assert [s.role for s in rollout.segments] == [Role.PROMPT, Role.GUIDANCE, Role.COMPLETION]
+        assert prompt.token_ids_T.tolist() == [1, 2, 3] and bytes(given.token_ids_T.tolist()) == b"3+4=7"
+        assert (given.loss_weight_T == weight).all() and (given.logprobs_T == 0).all()
+        assert rollout.num_tokens == len(answer.token_ids_T) == len("\n7-2=5\n#### 5")
+
+
+def test_guidance_in_the_prompt_is_sampled_behind_and_graded_without() -> None:
+    sampler = Continuing(guided=RIGHT, free=LATE)
+    group = run(sampler, BASE, at=ticket(seeds=(1, 2, 3), hint=hint(2, "3+4", rollouts=1, in_answer=False)))
+    assert sampler.requests[0].prompt_ids == [1, 2, *b"3+4", 3] and sampler.requests[0].max_tokens == 9
+    first = group.rollouts_G[0]
+    assert [s.role for s in first.segments] == [Role.PROMPT, Role.GUIDANCE, Role.PROMPT, Role.COMPLETION]
+    assert (first.text, first.guidance_characters, first.guidance_tokens, first.guided) == (RIGHT, 0, 3, True)
+
+
+def test_all_may_be_guided() -> None:
+    sampler = Continuing(guided="\n7-2=5\n#### 5")
+    group = run(sampler, BASE, at=ticket(seeds=(1, 2), hint=hint(3, "3+4=7")))
+    assert len(sampler.requests) == 1 and all(r.guided for r in group.rollouts_G)
+
+
+def test_a_group_whose_guided_half_cannot_be_sampled_is_dropped_as_one() -> None:
+    async def half(request: SampleRequest) -> list[Completion]:
+        if len(request.prompt_ids) > 3:
+            raise SamplingFailed("the guided replica died")
+        return [completion(RIGHT)]
+
+    config = resolve(BASE, overrides=["rollout.attempts=1"])
+    group = run(half, config, at=ticket(hint=hint(3, "3+4=7", rollouts=1)))
+    assert (group.dropped, group.error, group.rollouts_G) == (Drop.FAILED, "the guided replica died", ())
+
+
+def test_with_sgpo_the_steps_that_were_given_earn_nothing() -> None:
+    """Guided: one step given, then wrong, so 0 of 2 free ones; free: the first of 3 is right."""
+    sampler = Continuing(guided="7-2=6\n#### 6", free=LATE)
+    group = run(sampler, SGPO, at=ticket(hint=hint(3, "3+4=7\n", rollouts=1)))
+    assert [(r.first_error, r.rts) for r in group.rollouts_G] == [(1, 0.0), (1, 1 / 3)]
+    assert group.rollouts_G[0].text == group.rollouts_G[1].text == LATE
+    assert group.rollouts_G[0].advantage < 0 < group.rollouts_G[1].advantage
+
+
+def test_a_group_outside_of_the_success_window_is_sampled_and_not_trained_on() -> None:
+    config = resolve(BASE, overrides=["curriculum.success_window=[0.2,0.6]"])
+    assert run(answering(RIGHT, LATE), config).dropped is None
+    assert run(answering(RIGHT, RIGHT, LATE), config, at=ticket(seeds=(1, 2, 3))).dropped is Drop.FILTERED
+    assert run(answering(RIGHT, RIGHT), config).dropped is Drop.NO_SIGNAL

@@ -104,3 +104,42 @@ def test_bad_data_is_a_setting_to_change(model: Path, tmp_path: Path) -> None:
     rows.write_text("\n")
     assert "the file holds no rows" in refused(model, *math, f"task.path={rows}")
     assert "task.prompts=200: chains of" in refused(model, "task.prompts=200", "task.terms=2", "task.operators=+")
+
+
+def test_guidance_is_prepared_with_the_training_prompts_alone(model: Path) -> None:
+    ready, said = prepared(model, "guidance=g2rpo_a")
+    solutions = [p.problem.reference or "" for p in ready.train]
+    # A chain of n terms has n - 1 lines, of which the last states the answer.
+    longest = max(len(line.rpartition("\n")[0].rpartition("\n")[0]) + 1 for line in solutions)
+    assert ready.config.guidance.length == ready.config.guidance.max_length == longest
+    given = [p.trajectory for p in ready.train if p.trajectory is not None]
+    assert len(given) >= 15 and all(p.trajectory.at == len(p.token_ids) for p in ready.train if p.trajectory)
+    # In 5-2+2=? the first line shows the answer too.
+    assert said == [f"{20 - len(given)} of 20 trajectories have no step before the answer: no guidance"]
+    assert all(p.trajectory is None for p in ready.held_out)
+    assert ready.config.rollout.max_model_len == 12 + 40, "guidance is a part of the answer"
+
+
+def test_guidance_in_the_prompt_makes_it_longer(model: Path) -> None:
+    ready, _ = prepared(model, "guidance=guided", "guidance.placement=prompt", "guidance.length=5")
+    longest = max(len(p.token_ids) + min(len(p.trajectory.token_ids_T), 5) for p in ready.train if p.trajectory)
+    assert ready.config.rollout.max_model_len == longest + 40
+
+
+def test_guidance_of_rows_without_a_solution_is_refused(model: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    lines = [{"question": f"{i}+1?", "answer": str(i + 1), "id": f"q{i}"} for i in range(8)]
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = ["task.kind=math", "judge=none", f"task.path={rows}", "evaluation.prompts=2", "sampling.max_tokens=20"]
+    assert prepared(model, *words)[0].config.guidance.on is False
+    message = refused(model, *words, "guidance=g2rpo_a")
+    assert "6 of 6 rows (q" in message and "have no solution: add the field 'solution'" in message
+
+
+def test_hard_prompts_are_left_out_and_counted(model: Path) -> None:
+    whole, _ = prepared(model)
+    hard = sum(p.problem.metadata["terms"] == 4 for p in whole.train)
+    ready, said = prepared(model, "curriculum.remove_above=3")
+    assert {p.problem.metadata["terms"] for p in ready.train} == {3} and len(ready.held_out) == 5
+    assert said == [f"{hard} training prompts are harder than 3.0 and are left out"]
+    assert "curriculum.field=year" in refused(model, "curriculum=difficulty", "curriculum.field=year")

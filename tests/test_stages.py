@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import statistics
 import time
@@ -13,6 +14,7 @@ import pytest
 
 from raysgpo import stages
 from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
+from raysgpo.group_json import group_row
 from raysgpo.judging.panel import Panel
 from raysgpo.records import Drop, Group, Problem, Rollout, Verdict
 from raysgpo.tasks.grader import InlineGrader
@@ -27,6 +29,7 @@ ALL_WRONG = PartialCreditConfig(kind="sgpo", groups="all_wrong")
 class LineTask:
     """Right if the text ends in ``ok``; one step a line; ``hello`` earns the format part."""
 
+    reward_range: tuple[float, float] = (0.0, 1.0)
     train: Sequence[Problem] = (PROBLEM,)
     held_out: Sequence[Problem] = ()
 
@@ -286,3 +289,130 @@ def test_a_dropped_group_passes_through_untouched() -> None:
     assert stages.credit(group, SGPO) is group
     assert stages.advantage(group, AlgorithmConfig()) is group
     assert stages.keep(group) is group
+
+
+class Ordinal(LineTask):
+    """The reward is what the text says; ``reward_range`` lies below zero."""
+
+    reward_range = (-4.6, -0.01)
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        if text == "boom":
+            raise ZeroDivisionError("boom")
+        parts = {"correctness": float(text), "format": 0.25} if text != "none" else {"format": 0.25}
+        return Grade(parts.get("correctness", 0) >= -0.7, parts)
+
+
+def ordinal(*texts: str, failed: str = "wrong") -> Group:
+    task = Ordinal()
+    return asyncio.run(stages.reward(group_of(*texts), task, InlineGrader(task.grade), failed))
+
+
+CORPO = AlgorithmConfig(baseline="corpo", scale="none", r_min_correct=-0.7)
+
+
+def test_ordinal_rewards_have_their_threshold_on_the_correctness_part_alone() -> None:
+    group = stages.advantage(ordinal("-0.9", "-0.5", "-4"), CORPO)
+    assert [r.graded for r in group.rollouts_G] == [-0.9, -0.5, -4.0]
+    assert [r.reward for r in group.rollouts_G] == pytest.approx([-0.65, -0.25, -3.75])
+    assert [r.advantage for r in group.rollouts_G] == pytest.approx([-0.2, 0.2, -3.3])
+    above = stages.advantage(ordinal("-0.6", "-0.2"), CORPO)
+    assert [r.advantage for r in above.rollouts_G] == pytest.approx([-0.2, 0.2]), "the mean, once it is above"
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("nan", "an answer's reward is no finite number: correctness=nan, format=0.25"),
+        ("inf", "an answer's reward is no finite number: correctness=inf, format=0.25"),
+        ("none", "the grade of an answer has no reward part 'correctness'"),
+    ],
+)
+def test_a_reward_that_is_no_number_drops_its_group_with_the_reason(text: str, error: str) -> None:
+    group = ordinal("-0.5", text)
+    assert (group.dropped, group.error) == (Drop.NO_REWARD, error)
+    assert [r.text for r in group.rollouts_G] == ["-0.5", text]
+    assert judged(group, forbidden) is group
+    assert stages.keep(stages.advantage(group, CORPO)) is group
+    row = json.loads(json.dumps(group_row(group), allow_nan=False))
+    assert row["rollouts"][1]["reward"] is None and row["rollouts"][0]["reward"] == -0.25
+
+
+def test_a_failed_grading_is_worth_the_least_or_drops_its_group() -> None:
+    wrong = ordinal("-0.5", "boom")
+    assert wrong.dropped is None and wrong.rollouts_G[1].reward == -4.6, "zero would be the best reward there is"
+    dropped = ordinal("-0.5", "boom", failed="drop")
+    assert (dropped.dropped, dropped.error) == (Drop.NO_REWARD, "grading an answer failed (grader/errors)")
+    assert dropped.counts == wrong.counts == {"grader/errors": 1}
+
+
+def test_what_is_learnt_from() -> None:
+    group = graded("ok", "a", "b", "ok")
+    right = stages.advantage(group, AlgorithmConfig(learn_from="right"))
+    assert [r.advantage for r in right.rollouts_G] == [1, 0, 0, 1]
+    positive = stages.advantage(group, AlgorithmConfig(learn_from="positive", scale="none"))
+    assert [r.advantage for r in positive.rollouts_G] == [0.5, 0, 0, 0.5]
+    assert (
+        stages.keep(stages.advantage(graded("a", "b"), AlgorithmConfig(learn_from="right"))).dropped is Drop.NO_SIGNAL
+    )
+
+
+def test_what_is_kept() -> None:
+    alike = stages.advantage(graded("a", "b"), AlgorithmConfig(baseline="static", scale="none", r_min_correct=0.5))
+    assert stages.keep(alike).dropped is None
+    assert stages.keep(alike, "reward_variance").dropped is Drop.EQUAL_REWARDS
+    silent = stages.advantage(graded("a", "b"), AlgorithmConfig())
+    assert stages.keep(silent, "all") is silent
+    mixed = stages.advantage(graded("ok", "b"), AlgorithmConfig())
+    assert stages.keep(mixed, "reward_variance") is mixed
+
+
+def test_the_negative_mass_is_capped_over_the_groups_that_are_trained_on() -> None:
+    config = AlgorithmConfig(baseline="static", scale="none", r_min_correct=0.5)
+    groups = [stages.advantage(graded("ok", "a"), config), stages.advantage(graded("a", "b", "c"), config)]
+    groups.append(replace(groups[1], dropped=Drop.TOO_OLD))
+    assert stages.cap_negative_mass(groups, None) == stages.cap_negative_mass(groups, 2.0) == groups
+    capped = stages.cap_negative_mass(groups, 1.0)
+    assert [[r.advantage for r in g.rollouts_G] for g in capped] == [[0.5, -0.25], [-0.25] * 3, [-0.5] * 3]
+
+
+@pytest.mark.parametrize(("characters", "given"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (6, 3), (99, 3)])
+def test_a_given_step_lies_wholly_within_what_was_given(characters: int, given: int) -> None:
+    assert stages.given_steps(["a\n", "b\n", "c\n"], characters) == given
+
+
+@pytest.mark.parametrize(
+    ("characters", "error", "finish", "rts"),
+    [
+        (0, 2, "stop", 2 / 4),
+        (4, 2, "stop", 0.0),  # 2 of 4 given, and the first free one is wrong
+        (2, 2, "stop", 1 / 3),
+        (3, 2, "stop", 1 / 3),  # the second step is the policy's own: it finished it
+        (6, 1, "stop", 0.0),  # an error in what was given is none of the policy's merits
+        (2, None, "stop", 2 / 3),  # ended wrong, no error found: it lies in the last step
+        (2, None, "length", 1.0),
+        (8, None, "length", 0.0),  # it did no step of its own
+    ],
+)
+def test_the_rts_is_that_of_the_free_steps(characters: int, error: int | None, finish: str, rts: float) -> None:
+    text = "a\nb\nc\nd\n"
+    group = graded(text, text, finish=finish)
+    group = group.with_rollouts([replace(r, guidance_characters=characters) for r in group.rollouts_G])
+    found = judged(group, by_text({text: 4 if error is None else error}))
+    assert [r.rts for r in found.rollouts_G] == pytest.approx([rts, rts])
+    assert found.rollouts_G[0].first_error == error
+
+
+@pytest.mark.parametrize(("right", "kept"), [(0, False), (1, True), (2, True), (3, True), (4, False)])
+def test_the_open_window_drops_both_extremes(right: int, kept: bool) -> None:
+    group = graded(*["ok"] * right, *["no"] * (4 - right))
+    assert (stages.within(group, (0, 1)).dropped is None) == kept
+    assert stages.within(group, None) == group
+
+
+def test_the_bounds_of_the_window_lie_outside_of_it() -> None:
+    group = graded("ok", "no", "no", "no")
+    dropped = [stages.within(group, window).dropped for window in ((0.25, 0.5), (0.2, 0.8), (0.0, 0.25))]
+    assert dropped == [Drop.FILTERED, None, Drop.FILTERED]
+    failed = replace(group, dropped=Drop.FAILED, rollouts_G=())
+    assert stages.within(failed, (0, 1)) == failed

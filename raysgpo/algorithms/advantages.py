@@ -3,12 +3,21 @@
 Shape legend: _G rollouts of a group (the last axis); any axes before it, such as _P groups, are
 treated alike and apart.
 
-GRPO (arXiv 2402.03300; SGPO, arXiv 2505.11595, eq. 1)::
+    A_i = (r_i - b) / s
 
-    A_i = (r_i - mean(r)) / (std(r) + eps)
+    baseline        b                               source
+    mean            mean(r)                         GRPO, arXiv 2402.03300
+    leave_one_out   mean of the others' r           RLOO, arXiv 2402.14740
+    static          R_min_correct                   CoRPO, arXiv 2511.04439
+    corpo           max(R_min_correct, mean(r))     CoRPO
+    none            0
 
-is ``baseline="mean", scale="group_std"``. Baseline and scale are chosen apart, by name, so that a
-new method is one more entry of a table.
+    scale           s
+    group_std       std(r) + eps                    GRPO (ddof 1 in its code, 0 in the theory of SGPO)
+    fixed           a constant
+    none            1                               Dr. GRPO, CoRPO
+
+Baseline and scale are chosen apart, by name, so that a new method is one more entry of a table.
 """
 
 from __future__ import annotations
@@ -21,21 +30,49 @@ from numpy.typing import ArrayLike, NDArray
 Float_G = NDArray[np.float64]
 Bool_G = NDArray[np.bool_]
 
-BaselineFn = Callable[[Float_G, Bool_G], Float_G]
-"""(rewards [..., G], who takes part [..., G]) -> b, broadcastable to [..., G]."""
+BaselineFn = Callable[[Float_G, Bool_G, float], Float_G]
+"""(rewards [..., G], who takes part [..., G], R_min_correct) -> b, broadcastable to [..., G]."""
 
 
-def _mean(rewards_G: Float_G, part_G: Bool_G) -> Float_G:
+def _mean(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float = 0.0) -> Float_G:
+    """Held within the rewards that it is the mean of: rounding must not take the mean of equal
+    rewards away from them, or dividing by eps would blow the difference up."""
     count = np.maximum(part_G.sum(axis=-1, keepdims=True), 1)
-    return np.asarray(np.where(part_G, rewards_G, 0.0).sum(axis=-1, keepdims=True) / count)
+    mean = (rewards_G / count).sum(axis=-1, keepdims=True)
+    low = np.where(part_G, rewards_G, np.inf).min(axis=-1, keepdims=True, initial=np.inf)
+    high = np.where(part_G, rewards_G, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
+    return np.asarray(np.maximum(np.minimum(mean, high), low))
 
 
-def _none(rewards_G: Float_G, part_G: Bool_G) -> Float_G:
+def _leave_one_out(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
+    """Worked out from the mean m, which is exact for equal rewards: m - (r - m) / (n - 1)."""
+    mean = _mean(rewards_G, part_G)
+    others = np.maximum(part_G.sum(axis=-1, keepdims=True) - 1, 1)
+    return np.asarray(mean - (rewards_G - mean) / others)
+
+
+def _static(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
+    return np.full_like(rewards_G, r_min_correct)
+
+
+def _corpo(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
+    return np.maximum(_mean(rewards_G, part_G), r_min_correct)
+
+
+def _none(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
     return np.zeros_like(rewards_G)
 
 
-BASELINES: Mapping[str, BaselineFn] = {"mean": _mean, "none": _none}
-SCALES = ("group_std", "none")
+BASELINES: Mapping[str, BaselineFn] = {
+    "mean": _mean,
+    "leave_one_out": _leave_one_out,
+    "static": _static,
+    "corpo": _corpo,
+    "none": _none,
+}
+THRESHOLD = ("static", "corpo")
+"""Baselines that compare with R_min_correct, and so promise a failed answer a negative advantage."""
+SCALES = ("group_std", "fixed", "none")
 
 
 def group_std(rewards_G: ArrayLike, part_G: ArrayLike | None = None, *, ddof: int = 1) -> Float_G:
@@ -44,41 +81,58 @@ def group_std(rewards_G: ArrayLike, part_G: ArrayLike | None = None, *, ddof: in
     ``ddof`` 1 is the sample's, 0 the population's. Fewer than ``ddof + 1`` rewards give 0.
     """
     rewards_G, part_G = _arrays(rewards_G, part_G)
-    squares_G = np.where(part_G, (rewards_G - _mean(rewards_G, part_G)) ** 2, 0.0)
+    deviations_G = np.where(part_G, rewards_G - _mean(rewards_G, part_G), 0.0)
+    largest = np.abs(deviations_G).max(axis=-1, keepdims=True, initial=0.0)
+    largest = np.where(largest > 0, largest, 1.0)  # squares of what is divided by it cannot overflow
     count = np.maximum(part_G.sum(axis=-1, keepdims=True) - ddof, 1)
-    return np.asarray(np.sqrt(squares_G.sum(axis=-1, keepdims=True) / count))
+    return np.asarray(largest * np.sqrt(((deviations_G / largest) ** 2).sum(axis=-1, keepdims=True) / count))
 
 
 def group_advantages(
     rewards_G: ArrayLike,
     in_baseline_G: ArrayLike | None = None,
     *,
+    beside_G: ArrayLike | None = None,
     baseline: str = "mean",
+    r_min_correct: float | None = None,
     scale: str = "group_std",
     ddof: int = 1,
     eps: float = 1e-6,
+    fixed_scale: float = 1.0,
 ) -> Float_G:
     """``A = (r - b) / s``, float64 [..., G] -> [..., G].
 
-    A rollout with ``in_baseline_G`` false has no part in baseline and scale, and advantage 0. Under
-    the mean baseline a group whose largest reward equals its smallest gets exact zeros; the test is
-    max == min because mean and std of equal numbers are off by a rounding error, which dividing by
-    eps would blow up. The rule belongs to the mean baseline alone: against other baselines an equal
-    group does have something to learn. A group with fewer than two rollouts that take part is such
-    a group.
+    ``rewards_G`` is the reward's correctness part where ``beside_G`` holds the sum of its other parts
+    (format, length), and the whole reward where there are none. A rollout with ``in_baseline_G``
+    false has no part in baseline and scale, and advantage 0.
+
+    ``mean``, ``leave_one_out`` and ``none`` compare the whole reward. Under the mean a group whose
+    largest reward equals its smallest gets exact zeros, and so does one with fewer than two rollouts
+    that take part. The rule belongs to the mean: an equal, failed group is negative under the others.
+
+    ``static`` and ``corpo`` compare the correctness part with ``r_min_correct``, which the other parts
+    cannot shift: those have their own mean as baseline, and count for a failed answer only where
+    they lower it. So r_i < R_min_correct implies A_i < 0, always.
     """
     assert baseline in BASELINES, f"baseline {baseline!r} is none of {', '.join(BASELINES)}"
     assert scale in SCALES, f"scale {scale!r} is none of {', '.join(SCALES)}"
     rewards_G, part_G = _arrays(rewards_G, in_baseline_G)
-    advantages_G = rewards_G - BASELINES[baseline](rewards_G, part_G)
-    if baseline == "mean":
-        high = np.where(part_G, rewards_G, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
-        low = np.where(part_G, rewards_G, np.inf).min(axis=-1, keepdims=True, initial=np.inf)
-        part_G = part_G & (high > low)
+    beside_G, _ = _arrays(np.zeros_like(rewards_G) if beside_G is None else beside_G, part_G)
+    if baseline in THRESHOLD:
+        assert r_min_correct is not None, f"baseline {baseline!r} needs r_min_correct"
+        assert scale != "group_std", f"baseline {baseline!r} with the group's std: an equal group would explode"
+        advantages_G = rewards_G - BASELINES[baseline](rewards_G, part_G, r_min_correct)
+        further_G = beside_G - _mean(beside_G, part_G)
+        failed_G = rewards_G < r_min_correct
+        advantages_G = advantages_G + np.where(failed_G, np.minimum(further_G, 0.0), further_G)
+    else:
+        rewards_G = rewards_G + beside_G
+        advantages_G = rewards_G - BASELINES[baseline](rewards_G, part_G, 0.0)
     advantages_G = np.where(part_G, advantages_G, 0.0)
     if scale == "none":
         return np.asarray(advantages_G)
-    divisor = np.broadcast_to(group_std(rewards_G, part_G, ddof=ddof) + eps, advantages_G.shape)
+    divisor = group_std(rewards_G, part_G, ddof=ddof) + eps if scale == "group_std" else np.array(fixed_scale)
+    divisor = np.broadcast_to(divisor, advantages_G.shape)
     return np.divide(advantages_G, divisor, out=np.zeros_like(advantages_G), where=advantages_G != 0)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from raysgpo.records import Group
-from raysgpo.window import first_position, step_of
+from raysgpo.window import Window
 
 
 class Assembly:
-    """Groups by position. They stay until a checkpoint covers them, so asking again is harmless."""
+    """Groups by position; the window says which positions a step has. They stay until a checkpoint
+    covers them, so asking again is harmless."""
 
-    def __init__(self, prompts_per_step: int) -> None:
-        self._prompts_per_step = prompts_per_step
+    def __init__(self, window: Window) -> None:
+        self._window = window
         self._groups: dict[int, Group] = {}
 
     def __contains__(self, position: int) -> bool:
@@ -19,21 +20,20 @@ class Assembly:
     def add(self, group: Group) -> None:
         """A position that arrives twice (a re-run of a stream task) keeps its first group."""
         self._groups.setdefault(group.position, group)
+        if self._groups[group.position].dropped is not None:
+            self._window.dropped(group.position)
 
     def step(self, step: int) -> list[Group] | None:
-        """The groups of a step in order of position, or None while some are missing."""
-        positions = self.positions(step)
-        if any(position not in self._groups for position in positions):
+        """The groups of a step in order of position, or None while some are missing. Steps are asked for in order."""
+        if self.missing(step):
             return None
-        return [self._groups[position] for position in positions]
+        self._window.close(step)
+        return [self._groups[position] for position in self._window.positions(step)]
 
     def missing(self, step: int) -> list[int]:
-        return [position for position in self.positions(step) if position not in self._groups]
-
-    def positions(self, step: int) -> range:
-        first = first_position(step, self._prompts_per_step)
-        return range(first, first + self._prompts_per_step)
+        return [position for position in self._window.positions(step) if position not in self._groups]
 
     def forget_before(self, step: int) -> None:
-        for position in [p for p in self._groups if step_of(p, self._prompts_per_step) < step]:
+        first = self._window.first_position(step)
+        for position in [p for p in self._groups if p < first]:
             del self._groups[position]

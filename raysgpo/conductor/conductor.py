@@ -18,38 +18,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.conductor.handout import Handout
-from raysgpo.conductor.judging import Judging
 from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
-from raysgpo.conductor.notices import failed_group, lost_votes, missed_sync
+from raysgpo.conductor.notices import failed_group, missed_sync, step_notices
+from raysgpo.conductor.progress import Progress
 from raysgpo.conductor.reporter import Reporter
-from raysgpo.conductor.stream import StreamThread, build_dataset
+from raysgpo.conductor.stream import StreamThread, build_dataset, stall_deadline
+from raysgpo.conductor.tickets import Tickets
 from raysgpo.conductor.versions import Versions
 from raysgpo.judging.build import JudgeAddress
-from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, time_metrics
-from raysgpo.order import ShuffledOrder, rollout_seeds
+from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
 from raysgpo.policy.sequences import Share
 from raysgpo.prepared import Prepared
 from raysgpo.records import Group, Ticket
 from raysgpo.run_folder import RunFolder
 from raysgpo.sampling import RetryingSampler
 from raysgpo.serving.sampler import serve_sampler
-from raysgpo.window import Window, step_of
-
-
-@dataclass(slots=True)
-class _Progress:
-    trained: int = 0
-    stop: bool = False
-    evaluated: bool = False
-    """Whether the policy that the run starts from has been: a trainer that starts again asks again."""
-    phase: str = "starting"
-    step_start: float = field(default_factory=time.time)
+from raysgpo.window import run_window
 
 
 class Conductor:
@@ -66,17 +55,15 @@ class Conductor:
         self._evaluator = Evaluator(prepared, RetryingSampler(serve_sampler(rollout), config.rollout))
         self._reporter = Reporter(run, start.step, config.records.tokens, said=start.messages)
         self._judge = judge
-        self._judging = Judging(config, len(prepared.train), start.controllers.get("judging"))
-        self._order = ShuffledOrder(len(prepared.train), config.seed)
-        self._window = Window(config.prompts_per_step, config.max_staleness, start.step * config.prompts_per_step)
-        self._assembly = Assembly(config.prompts_per_step)
+        self._window = run_window(config, start.step, start.position, prepared.total_steps)
+        self._tickets = Tickets(prepared, start, self._window)
+        self._assembly = Assembly(self._window)
         self._decisions: dict[int, Decision] = {}
-        self._lost_votes_said = False
         self._solved = Solved(set(start.solved))
         self._versions = Versions(start.version)
         self._handout = Handout(config, self._versions)
         self._covered = start.step
-        self._progress = _Progress(trained=start.step)
+        self._progress = Progress(prepared.total_steps, trained=start.step)
         self._changed = asyncio.Condition()
         self._replicas_up = asyncio.Event()
         self._failure: BaseException | None = None
@@ -86,8 +73,9 @@ class Conductor:
 
     async def start(self, myself: Any) -> None:
         """Begin to stream. ``myself``: this actor's handle, for the group workers."""
-        config, first = self._config, self._progress.trained
-        positions = (first * config.prompts_per_step, self._prepared.total_steps * config.prompts_per_step)
+        config, progress = self._config, self._progress
+        first = self._window.first_position(progress.trained)
+        most = (progress.total - progress.trained) * config.prompts_per_step * config.refill_limit
         loop = asyncio.get_running_loop()
 
         def arrived(group: Group) -> None:
@@ -96,29 +84,31 @@ class Conductor:
         def failed(error: BaseException) -> None:
             asyncio.run_coroutine_threadsafe(self._failed(error), loop).result()
 
-        dataset = build_dataset(config, self._prepared.task, myself, self._rollout, self._judge, *positions)
+        dataset = build_dataset(config, self._prepared.task, myself, self._rollout, self._judge, first, first + most)
         self._stream = StreamThread(dataset, arrived, failed)
         self._stream.start()
 
     async def admit(self, position: int) -> Ticket | None:
-        """The ticket of a position, once the window has reached it; None if its group is here already."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._versions.ready and self._window.may_start(position))
-        done = position in self._assembly or step_of(position, self._config.prompts_per_step) < self._covered
-        return None if done else self._ticket(position)
+        """The ticket of a position, once the window has reached it.
 
-    def _ticket(self, position: int) -> Ticket:
-        epoch, index = self._order.at(position)
-        prompt = self._prepared.train[index]
-        config = self._config
-        seeds_G = rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size)
-        step, version = step_of(position, config.prompts_per_step), self._versions.current
-        judge = self._judging.grant(position)
-        return Ticket(position, step, epoch, prompt.problem, prompt.token_ids, seeds_G, version, judge)
+        None if its group is here already, or if the run is over (with ``refill`` more positions are
+        streamed than may be needed).
+        """
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: self._progress.over or (self._versions.ready and self._window.may_start(position))
+            )
+        done = position in self._assembly or position < self._window.first_position(self._covered)
+        return None if done or self._progress.over else self._tickets.ticket(position, self._versions.current)
+
+    async def dropped(self, position: int) -> None:
+        """The group of this position will not be trained on; it arrives once those before it have."""
+        self._window.dropped(position)
+        await self._notify()
 
     async def _arrived(self, group: Group) -> None:
         self._assembly.add(group)
-        self._judging.settle(group)
+        self._tickets.judging.settle(group)
         self.say(failed_group(group))
         await self._notify()
 
@@ -176,7 +166,7 @@ class Conductor:
 
     async def _groups(self, step: int) -> list[Group]:
         """The groups of a step. The deadline runs from the last arrival."""
-        deadline = self._stall_deadline()
+        deadline = stall_deadline(self._config)
         while (groups := self._assembly.step(step)) is None:
             if self._failure is not None:
                 raise RuntimeError(f"the stream of groups failed: {self._failure}") from self._failure
@@ -187,13 +177,9 @@ class Conductor:
                     missing = self._assembly.missing(step)
                     raise RuntimeError(
                         f"no group arrived for {deadline:.0f} s; step {step} still waits for "
-                        f"{len(missing)} of {self._config.prompts_per_step}, the first at position {missing[0]}"
+                        f"{len(missing)} groups, the first at position {missing[0]}"
                     ) from None
         return groups
-
-    def _stall_deadline(self) -> float:
-        rollout, judge = self._config.rollout, self._config.judge
-        return rollout.start_deadline + rollout.attempts * (rollout.sample_deadline + 30) + judge.deadline
 
     async def trained(self, step: int, report: TrainReport) -> Decision:
         """Record a step, evaluate when it is due, and move the window."""
@@ -215,7 +201,7 @@ class Conductor:
         return self._decisions[step]
 
     def _decide(self, step: int) -> Decision:
-        last = step + 1 == self._prepared.total_steps
+        last = step + 1 == self._progress.total
         every = self._config.checkpoint.every
         stop = self._progress.stop or last
         return Decision(checkpoint=stop or (every > 0 and (step + 1) % every == 0), stop=stop)
@@ -231,27 +217,28 @@ class Conductor:
 
     def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
         groups = self._handout.groups(step)
-        if not self._lost_votes_said and (notice := lost_votes(step, groups)) is not None:
-            self._lost_votes_said = True
-            self.say(notice)
+        for kind, notice in step_notices(step, groups, self._config).items():
+            self.say(notice, kind)
         row: Metrics = {
             "step": step,
             **group_metrics(groups),
+            **guidance_metrics(groups),
             "train/problems_solved_ever": self._solved.add(groups),
             **report.metrics,
             **time_metrics(groups, report.times(self._progress.step_start, interval)),
             **evaluation,
         }
         self._reporter.record(row, groups)
+        self._tickets.trained(step, groups)
 
     def checkpoint_state(self, step: int) -> dict[str, Any]:
         """What a checkpoint after ``step`` optimizer steps must hold beside the policy."""
         return {
             "step": step,
-            "position": step * self._config.prompts_per_step,
+            "position": self._window.first_position(step),
             "version": self._versions.newest,
             "solved": sorted(self._solved.ids),
-            "controllers": {"judging": self._judging.spent},
+            "controllers": self._tickets.state(step),
         }
 
     def checkpointed(self, step: int) -> None:
@@ -281,13 +268,13 @@ class Conductor:
     def status(self, rows_seen: int) -> Status:
         """What is new since ``rows_seen`` rows."""
         rows = self._reporter.rows[rows_seen:]
-        judging = not self._judging.over(self._progress.trained)
+        judging = not self._tickets.judging_over(self._progress.trained)
         return Status(rows, self._reporter.take_messages(), self._progress.phase, judging)
 
-    def say(self, message: str | None) -> None:
-        """A line for the console, unless there is none or it was said before."""
+    def say(self, message: str | None, kind: str | None = None) -> None:
+        """A line for the console, unless there is none or it, or another of its kind, was said before."""
         if message is not None:
-            self._reporter.say(message)
+            self._reporter.say(message, kind)
 
     def stop_after_step(self) -> None:
         """End the run after the step that is under way, with a checkpoint."""

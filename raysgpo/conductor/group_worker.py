@@ -36,6 +36,7 @@ class GroupWorker:
     ) -> None:
         """``conductor``: actor handle; ``rollout``: Serve deployment handle; ``workers``: number of these actors."""
         self._conductor = conductor
+        self._refill = config.algorithm.refill
         self._pipeline = Pipeline(
             config=config,
             task=task,
@@ -58,7 +59,12 @@ class GroupWorker:
     async def _group(self, position: int) -> Group | None:
         """None if the conductor has the group already (this task is a re-run)."""
         ticket: Ticket | None = await self._conductor.admit.remote(position)
-        return None if ticket is None else await self._pipeline.run(ticket)
+        if ticket is None:
+            return None
+        group = await self._pipeline.run(ticket)
+        if self._refill and group.dropped is not None:
+            await self._conductor.dropped.remote(position)  # before it comes out: its place may be taken now
+        return group
 
 
 def _panel(config: Config, address: JudgeAddress | None, workers: int) -> Panel | None:

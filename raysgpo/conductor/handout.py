@@ -9,6 +9,7 @@ from raysgpo.config import Config
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import step_shares
 from raysgpo.records import Drop, Group
+from raysgpo.stages import cap_negative_mass
 from raysgpo.window import age
 
 
@@ -30,7 +31,8 @@ class Handout:
     def add(self, step: int, groups: list[Group], ranks: int) -> None:
         """Hand the step out now; a second time changes nothing."""
         if step not in self:
-            self._groups[step] = [self._aged(group, step) for group in groups]
+            aged = [self._aged(group, step) for group in groups]
+            self._groups[step] = cap_negative_mass(aged, self._config.algorithm.max_negative_mass)
             self._shares[step] = step_shares(step, self._groups[step], self._config, ranks)
 
     def groups(self, step: int) -> list[Group]:
@@ -49,4 +51,4 @@ class Handout:
         oldest = self._versions.oldest_step(group)
         steps = 0 if oldest is None else age(step, oldest)
         too_old = steps > self._config.max_staleness and group.dropped is None
-        return replace(group, age=steps, dropped=Drop.TOO_OLD if too_old else group.dropped)
+        return replace(group, step=step, age=steps, dropped=Drop.TOO_OLD if too_old else group.dropped)

@@ -20,21 +20,22 @@ class Judging:
     def __init__(self, config: Config, problems: int, spent: Spent | None = None) -> None:
         """``problems``: number of training prompts, an epoch."""
         judge = config.judge
-        steps = judge.steps * config.prompts_per_step if judge.steps is not None else None
-        self._end = 0 if not config.needs_judge else steps if steps is not None else judge.epochs * problems
+        self._end = judge.epochs * problems if config.needs_judge else 0
+        """The position where the judged epochs end; ``judge.steps`` counts steps instead."""
+        self._steps = judge.steps if config.needs_judge else 0
         self._settings = judge
         self._calls_a_group = config.sampling.group_size * judge.votes
-        self._prompts_per_step = config.prompts_per_step
         self.spent: Spent = {"calls": 0, "tokens": 0, **(spent or {})}
         self._reserved: set[int] = set()
         self.exhausted: str | None = None
         """The setting that ended the judging, with its value, once one has."""
 
-    def grant(self, position: int) -> bool:
-        """Whether the group of this position may be judged; asking twice changes nothing."""
+    def grant(self, position: int, step: int) -> bool:
+        """Whether the group of this position may be judged, ``step`` being the one that it starts for;
+        asking twice changes nothing."""
         if position in self._reserved:
             return True
-        if position >= self._end or self._check_budget():
+        if self._past(step, position) or self._check_budget():
             return False
         self._reserved.add(position)
         return True
@@ -46,9 +47,13 @@ class Judging:
             for name in ("calls", "tokens"):
                 self.spent[name] += group.counts.get(f"judge/{name}", 0)
 
-    def over(self, trained: int) -> bool:
-        """Whether no group will be judged any more, ``trained`` steps being done."""
-        return not self._reserved and (self.exhausted is not None or trained * self._prompts_per_step >= self._end)
+    def over(self, trained: int, position: int) -> bool:
+        """Whether no group will be judged any more, ``trained`` steps being done and the next beginning at
+        ``position``."""
+        return not self._reserved and (self.exhausted is not None or self._past(trained, position))
+
+    def _past(self, step: int, position: int) -> bool:
+        return position >= self._end if self._steps is None else step >= self._steps
 
     def _check_budget(self) -> bool:
         settings = self._settings

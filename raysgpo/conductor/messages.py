@@ -15,6 +15,8 @@ class StartState:
 
     step: int = 0
     """Optimizer steps done."""
+    position: int = 0
+    """Where the next step begins in the stream."""
     version: int = 0
     """The newest weight version of the run so far; published versions are above it."""
     solved: tuple[str, ...] = ()

@@ -59,10 +59,11 @@ class Reporter:
         self.rows.append(row)
         self._export(row)
 
-    def say(self, message: str) -> None:
-        """A line for the console; the same line is said once."""
-        if message not in self._said:
-            self._said.add(message)
+    def say(self, message: str, kind: str | None = None) -> None:
+        """A line for the console; the same line is said once, and of a ``kind`` only the first."""
+        key = kind or message
+        if key not in self._said:
+            self._said.add(key)
             self._messages.append(message)
 
     def take_messages(self) -> list[str]:

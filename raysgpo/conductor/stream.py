@@ -33,13 +33,15 @@ def build_dataset(
     Exactly the tasks that the window can admit are in flight, in order, and a worker runs all it holds
     at once: so the lowest unfinished position always runs, and no task waits for the window while
     another of its step works. (Ray Data waits up to 0.1 s for every task in flight before it looks
-    at those that have something: a task that waits for the window costs every step that time.)
+    at those that have something: a task that waits for the window costs every step that time. With
+    refilling that price is paid, since how many positions a step takes is not known before.)
     """
     _configure(DataContext.get_current())
     blocks = [pa.table({"position": block}) for block in position_blocks(first, end, config.prompts_per_step)]
     workers = worker_count(config)
-    window = (config.max_staleness + 1) * blocks_per_step(config.prompts_per_step)
-    tasks = math.ceil(window / workers)
+    window = (config.max_staleness + 1) * blocks_per_step(config.prompts_per_step) * config.refill_limit
+    unaligned = config.refill_limit > 1  # a refilled step may begin and end within a block
+    tasks = math.ceil((window + unaligned) / workers)
     return ray.data.from_blocks(blocks).map_batches(
         GroupWorker,
         fn_constructor_args=(config, task, conductor, rollout, judge, workers),
@@ -69,6 +71,12 @@ def blocks_per_step(prompts_per_step: int) -> int:
 def worker_count(config: Config) -> int:
     """Worker processes that the window keeps busy."""
     return math.ceil((config.max_staleness + 1) * config.prompts_per_step / POSITIONS_PER_WORKER)
+
+
+def stall_deadline(config: Config) -> float:
+    """Seconds after which a stream that gives no group has stalled: every wait inside has a shorter one."""
+    rollout, judge = config.rollout, config.judge
+    return rollout.start_deadline + rollout.attempts * (rollout.sample_deadline + 30) + judge.deadline
 
 
 def _configure(context: DataContext) -> None:

@@ -8,8 +8,10 @@ file says what may be set, what it means, and which combinations are impossible.
 
 from __future__ import annotations
 
-from raysgpo.config.algorithm import AlgorithmConfig, PartialCreditConfig
+from raysgpo.config.algorithm import AlgorithmConfig, PartialCreditConfig, doubtful_algorithm
 from raysgpo.config.config import Config
+from raysgpo.config.curriculum import CurriculumConfig
+from raysgpo.config.guidance import GuidanceConfig
 from raysgpo.config.judge import JudgeConfig
 from raysgpo.config.offline import OfflineConfig
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
@@ -22,7 +24,9 @@ __all__ = [
     "AlgorithmConfig",
     "CheckpointConfig",
     "Config",
+    "CurriculumConfig",
     "EvaluationConfig",
+    "GuidanceConfig",
     "JudgeConfig",
     "OfflineConfig",
     "OptimizerConfig",
@@ -33,4 +37,5 @@ __all__ = [
     "Section",
     "TaskConfig",
     "TrainerConfig",
+    "doubtful_algorithm",
 ]

@@ -1,11 +1,13 @@
-"""Settings from the rewards to the loss."""
+"""Settings from the rewards to the loss, the combinations that are impossible, and those that are doubtful."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from raysgpo.config.presets import PRESETS, Aggregation, Baseline, CreditKind, LearnFrom, Scale
 from raysgpo.config.section import Section
 
 
@@ -18,7 +20,7 @@ class PartialCreditConfig(Section):
         "raw": {"kind": "raw"},
     }
 
-    kind: Literal["none", "sgpo", "raw"] = "none"
+    kind: CreditKind = "none"
     """``sgpo``: the sigmoid of eq. 2; ``raw``: the RTS itself, capped below 1; ``none``: 0."""
     groups: Literal["all_negative", "all_wrong"] = "all_negative"
     """``all_negative``: only groups without a right answer [paper]; ``all_wrong``: every wrong response."""
@@ -31,37 +33,126 @@ class PartialCreditConfig(Section):
 
 
 class AlgorithmConfig(Section):
-    """Rewards to advantages to loss. ``algorithm=grpo`` and ``algorithm=sgpo`` are presets."""
+    """Rewards to advantages to loss. A preset is a named row of settings; docs/algorithms.md has the table."""
 
-    presets: ClassVar = {
-        "grpo": {
-            "baseline": "mean",
-            "scale": "group_std",
-            "aggregation": "token-mean",
-            "partial_credit": "none",
-        },
-        "sgpo": {
-            "baseline": "mean",
-            "scale": "group_std",
-            "aggregation": "token-mean",
-            "partial_credit": "sgpo",
-        },
-    }
+    presets: ClassVar = {name: preset.settings() for name, preset in PRESETS.items()}
 
-    baseline: Literal["mean", "none"] = "mean"
-    """What a reward is compared with: the group's mean (GRPO eq. 1) or nothing."""
-    scale: Literal["group_std", "none"] = "group_std"
-    """What the difference is divided by."""
+    baseline: Baseline = "mean"
+    """What a reward is compared with: the group's ``mean`` (GRPO), the mean of the others (``leave_one_out``,
+    RLOO), ``r_min_correct`` (``static``), the larger of that and the mean (``corpo``), or nothing (``none``)."""
+    r_min_correct: float | None = Field(None, allow_inf_nan=False)
+    """static, corpo: the least correctness reward of an acceptable answer. Other reward parts do not shift it."""
+    scale: Scale = "group_std"
+    """What the difference is divided by: the group's standard deviation, ``fixed_scale``, or nothing."""
     std_ddof: Literal[0, 1] = 1
     """1: sample standard deviation; 0: population (the theory of SGPO section 3.2)."""
     std_eps: float = Field(1e-6, ge=0)
     """Added to the standard deviation."""
+    fixed_scale: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """scale=fixed: the difference is divided by this number."""
+    learn_from: LearnFrom = "all"
+    """``positive``: negative advantages become 0; ``right``: a right answer has advantage 1 and any other 0."""
+    max_negative_mass: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Most ``advantage/negative_mass`` of a step: above it all negative advantages are scaled down together."""
+    keep: Literal["nonzero_advantage", "reward_variance", "all"] = "nonzero_advantage"
+    """Which groups are trained on, decided after the baseline: those with an advantage that is not 0, those
+    whose rewards differ, or all."""
+    force_keep: bool = False
+    """Allow keep=reward_variance with baseline=static or corpo, as CoRPO's paper has it."""
+    refill: bool = False
+    """Sample further prompts in the place of dropped groups, until a step has ``prompts_per_step`` groups."""
+    refill_limit: int = Field(4, ge=2)
+    """refill: a step takes at most this many times ``prompts_per_step`` prompts; past it, it is smaller."""
     partial_credit: PartialCreditConfig = PartialCreditConfig()
-    aggregation: Literal["token-mean", "sequence-mean", "group-token-mean", "constant"] = "token-mean"
+    aggregation: Aggregation = "token-mean"
     """How token losses become one number; the denominator is counted once for the whole step."""
+    ratio: Literal["token", "sequence"] = "token"
+    """What is clipped: each token's ratio, or their geometric mean over the answer (GSPO, arXiv 2507.18071)."""
     clip_low: float = Field(0.2, ge=0, lt=1)
     """The ratio is clipped below at 1 - clip_low."""
     clip_high: float = Field(0.2, ge=0)
     """The ratio is clipped above at 1 + clip_high."""
+    truncation: Literal["none", "token", "sequence"] = "none"
+    """Truncated importance sampling in the place of the clip: the gradient is weighted by the ratio of the
+    ``token``, or by the product of the answer's ratios (``sequence``), at most ``truncation_cap``."""
+    truncation_cap: float = Field(2.0, gt=0)
+    """truncation: the largest weight."""
     kl_coefficient: float = Field(0.0, ge=0)
     """Weight of the k3 KL estimate to the frozen starting policy; 0 loads no reference model."""
+
+    @property
+    def has_threshold(self) -> bool:
+        """Whether rewards are compared with ``r_min_correct``."""
+        return self.baseline in ("static", "corpo")
+
+    @property
+    def needs_group(self) -> bool:
+        """Whether a rollout is compared with the others of its group."""
+        return self.baseline in ("mean", "leave_one_out", "corpo") and self.learn_from != "right"
+
+
+def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int) -> str | None:
+    """What cannot work among the settings of the algorithm, with the fix."""
+    baseline = algorithm.baseline
+    if algorithm.needs_group and group_size < 2:
+        why = {
+            "mean": "gives every answer an advantage of zero",
+            "leave_one_out": "leaves nothing to compare an answer with",
+            "corpo": "never gives a positive advantage",
+        }[baseline]
+        return (
+            f"sampling.group_size={group_size} with algorithm.baseline={baseline} {why}: "
+            "set sampling.group_size to 2 or more, or algorithm.baseline=none"
+        )
+    if algorithm.has_threshold and algorithm.r_min_correct is None:
+        return (
+            f"algorithm.baseline={baseline} needs algorithm.r_min_correct: set it to the least reward of an "
+            "acceptably correct answer, such as algorithm.r_min_correct=0.5"
+        )
+    if algorithm.scale == "group_std" and algorithm.has_threshold:
+        return (
+            f"algorithm.scale=group_std with algorithm.baseline={baseline} divides the equal, failed groups that "
+            "it learns from by nothing but std_eps: set algorithm.scale=none or fixed"
+        )
+    if algorithm.scale == "group_std" and baseline == "none":
+        return (
+            "algorithm.scale=group_std with algorithm.baseline=none is no known method: "
+            "set algorithm.scale=none, or algorithm.baseline=mean"
+        )
+    if algorithm.keep == "reward_variance" and algorithm.has_threshold and not algorithm.force_keep:
+        return (
+            f"algorithm.keep=reward_variance with algorithm.baseline={baseline} drops the groups in which every "
+            "answer failed alike, and those are what it learns from: leave algorithm.keep=nonzero_advantage, "
+            "or set algorithm.force_keep=true, as the recipe of CoRPO's paper does"
+        )
+    if algorithm.ratio == "sequence" and algorithm.truncation != "none":
+        return (
+            f"algorithm.ratio=sequence with algorithm.truncation={algorithm.truncation}: truncation takes the place "
+            "of the clipped ratio; set algorithm.ratio=token, or algorithm.truncation=none"
+        )
+    return None
+
+
+def doubtful_algorithm(algorithm: AlgorithmConfig, least: float, largest: float) -> Iterator[str]:
+    """What is allowed and hardly meant, as lines for the console.
+
+    ``least`` and ``largest``: the range of the task's correctness reward.
+    """
+    threshold = algorithm.r_min_correct
+    if threshold is None or not algorithm.has_threshold:
+        return
+    named = f"algorithm.r_min_correct={threshold:g}"
+    rewards = f"the correctness rewards of this task, {least:g} to {largest:g}"
+    if threshold >= largest:
+        yield (
+            f"warning: {named} is not below the largest of {rewards}: under algorithm.baseline="
+            f"{algorithm.baseline} no answer will ever be reinforced; set it lower"
+        )
+    elif threshold <= least:
+        yield f"warning: {named} is not above the least of {rewards}: no answer will count as failed; set it higher"
+    credit = algorithm.partial_credit
+    if credit.kind != "none" and least < threshold < credit.scale:
+        yield (
+            f"warning: a wrong answer is worth up to algorithm.partial_credit.scale={credit.scale:g}, above {named}: "
+            "it may be reinforced; set the scale to the threshold or lower"
+        )

@@ -7,9 +7,11 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from raysgpo.config.algorithm import AlgorithmConfig
+from raysgpo.config.algorithm import AlgorithmConfig, impossible_algorithm
+from raysgpo.config.curriculum import CurriculumConfig, impossible_curriculum
+from raysgpo.config.guidance import GuidanceConfig, impossible_guidance
 from raysgpo.config.judge import JudgeConfig, impossible_judge
-from raysgpo.config.offline import OfflineConfig
+from raysgpo.config.offline import OfflineConfig, impossible_offline
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
@@ -31,7 +33,7 @@ class Config(Section):
     steps: int | None = Field(None, ge=1)
     """Optimizer steps; None takes ``epochs``."""
     epochs: float = Field(1.0, gt=0)
-    """Passes over the training prompts, where ``steps`` is not given."""
+    """Passes over the training prompts, where ``steps`` is not given. What ``algorithm.refill`` adds is not counted."""
     prompts_per_step: int = Field(32, ge=1)
     """P, groups sampled for one optimizer step."""
     max_staleness: int = Field(0, ge=0)
@@ -42,6 +44,8 @@ class Config(Section):
     """A run folder to go on with, from its newest complete checkpoint."""
 
     task: TaskConfig = TaskConfig()
+    curriculum: CurriculumConfig = CurriculumConfig()
+    guidance: GuidanceConfig = GuidanceConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
     judge: JudgeConfig = JudgeConfig()
     sampling: SamplingConfig = SamplingConfig()
@@ -60,21 +64,13 @@ class Config(Section):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse combinations that cannot work; each message names the key and the fix."""
-        if self.algorithm.baseline == "mean" and self.sampling.group_size < 2:
-            raise ValueError(
-                "sampling.group_size=1 with algorithm.baseline=mean gives every answer an advantage "
-                "of zero: set sampling.group_size to 2 or more, or algorithm.baseline=none"
-            )
+        if (impossible := impossible_algorithm(self.algorithm, self.sampling.group_size)) is not None:
+            raise ValueError(impossible)
         if self.sampling.top_p < 1 or self.sampling.top_k > 0:
             raise ValueError(
                 f"sampling.top_p={self.sampling.top_p} and sampling.top_k={self.sampling.top_k} cut the "
                 "sampling distribution, so its logprobs no longer match the trainer's: "
                 "leave sampling.top_p=1 and sampling.top_k=0 in training"
-            )
-        if self.algorithm.scale == "group_std" and self.algorithm.baseline == "none":
-            raise ValueError(
-                "algorithm.scale=group_std with algorithm.baseline=none is no known method: "
-                "set algorithm.scale=none, or algorithm.baseline=mean"
             )
         if self.algorithm.partial_credit.kind != "none" and self.judge.kind == "none":
             raise ValueError(
@@ -88,6 +84,13 @@ class Config(Section):
             )
         if (impossible := impossible_judge(self.judge)) is not None:
             raise ValueError(impossible)
+        if (impossible := impossible_guidance(self.guidance, self.sampling.max_tokens)) is not None:
+            raise ValueError(impossible)
+        if (impossible := impossible_curriculum(self.curriculum)) is not None:
+            raise ValueError(impossible)
+        impossible = impossible_offline(self.offline, self.guidance, self.curriculum)
+        if self.mode == "offline" and impossible is not None:
+            raise ValueError(impossible)
         if self.judge.kind == "rule" and self.task.kind != "arithmetic" and self.needs_judge:
             raise ValueError(
                 f"judge=rule can check the steps of task.kind=arithmetic only, not of {self.task.kind}: "
@@ -100,6 +103,11 @@ class Config(Section):
         if not self.task.terms or min(self.task.terms) < 2:
             raise ValueError(f"task.terms={list(self.task.terms)}: a chain needs 2 terms or more")
         return self
+
+    @property
+    def refill_limit(self) -> int:
+        """A step takes at most this many times ``prompts_per_step`` positions of the stream."""
+        return self.algorithm.refill_limit if self.algorithm.refill else 1
 
     @property
     def needs_judge(self) -> bool:

@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
+from raysgpo.config.curriculum import CurriculumConfig
+from raysgpo.config.guidance import GuidanceConfig
 from raysgpo.config.section import Section
 
 
@@ -24,3 +26,28 @@ class OfflineConfig(Section):
     """Passes over the kept groups [paper: 3], where ``steps`` is not given."""
     rejudge: bool = False
     """Judge those groups of the file again that it says were judged."""
+
+
+def impossible_offline(offline: OfflineConfig, guidance: GuidanceConfig, curriculum: CurriculumConfig) -> str | None:
+    """What has no meaning in an offline run: its groups are sampled before the first step, and shuffled."""
+    if guidance.on:
+        return (
+            f"guidance.schedule={guidance.schedule}: an offline run samples before its first step, and a guidance's "
+            "length goes with the steps: set guidance=none, or take offline.groups of a guided run"
+        )
+    if curriculum.order != "random":
+        return (
+            f"curriculum.order={curriculum.order}: an offline run shuffles its kept groups in each epoch: "
+            "set curriculum=random"
+        )
+    if curriculum.success_window is not None:
+        return (
+            f"curriculum.success_window={list(curriculum.success_window)}: offline.keep={offline.keep} says which "
+            "groups of an offline run are trained on: set curriculum.success_window=null"
+        )
+    if curriculum.remove_above is not None and offline.groups is not None:
+        return (
+            f"curriculum.remove_above={curriculum.remove_above}: the groups of offline.groups are there already: "
+            "remove the rows from the file, or set curriculum.remove_above=null"
+        )
+    return None

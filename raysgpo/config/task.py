@@ -33,7 +33,10 @@ class TaskConfig(Section):
     max_reasoning_steps: int = Field(64, ge=1)
     """math: where a response has more reasoning steps, neighbours are merged."""
     grade_deadline: float = Field(5.0, gt=0)
-    """Seconds for grading one response; past it the answer counts as wrong and is counted."""
+    """Seconds for grading one response; past it the grading has failed."""
+    failed_grading: Literal["wrong", "drop"] = "wrong"
+    """What becomes of a response whose grading raised or hung, beside being counted: ``wrong`` gives it the least
+    correctness reward, ``drop`` drops its group."""
 
     @field_validator("terms", mode="before")
     @classmethod

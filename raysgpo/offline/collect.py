@@ -16,7 +16,7 @@ from raysgpo.conductor.judging import Judging
 from raysgpo.config import Config
 from raysgpo.group_json import group_from_row, group_row
 from raysgpo.judging.panel import Panel
-from raysgpo.order import ShuffledOrder, rollout_seeds
+from raysgpo.order import Order, rollout_seeds
 from raysgpo.pipeline import Pipeline, compared
 from raysgpo.prepared import Prepared
 from raysgpo.records import Group, Ticket
@@ -47,7 +47,7 @@ async def sample(prepared: Prepared, sampler: RetryingSampler, path: Path, watch
     pipeline = Pipeline(config, prepared.task, grader, None, sampler)
     count = math.ceil(config.offline.passes * len(prepared.train))
     in_flight = max(1, ROLLOUTS_IN_FLIGHT * config.rollout.replicas // config.sampling.group_size)
-    order = ShuffledOrder(len(prepared.train), config.seed)
+    order = Order(len(prepared.train), config.seed)
     try:
         await _fill(
             path, range(count), lambda at: pipeline.run(ticket(prepared, order, at)), in_flight, "sampled", watch
@@ -56,7 +56,7 @@ async def sample(prepared: Prepared, sampler: RetryingSampler, path: Path, watch
         grader.close()
 
 
-def ticket(prepared: Prepared, order: ShuffledOrder, position: int) -> Ticket:
+def ticket(prepared: Prepared, order: Order, position: int) -> Ticket:
     """As the stream of an online run has it, for the starting weights."""
     config = prepared.config
     epoch, index = order.at(position)
@@ -79,7 +79,7 @@ async def judge(
 
     async def one(position: int) -> Group:
         index = place[position]
-        group = replace(groups[index], judge=panel is not None and judging.grant(index))
+        group = replace(groups[index], judge=panel is not None and judging.grant(index, step=0))
         finished = await compared(group, config, task, panel)
         judging.settle(replace(finished, position=index))
         return finished

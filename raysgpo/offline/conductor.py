@@ -9,7 +9,7 @@ from typing import Any
 from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.messages import StartState
 from raysgpo.group_json import group_from_row, group_row
-from raysgpo.order import ShuffledOrder
+from raysgpo.order import Order
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs, step_shares, with_logprobs
 from raysgpo.prepared import Prepared
@@ -29,7 +29,7 @@ class RecordedConductor(Conductor):
         self._file = run.judged
         self._recorded = {group.position: group for group in map(group_from_row, read_rows(run.judged))}
         self._trained_on = trainable(list(self._recorded.values()))
-        self._order = ShuffledOrder(len(self._trained_on), self._config.seed)
+        self._order = Order(len(self._trained_on), self._config.seed)
         self._logprobs: dict[tuple[int, int], Logprobs] = {}
         self._scored = asyncio.Event()
         unscored = [group for group in self._trained_on if not has_logprobs(group)]
@@ -44,7 +44,7 @@ class RecordedConductor(Conductor):
 
     async def _groups(self, step: int) -> list[Group]:
         await self._scored.wait()
-        return [self._at(position, step) for position in self._assembly.positions(step)]
+        return [self._at(position, step) for position in self._window.positions(step)]
 
     def _at(self, position: int, step: int) -> Group:
         epoch, index = self._order.at(position)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from raysgpo.group_json import group_from_row
 from raysgpo.input_rows import checked_row, input_rows
-from raysgpo.records import Group
+from raysgpo.records import CORRECTNESS, Drop, Group, Rollout
 
 
 class _Segment(BaseModel):
@@ -50,6 +50,7 @@ class _Rollout(BaseModel):
     rts: float | None = Field(None, ge=0, le=1)
     segments: list[_Segment] = Field([])
     seed: int = 0
+    guidance_characters: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -58,6 +59,8 @@ class _Rollout(BaseModel):
             raise ValueError("its segments do not begin with the prompt and end with a completion")
         if self.verdict in ("error", "none_found") and self.rts is None:
             raise ValueError("it has a verdict and no rts")
+        if self.reward_parts and CORRECTNESS not in self.reward_parts:
+            raise ValueError(f"its reward_parts have no {CORRECTNESS!r}")
         return self
 
 
@@ -73,6 +76,7 @@ class _Row(BaseModel):
     metadata: dict[str, Any] = Field({})
     dropped: str | None = None
     judged: bool = False
+    guidance_length: float | None = None
     rollouts: list[_Rollout]
 
     @property
@@ -85,7 +89,7 @@ def read_groups(path: str, *, rejudge: bool = False) -> list[Group]:
     """The groups of the file, graded as it says, judged as it says, and not yet compared.
 
     ``position`` is the row's number, from 0. Rewards are the plain ones, advantages 0. Groups whose sampling had
-    failed are left out. With ``rejudge`` what a judge said of them is forgotten.
+    failed, or that had no reward, are left out. With ``rejudge`` what a judge said of them is forgotten.
 
     Raises:
         ValueError: no such file, no group, not JSON, a field missing or of another type, or groups of different
@@ -93,6 +97,8 @@ def read_groups(path: str, *, rejudge: bool = False) -> list[Group]:
     """
     groups: list[Group] = []
     for number, where, tree in input_rows(path, path):
+        if isinstance(tree, dict) and tree.get("dropped") == Drop.NO_REWARD.value:
+            continue
         row = checked_row(_Row, tree, where)
         if row.failed:
             continue
@@ -114,13 +120,19 @@ def _group(row: _Row, position: int, rejudge: bool) -> Group:
     rollouts = [_rollout_row(rollout, judged) for rollout in row.rollouts]
     tree = row.model_dump(mode="json") | {"dropped": None, "judged": judged, "rollouts": rollouts}
     group = group_from_row(tree | {"position": position, "step": 0, "epoch": 0, "age": 0, "error": None})
-    return group.with_rollouts([replace(r, reward=sum(r.reward_parts.values())) for r in group.rollouts_G])
+    return group.with_rollouts([_plain(rollout) for rollout in group.rollouts_G])
+
+
+def _plain(rollout: Rollout) -> Rollout:
+    """The rewards before any partial credit."""
+    graded = rollout.reward_parts[CORRECTNESS]
+    return replace(rollout, graded=graded, reward=graded + rollout.beside)
 
 
 def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:
     """As ``group_from_row`` reads it. The weights that sampled it are of no run that is known here."""
     tree = rollout.model_dump(mode="json")
-    tree["reward_parts"] = rollout.reward_parts or {"correctness": float(rollout.correct)}
+    tree["reward_parts"] = rollout.reward_parts or {CORRECTNESS: float(rollout.correct)}
     if not judged:
         tree |= {"verdict": None, "first_error": None, "votes": [], "rts": None}
     return tree | {"weight_versions": [], "attempt": 0, "reward": 0.0, "advantage": 0.0}

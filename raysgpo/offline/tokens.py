@@ -55,7 +55,8 @@ def _check_ids(rollout: Rollout, prompt_ids: list[int], tokenizer: PreTrainedTok
     ids = [token for segment in rollout.segments for token in segment.token_ids_T.tolist()]
     if min(ids) < 0 or max(ids) >= len(tokenizer):
         raise ValueError(f"{where}: token id {max(ids)}, and the model's tokenizer has {len(tokenizer)}: {fix}")
-    if rollout.segments[0].token_ids_T.tolist() != prompt_ids:
+    asked = [token for s in rollout.segments if s.role is Role.PROMPT for token in s.token_ids_T.tolist()]
+    if asked != prompt_ids:
         raise ValueError(
             f"{where}: the prompt's token ids are not those of the model's tokenizer and chat template: {fix}"
         )

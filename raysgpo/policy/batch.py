@@ -38,6 +38,8 @@ class Batch:
     """float32 [N]; 0 where the token was not sampled."""
     sampled_N: Tensor
     """bool [N]."""
+    sequence_N: Tensor
+    """int64 [N]: the number, within the batch, of the token's sequence."""
 
 
 def lay_out(sequences: Sequence[TrainSequence], layout: Layout, device: torch.device) -> Batch:
@@ -81,6 +83,7 @@ def _tensors(
         return torch.from_numpy(array).to(device=device, dtype=dtype)
 
     sampled_N = gather("sampled_T")
+    sequence_N = np.repeat(np.arange(len(sequences)), [int(mask_T.sum()) for mask_T in scored])
     return Batch(
         token_ids_RL=tensor(token_ids_RL, torch.int64),
         position_ids_RL=None if positions_RL is None else tensor(positions_RL, torch.int64),
@@ -90,4 +93,5 @@ def _tensors(
         advantages_N=tensor(gather("advantages_T"), torch.float32),
         sampler_logprobs_N=tensor(np.where(sampled_N, gather("logprobs_T"), 0), torch.float32),
         sampled_N=tensor(sampled_N, torch.bool),
+        sequence_N=tensor(sequence_N, torch.int64),
     )

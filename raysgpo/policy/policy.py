@@ -22,6 +22,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
+from raysgpo.metrics import Metrics
 from raysgpo.policy import checkpoint
 from raysgpo.policy.batch import Batch, lay_out
 from raysgpo.policy.loss import Objective, Terms, policy_loss
@@ -97,7 +98,14 @@ class Policy:
             scorer=scorer,
             reference=sharded().requires_grad_(False) if algorithm.kl_coefficient > 0 else None,
             optimizer=_adamw(scorer, optimizer),
-            objective=Objective(algorithm.clip_low, algorithm.clip_high, algorithm.kl_coefficient),
+            objective=Objective(
+                algorithm.clip_low,
+                algorithm.clip_high,
+                algorithm.kl_coefficient,
+                algorithm.ratio,
+                algorithm.truncation,
+                algorithm.truncation_cap,
+            ),
             rate=rate,
             lay_out=lay,
             max_grad_norm=optimizer.max_grad_norm,
@@ -105,12 +113,13 @@ class Policy:
             source=model_path,
         )
 
-    def update(self, share: Share) -> dict[str, float]:
+    def update(self, share: Share) -> Metrics:
         """One optimizer step over this rank's share; the metrics are the whole step's, equal on all ranks.
 
         ``policy/loss`` is the objective itself; ``policy/entropy``, ``clip_share``, ``kl``,
         ``mismatch_kl``, ``mismatch_abs`` and ``ratio_mean`` are means over the sampled tokens,
-        ``mismatch_max`` the largest; ``grad_norm`` is the norm before clipping. A step whose
+        ``mismatch_max`` the largest; ``grad_norm`` is the norm before clipping. ``advantage/r_loss`` is the
+        sum of |loss| over tokens with A > 0, over that of those with A < 0; None if there are none. A step whose
         gradient is not finite changes nothing and says ``policy/skipped`` = 1.
         """
         metrics = self.accumulate(share)
@@ -124,7 +133,7 @@ class Policy:
         self.optimizer.zero_grad()
         return metrics
 
-    def accumulate(self, share: Share) -> dict[str, float]:
+    def accumulate(self, share: Share) -> Metrics:
         """The first half of ``update``: the step's gradient, summed over ranks, is left in the parameters."""
         self.optimizer.zero_grad()
         parts = []
@@ -151,6 +160,7 @@ class Policy:
             reference_logprobs_N,
             self._objective,
             denominator,
+            batch.sequence_N,
         )
 
     def _clip_gradients(self) -> float:
@@ -213,18 +223,25 @@ def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimi
     )
 
 
-def _reduce(parts: list[Terms], num_tokens: int) -> dict[str, float]:
+def _reduce(parts: list[Terms], num_tokens: int) -> Metrics:
     """Metrics of the whole step from every rank's micro-batches: two small collectives."""
     names = list(parts[0].sums)
     sums = torch.stack(
         [
             torch.stack([part.loss.double() for part in parts]).sum(),
+            torch.stack([part.positive for part in parts]).sum(),
+            torch.stack([part.negative for part in parts]).sum(),
             *(torch.stack([part.sums[name] for part in parts]).sum() for name in names),
         ]
     )
     largest = torch.stack([part.mismatch_max for part in parts]).max()
     dist.all_reduce(sums, dist.ReduceOp.SUM)
     dist.all_reduce(largest, dist.ReduceOp.MAX)
-    loss, *totals = sums.tolist()
+    loss, positive, negative, *totals = sums.tolist()
     means = {f"policy/{name}": total / max(1, num_tokens) for name, total in zip(names, totals, strict=True)}
-    return {"policy/loss": loss, **means, "policy/mismatch_max": largest.item()}
+    return {
+        "policy/loss": loss,
+        **means,
+        "policy/mismatch_max": largest.item(),
+        "advantage/r_loss": positive / negative if negative > 0 else None,
+    }

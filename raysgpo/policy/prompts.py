@@ -15,14 +15,20 @@ def load_tokenizer(model_path: str) -> PreTrainedTokenizerBase:
     return AutoTokenizer.from_pretrained(model_path)
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Prompt:
-    """The problem as the user's turn, up to where the assistant's begins; plain text without a template."""
-    if tokenizer.chat_template is None:
-        return Prompt(problem, tokenizer(problem.prompt)["input_ids"])
+def turn(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> str:
+    """The problem as the user's turn, up to where the assistant's begins, under the chat template."""
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": problem.prompt}], add_generation_prompt=True, tokenize=False
     )
-    return Prompt(problem, tokenizer(text, add_special_tokens=False)["input_ids"])
+    assert isinstance(text, str), "without tokenize a template gives text"
+    return text
+
+
+def encode(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Prompt:
+    """The problem's turn as token ids; plain text without a template."""
+    if tokenizer.chat_template is None:
+        return Prompt(problem, tokenizer(problem.prompt)["input_ids"])
+    return Prompt(problem, tokenizer(turn(tokenizer, problem), add_special_tokens=False)["input_ids"])
 
 
 def encode_fitting(

@@ -95,6 +95,8 @@ class Chain:
 class ArithmeticTask:
     """``config.prompts`` training chains and ``held_out`` others, all distinct; a :class:`Task`."""
 
+    reward_range = (0.0, 1.0)
+
     def __init__(self, config: TaskConfig, held_out: int) -> None:
         self.train: Sequence[Problem] = _problems(config, config.prompts, held_out=False)
         self.held_out: Sequence[Problem] = _problems(config, held_out, held_out=True)

@@ -2,8 +2,8 @@
 
 ``9**9**9**9`` keeps a symbolic verifier busy for ever inside one C call, where neither a thread nor
 a Python signal handler can stop it. So the verifier runs in a child process that is killed at the
-deadline and started again. A failure is a value: the answer counts as wrong, and the failure is
-counted (``grader/timeouts``, ``grader/errors``).
+deadline and started again. A failure is a value, and counted (``grader/timeouts``, ``grader/errors``):
+the answer counts as wrong, or its group is dropped, as ``task.failed_grading`` says.
 """
 
 from __future__ import annotations
@@ -157,5 +157,5 @@ class _Child:
 
 
 def _failed(failure: Literal["timeouts", "errors"], problem: Problem, why: str) -> Grade:
-    _log.warning("grading an answer to problem %s failed, it counts as wrong: %s", problem.id, why)
+    _log.warning("grading an answer to problem %s failed: %s", problem.id, why)
     return replace(_WRONG, failure=failure)

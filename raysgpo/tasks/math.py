@@ -31,6 +31,8 @@ class MathTask:
     spacing, and none is in there twice.
     """
 
+    reward_range = (0.0, 1.0)
+
     def __init__(self, config: TaskConfig, held_out: int) -> None:
         assert config.path is not None, "the configuration refuses task.kind=math without task.path"
         self._max_steps = config.max_reasoning_steps

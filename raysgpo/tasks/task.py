@@ -19,9 +19,9 @@ class Grade:
     correct: bool
     """c_i: is the final answer right?"""
     parts: dict[str, float] = field(default_factory=dict)
-    """Named reward parts: ``correctness``, 0 or 1, and ``format`` where the task gives one."""
+    """Named reward parts: ``correctness``, 0 or 1 or on the task's own scale, and others such as ``format``."""
     failure: Literal["timeouts", "errors"] | None = None
-    """Set where grading itself failed: the answer then counts as wrong, and the failure is counted."""
+    """Set where grading itself failed: ``task.failed_grading`` says what then becomes of the answer."""
 
 
 class Task(Protocol):
@@ -34,6 +34,10 @@ class Task(Protocol):
     @property
     def held_out(self) -> Sequence[Problem]:
         """Prompts for evaluation; none of them is in ``train``."""
+
+    @property
+    def reward_range(self) -> tuple[float, float]:
+        """The least and the largest value of the reward part ``correctness``."""
 
     def grade(self, problem: Problem, text: str) -> Grade:
         """Grade one response. Pure CPU work that may be slow: callers put a deadline around it."""

@@ -7,17 +7,19 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray
 
 from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.messages import Decision, StartState, TrainReport
 from raysgpo.config import Config
+from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.judging.build import JudgeAddress
-from raysgpo.order import ShuffledOrder, rollout_seeds
+from raysgpo.order import Order, rollout_seeds
 from raysgpo.overrides import resolve
 from raysgpo.policy.sequences import Share
 from raysgpo.prepared import Prepared, Prompt
-from raysgpo.records import SampleRequest
+from raysgpo.records import Problem, SampleRequest
 from raysgpo.run_folder import RunFolder
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
@@ -36,17 +38,23 @@ def settings(*words: str) -> Config:
 
 def seeds_at(config: Config, prepared: Prepared, position: int) -> tuple[int, ...]:
     """The seeds of a position, worked out anew."""
-    epoch, index = ShuffledOrder(len(prepared.train), config.seed).at(position)
+    epoch, index = Order(len(prepared.train), config.seed).at(position)
     problem = prepared.train[index].problem
     return rollout_seeds(config.seed, epoch, problem.id, config.sampling.group_size)
 
 
 def prepared_for(config: Config, steps: int, task: Task | None = None) -> Prepared:
     task = task or ArithmeticTask(config.task, config.evaluation.prompts)
-    train, held_out = (
-        [Prompt(problem, list(problem.prompt.encode())) for problem in part] for part in (task.train, task.held_out)
-    )
+    train, held_out = ([byte_prompt(problem) for problem in part] for part in (task.train, task.held_out))
     return Prepared(config, task, train, held_out, steps)
+
+
+def byte_prompt(problem: Problem) -> Prompt:
+    """A token is a byte; the first line of the reference may be given."""
+    ids = list(problem.prompt.encode())
+    line = (problem.reference or "").partition("\n")[0] + "\n"
+    ids_T = np.frombuffer(line.encode(), dtype=np.uint8).astype(np.int32)
+    return Prompt(problem, ids, Trajectory(ids_T, np.arange(1, len(line) + 1, dtype=np.int32), line, at=len(ids)))
 
 
 class FakeRun:
@@ -130,7 +138,7 @@ class FakeRun:
 
     def asked(self) -> dict[int, SampleRequest]:
         """Position to its first request; evaluation's have one seed and are left out."""
-        count = self.prepared.total_steps * self.config.prompts_per_step
+        count = self.prepared.total_steps * self.config.prompts_per_step * self.config.refill_limit
         positions = {self.seeds(position): position for position in range(count)}
         found: dict[int, SampleRequest] = {}
         for _, request in ray.get(self.rollout.requests.remote(), timeout=10):

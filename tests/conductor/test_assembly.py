@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raysgpo.conductor.assembly import Assembly
-from raysgpo.records import Group
+from raysgpo.records import Drop, Group
+from raysgpo.window import Window
 
 MakeGroup = Callable[..., Group]
 
@@ -17,7 +18,7 @@ MakeGroup = Callable[..., Group]
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.permutations(range(6)))
 def test_a_step_is_whole_once_its_last_group_is_there_and_in_order(make_group: MakeGroup, order: list[int]) -> None:
-    assembly = Assembly(prompts_per_step=3)
+    assembly = Assembly(Window(3, 0))
     arrived: set[int] = set()
     for position in order:
         assembly.add(make_group(position))
@@ -32,7 +33,7 @@ def test_a_step_is_whole_once_its_last_group_is_there_and_in_order(make_group: M
 
 
 def test_a_position_that_comes_again_keeps_its_first_group(make_group: MakeGroup) -> None:
-    assembly = Assembly(1)
+    assembly = Assembly(Window(1, 0))
     first = make_group(0, epoch=0)
     assembly.add(first)
     assembly.add(make_group(0, epoch=9))
@@ -42,8 +43,26 @@ def test_a_position_that_comes_again_keeps_its_first_group(make_group: MakeGroup
 
 @pytest.mark.parametrize("step", [0, 1, 2, 3])
 def test_forgetting_takes_the_steps_before_and_no_other(step: int, make_group: MakeGroup) -> None:
-    assembly = Assembly(2)
+    assembly = Assembly(Window(2, 0))
     for position in range(6):
         assembly.add(make_group(position))
     assembly.forget_before(step)
     assert [assembly.step(s) is not None for s in range(3)] == [s >= step for s in range(3)]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.permutations(range(7)))
+def test_a_refilled_step_is_whole_with_its_last_kept_group(make_group: MakeGroup, order: list[int]) -> None:
+    """Positions 1, 2 and 5 are dropped: two steps of two are 0 to 3 and 4 to 6."""
+    assembly = Assembly(Window(2, 0, refill=3))
+    arrived: set[int] = set()
+    whole: list[list[int]] = []
+    for position in order:
+        assembly.add(make_group(position, dropped=Drop.NO_SIGNAL if position in (1, 2, 5) else None))
+        arrived.add(position)
+        while (groups := assembly.step(len(whole))) is not None:
+            whole.append([group.position for group in groups])
+        assert len(whole) == ({0, 1, 2, 3} <= arrived) * (1 + (arrived == set(range(7))))
+    assert whole == [[0, 1, 2, 3], [4, 5, 6]]
+    assembly.forget_before(1)
+    assert [position in assembly for position in range(7)] == [False] * 4 + [True] * 3

@@ -137,7 +137,7 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_saw(
 ) -> None:
     copy = RunFolder(tmp_path_factory.mktemp("runs") / "copy")
     shutil.copytree(synchronous.folder.path, copy.path)
-    run = start_run(4, folder=copy.path, start=StartState(step=2, version=9, solved=("old",)))
+    run = start_run(4, folder=copy.path, start=StartState(step=2, position=4, version=9, solved=("old",)))
     assert [row["position"] for row in lines(copy.groups)] == [0, 1, 2, 3]
     assert [row["step"] for row in lines(copy.evaluations)] == [0, 2]
     run.publish(2)

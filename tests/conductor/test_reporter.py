@@ -88,4 +88,7 @@ def test_the_same_words_are_said_once(gauges: dict[str, float], tmp_path: Path) 
     assert reporter.take_messages() == ["a", "b"]
     reporter.say("a")
     assert reporter.take_messages() == []
+    reporter.say("step 1: c", "kind")
+    reporter.say("step 2: c", "kind")
+    assert reporter.take_messages() == ["step 1: c"]
     reporter.close()

@@ -163,9 +163,10 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """One run of four steps under S = 0, from the command line to its end."""
+    """One run of four steps under S = 0, from the command line to its end. Half of its rollouts are guided."""
     storage = tmp_path_factory.mktemp("storage")
     words = [str(ROOT / "jobs" / "train.py"), *small, f"storage={storage}", f"steps={STEPS}"]
+    words += ["guidance=g2rpo_a", "guidance.ratio=0.5", "guidance.length=4", "guidance.max_length=5"]
     status, output = run_to_end(tmp_path_factory.mktemp("elsewhere"), *words)
     folders = sorted((storage / "runs").glob("*"))
     assert len(folders) == 1, output

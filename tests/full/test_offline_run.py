@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from raysgpo import checkpoint
-from raysgpo.order import ShuffledOrder
+from raysgpo.order import Order
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.full.conftest import ROOT, Finished, run_to_end
 
@@ -82,7 +82,7 @@ def test_it_trains_on_the_groups_with_a_signal_once_an_epoch(offline: Offline) -
     learnable = [row for row in offline.judged if row["dropped"] is None]
     steps = math.ceil(EPOCHS * len(learnable) / A_STEP)
     assert [row["step"] for row in offline.metrics] == list(range(steps))
-    order = ShuffledOrder(len(learnable), 0)
+    order = Order(len(learnable), 0)
     wanted = [learnable[order.at(position)[1]] for position in range(A_STEP * steps)]
     texts = [[rollout["text"] for rollout in row["rollouts"]] for row in offline.groups]
     assert texts == [[rollout["text"] for rollout in row["rollouts"]] for row in wanted]

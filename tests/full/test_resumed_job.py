@@ -132,6 +132,13 @@ def test_it_sees_the_prompts_and_seeds_that_it_would_have_seen(finished: Finishe
     assert seen(resumed.groups) == seen(finished.groups)
 
 
+def test_its_controller_goes_on_with_the_lengths_that_it_would_have_had(finished: Finished, resumed: Finished) -> None:
+    found, expected = ([row["guidance/length"] for row in run.metrics] for run in (resumed, finished))
+    assert found == pytest.approx(expected) and len(set(expected)) > 1, "the length moves"
+    for group, again in zip(finished.groups, resumed.groups, strict=True):
+        assert [r["guidance_tokens"] for r in again["rollouts"]] == [r["guidance_tokens"] for r in group["rollouts"]]
+
+
 def test_end_to_end_it_goes_the_same_way(finished: Finished, resumed: Finished) -> None:
     """Same weights and seeds give the same texts, up to what rounding tips over; here, none."""
     for row, again in zip(finished.metrics[KEPT:], resumed.metrics[KEPT:], strict=True):

@@ -7,10 +7,17 @@ import math
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from raysgpo import checkpoint
+from raysgpo.config import Config
+from raysgpo.group_json import group_from_row
+from raysgpo.overrides import load, resolve
+from raysgpo.policy.policy import Policy
+from raysgpo.policy.shares import step_shares
+from raysgpo.replay import alone
 from tests.full.conftest import STEPS, Finished, checksums_by_version
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
@@ -31,12 +38,15 @@ METRIC_KEYS = set(
 )
 LINES = (
     r"run folder: /.+/runs/arithmetic-001",
+    r"\d+ of 64 trajectories have no step before the answer: no guidance",
     r"starting the rollout replicas and the trainer \.\.\.",
     r"waiting for the rollout replicas: .+",
     r"held-out accuracy after \d+ steps: \d+% of 8",
     r"step \d/4  accuracy +\d+%  all-negative +\d+%  [\d,]+ tokens/s  [\d.]+ s  left (-|\d+:\d\d)",
     r"step \d: no group with a signal, so no update",
+    r"guided and unguided rollouts: /.+/guidance\.png",
     r"accuracy and all-negative share: /.+/curves\.png",
+    r"who was reinforced: /.+/advantages\.png",
     r"trained policy: /.+/checkpoints/step-000004",
 )
 """All that a run may say where there is no terminal."""
@@ -47,8 +57,9 @@ def test_the_console_says_what_matters_and_nothing_else(finished: Finished) -> N
     lines = finished.output.splitlines()
     assert [line for line in lines if not any(re.fullmatch(known, line) for known in LINES)] == []
     assert sum(line.startswith("step ") and " accuracy " in line for line in lines) == STEPS
-    picture, policy = (Path(line.partition(": ")[2]) for line in lines[-2:])
-    assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    curves, advantages, policy = (Path(line.partition(": ")[2]) for line in lines[-3:])
+    for picture in (curves, advantages):
+        assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert (policy / "config.json").is_file()
 
 
@@ -93,6 +104,41 @@ def test_sampler_and_trainer_agree_on_every_logprob(finished: Finished) -> None:
     # Not because nothing was learned: the policy moved between the steps.
     checksums = checksums_by_version(finished.run)
     assert len({tuple(sorted(weights.items())) for weights in checksums.values()}) > 1
+
+
+def test_what_was_sampled_behind_guidance_has_the_trainers_logprobs(finished: Finished) -> None:
+    """The seam is exact: the trainer's own forward pass over the free tokens of the guided rollouts alone."""
+    config = resolve(load(finished.run.config))
+    with alone():
+        for step in range(STEPS):
+            rows = [row for row in finished.groups if row["step"] == step]
+            folder = str(checkpoint.folder_of(finished.run.checkpoints, step)) if step else config.model
+            gaps = guided_gaps(folder, rows, config)
+            assert gaps["policy/mismatch_abs"] < 1e-5 and gaps["policy/mismatch_max"] < 1e-4
+
+
+def guided_gaps(policy: str, rows: list[dict[str, Any]], config: Config) -> dict[str, float]:
+    groups = [group_from_row(row | {"dropped": None}) for row in rows]
+    guided = [group.with_rollouts([r for r in group.rollouts_G if r.guided]) for group in groups]
+    [share] = step_shares(0, [group for group in guided if group.rollouts_G], config, world=1)
+    assert share.num_tokens > 8, "the step shows too little: choose other problems"
+    trainer = Policy.build(policy, config.trainer, config.optimizer, config.algorithm, 1.0, STEPS, world=1)
+    return trainer.accumulate(share)
+
+
+def test_the_length_of_each_step_follows_from_the_rewards_before_it(finished: Finished) -> None:
+    """Eq. 5, worked out from the records: the better the last step, the shorter the guidance."""
+    means = [row["reward/mean"] for row in finished.metrics]
+    lengths = [4.0, 4.0]
+    for step in range(1, STEPS - 1):
+        quotient = statistics.fmean(means[max(step - 2, 0) : step]) / means[step]
+        lengths.append(min(max(lengths[-1] * min(max(quotient, 0.5), 2.0), 1.0), 5.0))
+    assert [row["guidance/length"] for row in finished.metrics] == pytest.approx(lengths)
+    for group in finished.groups:
+        given = [rollout["guidance_tokens"] for rollout in group["rollouts"]]
+        assert given in ([int(group["guidance_length"] + 0.5)] * 2 + [0, 0], [0] * 4)
+        for rollout in group["rollouts"]:
+            assert group["reference"].startswith(rollout["text"][: rollout["guidance_tokens"]])
 
 
 def test_every_token_was_sampled_by_the_version_published_for_its_step(finished: Finished) -> None:

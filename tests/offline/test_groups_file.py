@@ -12,7 +12,7 @@ import pytest
 
 from raysgpo.group_json import group_row
 from raysgpo.offline.groups_file import read_groups
-from raysgpo.records import Drop, Group, Rollout, Verdict
+from raysgpo.records import Drop, Group, Role, Rollout, Segment, Verdict
 from tests.offline.conftest import group, response
 
 File = Callable[..., str]
@@ -29,6 +29,7 @@ def test_the_least_that_a_row_says_is_enough(file: File) -> None:
         ("a", False, 0.0, False),
         ("b", True, 1.0, False),
     ]
+    assert [r.graded for r in read.rollouts_G] == [0.0, 1.0]
     assert all(r.segments == () and r.weight_versions == () and r.in_baseline for r in read.rollouts_G)
 
 
@@ -45,13 +46,27 @@ def test_what_a_run_wrote_comes_back_without_its_comparison(
     first, second, third = read.rollouts_G
     assert (read.judged, read.dropped, read.age, read.problem) == (True, None, 0, written.problem)
     assert (first.verdict, first.first_error, first.rts, first.votes) == (Verdict.ERROR, 1, 0.25, (1,))
-    assert (first.reward, first.advantage) == (0.1, 0.0)
+    assert (first.graded, first.reward, first.advantage) == (0.0, 0.1, 0.0)
     assert [r.in_baseline for r in (first, second, third)] == [True, False, True]
     for new, old in zip(read.rollouts_G, rollouts, strict=True):
         for segment, before in zip(new.segments, old.segments, strict=True):
             assert segment.role is before.role
             np.testing.assert_array_equal(segment.token_ids_T, before.token_ids_T)
             np.testing.assert_array_equal(segment.logprobs_T, before.logprobs_T)
+
+
+def test_guidance_comes_back_as_it_was_given(
+    file: File, make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
+) -> None:
+    """With it what was given: a judge must not find merits of the policy there."""
+    free = make_rollout("a\nb", tokens=2)
+    prompt, answer = free.segments
+    guidance = Segment.given(Role.GUIDANCE, [8, 9], 0.5)
+    guided = make_rollout("a\nb", segments=(prompt, guidance, answer), guidance_characters=2)
+    [read] = read_groups(file(group_row(make_group(0, [guided, free], guidance_length=4.25), tokens=True)))
+    assert read.guidance_length == 4.25
+    assert [(r.guidance_characters, r.guidance_tokens) for r in read.rollouts_G] == [(2, 2), (0, 0)]
+    assert read.rollouts_G[0].segments[1].loss_weight_T.tolist() == [0.5, 0.5]
 
 
 def test_judging_again_forgets_what_was_said(file: File) -> None:
@@ -64,6 +79,14 @@ def test_judging_again_forgets_what_was_said(file: File) -> None:
 def test_a_group_whose_sampling_failed_is_left_out_and_keeps_the_others_numbers(file: File) -> None:
     failed = group(dropped="failed") | {"rollouts": []}
     assert [read.position for read in read_groups(file(group(), failed, group()))] == [0, 2]
+
+
+def test_a_group_that_had_no_reward_is_left_out(
+    file: File, make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
+) -> None:
+    without = make_rollout("a", reward=float("nan"), reward_parts={"correctness": float("nan")})
+    dropped = make_group(0, [without, without], dropped=Drop.NO_REWARD, error="no finite number")
+    assert [read.position for read in read_groups(file(group_row(dropped), group()))] == [1]
 
 
 def test_tokens_without_logprobs_have_none_yet(file: File) -> None:
@@ -94,6 +117,7 @@ SEGMENT = {"role": "completion", "token_ids": [3, 4], "loss_weight": [1], "logpr
         ([group(response(finish_reason="eos"))], "row 1: rollouts.0.finish_reason: input should be 'stop' or 'length'"),
         ([group(response(segments=[SEGMENT]))], "row 1: rollouts.0.segments.0: value error, token_ids, loss_weight"),
         ([group(response(verdict="error"))], "row 1: rollouts.0: value error, it has a verdict and no rts"),
+        ([group(response(reward_parts={"format": 1.0}))], "value error, its reward_parts have no 'correctness'"),
         ([group() | {"rollouts": []}], "row 1: the group has no response"),
         ([group(), group(response())], "row 2: 1 responses, where the group of row 1 has 2"),
     ],

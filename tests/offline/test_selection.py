@@ -21,7 +21,9 @@ def graded(make_group: Make, make_rollout: Callable[..., Rollout]) -> Make:
     """``graded(position, [True, False])``: a group of right and wrong answers, with their plain rewards."""
 
     def make(position: int, correct: list[bool]) -> Group:
-        rollouts = [make_rollout(f"{position}-{g}", correct=c, reward=float(c)) for g, c in enumerate(correct)]
+        rollouts = [
+            make_rollout(f"{position}-{g}", correct=c, graded=float(c), reward=float(c)) for g, c in enumerate(correct)
+        ]
         return make_group(position, rollouts)
 
     return make

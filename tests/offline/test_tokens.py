@@ -68,6 +68,21 @@ def test_recorded_ids_stay_as_they_are(recorded: Make, tokenizer: PreTrainedToke
     assert with_tokens([stopped], tokenizer, "f") == [stopped], "the stop string is in the ids alone"
 
 
+@pytest.mark.parametrize(("place", "text"), [(None, "abc"), (2, "c")])
+def test_guidance_may_stand_behind_the_prompt_or_within_it(
+    texts: Make, tokenizer: PreTrainedTokenizerBase, place: int | None, text: str
+) -> None:
+    """Within the prompt it is no part of the answer."""
+    group = texts(text)
+    asked = encode(tokenizer, group.problem).token_ids
+    at = len(asked) if place is None else place
+    given = [Segment.given(Role.PROMPT, asked[:at]), Segment.given(Role.GUIDANCE, list(b"ab"))]
+    rest = [Segment.given(Role.PROMPT, asked[at:])] if place is not None else []
+    answer = Segment.sampled(np.array([*b"c", END], dtype=np.int32), np.full(2, -1, dtype=np.float32))
+    guided = group.with_rollouts([replace(group.rollouts_G[0], segments=(*given, *rest, answer))])
+    assert with_tokens([guided], tokenizer, "f") == [guided]
+
+
 def test_ids_of_another_tokenizer_are_refused(recorded: Make, tokenizer: PreTrainedTokenizerBase) -> None:
     for group, message in [
         (recorded("ab", [97, 50_000]), "token id 50000, and the model's tokenizer has 261"),

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.policy.loss import Objective, clipped_surrogate, k3, policy_loss
+from raysgpo.policy.loss import Objective, clipped_surrogate, k3, over_sequences, policy_loss
 
 PLAIN = Objective(clip_low=0.2, clip_high=0.3, kl_coefficient=0.0)
 
@@ -18,7 +18,17 @@ def tensor(*values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def terms(logprobs, sampler, advantages, weight=None, sampled=None, reference=None, objective=PLAIN, denominator=1.0):
+def terms(
+    logprobs,
+    sampler,
+    advantages,
+    weight=None,
+    sampled=None,
+    reference=None,
+    objective=PLAIN,
+    denominator=1.0,
+    sequence=None,
+):
     count = len(logprobs)
     return policy_loss(
         logprobs_N=logprobs,
@@ -30,6 +40,7 @@ def terms(logprobs, sampler, advantages, weight=None, sampled=None, reference=No
         reference_logprobs_N=reference,
         objective=objective,
         denominator=denominator,
+        sequence_N=torch.zeros(count, dtype=torch.int64) if sequence is None else torch.tensor(sequence),
     )
 
 
@@ -141,3 +152,81 @@ def test_a_wild_ratio_cannot_make_the_loss_infinite():
     assert math.isfinite(found.loss.item())
     assert torch.isfinite(logprobs.grad).all()
     assert all(math.isfinite(total.item()) for total in found.sums.values())
+
+
+def test_the_sizes_of_the_positive_and_the_negative_loss_by_hand():
+    logprobs = tensor(-1.0, -1.0, -1.0, -1.0).requires_grad_()
+    found = terms(logprobs, logprobs.detach(), tensor(3.0, -5.0, -1.0, 0.0), weight=tensor(1.0, 0.5, 1.0, 1.0))
+    assert (found.positive.item(), found.negative.item()) == (3.0, 3.5)
+    assert not found.positive.requires_grad
+
+
+def test_a_sequences_ratio_is_the_geometric_mean_of_its_sampled_tokens_ratios():
+    values = tensor(0.1, 0.3, 7.0, -1.0)
+    sampled, numbers = torch.tensor([True, True, False, True]), torch.tensor([0, 0, 0, 1])
+    assert over_sequences(values, sampled, numbers, mean=True).tolist() == pytest.approx([0.2, 0.2, 7.0, -1.0])
+    assert over_sequences(values, sampled, numbers, mean=False).tolist() == pytest.approx([0.4, 0.4, 7.0, -1.0])
+
+
+@pytest.mark.parametrize("advantage", [1.5, -0.5])
+def test_the_sequence_level_surrogate_and_its_gradient_by_hand(advantage):
+    # Ratios e^0.1 and e^-0.2 make e^-0.05 together: inside of the clip, as the mean of the sequence's loss.
+    logprobs = tensor(-0.9, -1.2, -3.0).requires_grad_()
+    sampler = tensor(-1.0, -1.0, -1.0)
+    objective = Objective(0.2, 0.3, 0.0, ratio="sequence")
+    weight = tensor(0.5, 0.5, 1.0)
+    found = terms(
+        logprobs, sampler, torch.full((3,), advantage), weight, objective=objective, sequence=[0, 0, 1], denominator=2.0
+    )
+    other = math.exp(-2.0)  # the second sequence's ratio; clipped where it is a bad one
+    second = min(other * advantage, 0.8 * advantage)
+    assert found.loss.item() == pytest.approx(-(math.exp(-0.05) * advantage + second) / 2)
+    found.loss.backward()
+    each = -math.exp(-0.05) * advantage / 2 / 2
+    free = -other * advantage / 2 if advantage > 0 else 0.0
+    assert logprobs.grad.tolist() == pytest.approx([each, each, free])
+    assert found.sums["clip_share"].item() == (1 if advantage < 0 else 0)
+
+
+@given(st.integers(0, 20))
+def test_with_one_token_a_sequence_both_levels_are_the_same(seed):
+    draw = torch.Generator().manual_seed(seed)
+    columns = [torch.randn(6, generator=draw, dtype=torch.float64) for _ in range(3)]
+    for level, other in (
+        ({"ratio": "token"}, {"ratio": "sequence"}),
+        (
+            {"truncation": "token"},
+            {"truncation": "sequence"},
+        ),
+    ):
+        one, two = (
+            terms(*columns, objective=Objective(0.2, 0.2, 0.0, **words), sequence=list(range(6)))
+            for words in (level, other)
+        )
+        assert one.loss.item() == pytest.approx(two.loss.item())
+
+
+@pytest.mark.parametrize(("level", "weights"), [("token", [1.5, 1.5, 0.5]), ("sequence", [1.2, 1.2, 1.2])])
+def test_truncated_importance_sampling_weights_the_policy_gradient(level, weights):
+    ratios = tensor(4.0, 1.5, 0.2)  # their product is 1.2; the cap is 1.5
+    logprobs = tensor(-1.0, -1.0, -1.0).requires_grad_()
+    objective = Objective(0.2, 0.2, 0.0, truncation=level, truncation_cap=1.5)
+    if level == "token":
+        ratios = tensor(4.0, 1.5, 0.5)
+    found = terms(logprobs, logprobs.detach() - ratios.log(), tensor(2.0, -1.0, 1.0), objective=objective)
+    found.loss.backward()
+    expected = [-w * a for w, a in zip(weights, (2.0, -1.0, 1.0), strict=True)]
+    assert logprobs.grad.tolist() == pytest.approx(expected)
+    assert found.loss.item() == pytest.approx(sum(expected))
+    assert found.sums["clip_share"].item() == (1 if level == "token" else 0)
+
+
+def test_on_policy_truncation_and_clipping_have_the_same_gradient():
+    grads = []
+    for words in {}, {"truncation": "token"}, {"truncation": "sequence"}, {"ratio": "sequence"}:
+        logprobs = tensor(-0.5, -2.0, -1.0).requires_grad_()
+        objective = Objective(0.2, 0.2, 0.0, **words)
+        loss = terms(logprobs, logprobs.detach(), tensor(1.5, 1.5, -0.5), objective=objective, sequence=[0, 0, 1]).loss
+        loss.backward()
+        grads.append(logprobs.grad.tolist())
+    assert grads == [pytest.approx(grads[0])] * 4

@@ -120,3 +120,30 @@ def test_logprobs_that_the_ranks_worked_out_find_their_tokens(groups, layout, wo
             np.testing.assert_array_equal(answer.token_ids_T, old.segments[1].token_ids_T)
             wanted = np.float32(old.advantage) * np.arange(3, 3 + len(answer.token_ids_T), dtype=np.float32)
             np.testing.assert_allclose(answer.logprobs_T, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("weight", "aggregation", "denominator", "given", "own"),
+    [
+        (1.0, "token-mean", 6, 1, 1),
+        (0.5, "token-mean", 5, 0.5, 1),
+        (1.0, "sequence-mean", 2, 1 / 4, 1 / 4),
+        (0.5, "sequence-mean", 2, 0.5 / 3, 1 / 3),
+        (1.0, "group-token-mean", 1, 1 / 6, 1 / 6),
+        (1.0, "constant", 20, 1, 1),
+    ],
+)
+def test_weighted_guidance_counts_in_the_loss_and_its_denominator_alone(
+    make_group, make_rollout, weight, aggregation, denominator, given, own
+):
+    free = make_rollout(tokens=2, advantage=-1.0)
+    prompt, answer = free.segments
+    guidance = Segment.given(Role.GUIDANCE, [8, 9], weight)
+    guided = make_rollout(segments=(prompt, guidance, answer), advantage=1.0)
+    [share] = step_shares(0, [make_group(0, [guided, free])], config(f"algorithm.aggregation={aggregation}"), 1)
+    assert share.denominator == denominator and share.num_tokens == 4
+    long = max(sequences([share]), key=len)
+    np.testing.assert_allclose(long.loss_weight_T, [0, 0, given, given, own, own], rtol=1e-6)
+    assert long.sampled_T.tolist() == [False] * 4 + [True] * 2
+    assert long.advantages_T.tolist() == [0, 0, 1, 1, 1, 1]
+    assert long.token_ids_T.tolist() == [1, 2, 8, 9, 10, 11], "no padding within"

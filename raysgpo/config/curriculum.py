@@ -1,0 +1,46 @@
+"""Settings of the order of the training prompts, and of which are left out."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from raysgpo.config.section import Section
+
+
+class CurriculumConfig(Section):
+    """In which order an epoch visits the training prompts, and which samples are not trained on."""
+
+    presets: ClassVar = {
+        "random": {"order": "random"},
+        "difficulty": {"order": "difficulty", "field": "difficulty"},
+        "tier": {"order": "tier", "field": "source"},
+        "success": {"order": "success"},
+    }
+
+    order: Literal["random", "difficulty", "tier", "success"] = "random"
+    """From easy to hard by a number (``difficulty``), by a named ``tier`` or by the success rate measured in the
+    epochs before (``success``: the first is random). Equal ones, and under ``random`` all, are shuffled anew in each
+    epoch."""
+    field: str = "difficulty"
+    """The row's field that holds the difficulty, a number, or the tier, a name out of ``curriculum.tiers``."""
+    tiers: tuple[str, ...] = ("cn_contest", "aops_forum", "amc_aime", "olympiads", "olympiads_ref")
+    """Names of tiers from easy to hard [paper]."""
+    remove_above: float | str | None = None
+    """Training prompts of a greater difficulty, or of a harder tier if a name is given, are left out."""
+    success_window: tuple[float, float] | None = None
+    """Groups whose share of right answers does not lie strictly between these two are not trained on: [0.2,0.8];
+    [0,1] drops both extremes (Reinforce-Rej)."""
+
+    @property
+    def by_tier(self) -> bool:
+        return self.order == "tier" or isinstance(self.remove_above, str)
+
+
+def impossible_curriculum(curriculum: CurriculumConfig) -> str | None:
+    """What cannot work among the settings."""
+    window, above = curriculum.success_window, curriculum.remove_above
+    if window is not None and not 0 <= window[0] < window[1] <= 1:
+        return f"curriculum.success_window={list(window)}: give two shares, the lower one first, as in [0.2,0.8]"
+    if above is not None and curriculum.by_tier and above not in curriculum.tiers:
+        return f"curriculum.remove_above={above}: no such tier; curriculum.tiers has {', '.join(curriculum.tiers)}"
+    return None

@@ -1,0 +1,59 @@
+"""How hard a problem is said to be, and which are left out for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysgpo.config import CurriculumConfig
+from raysgpo.records import Problem
+
+NAMED = 5
+"""How many rows a message names."""
+
+
+def ranks(problems: Sequence[Problem], config: CurriculumConfig) -> list[float]:
+    """The difficulty of each problem, or the place of its tier: lower is easier.
+
+    Raises:
+        ValueError: a problem has no such field, or another value than a number or a known tier.
+    """
+    found = [_rank(problem.metadata.get(config.field), config) for problem in problems]
+    wrong = [problem.id for problem, rank in zip(problems, found, strict=True) if rank is None]
+    if wrong:
+        expected = f"one of {', '.join(config.tiers)} (curriculum.tiers)" if config.by_tier else "a number"
+        shown = ", ".join(wrong[:NAMED]) + (", ..." if len(wrong) > NAMED else "")
+        raise ValueError(
+            f"curriculum.field={config.field}: {len(wrong)} of {len(problems)} training rows ({shown}) do not have "
+            f"{expected} there: fill it in, name another field, or set curriculum=random"
+        )
+    return [rank for rank in found if rank is not None]
+
+
+def order_ranks(problems: Sequence[Problem], config: CurriculumConfig) -> list[float] | None:
+    """What an epoch is sorted by, from the data alone; None where nothing of the data decides."""
+    return ranks(problems, config) if config.order in ("difficulty", "tier") else None
+
+
+def chosen(problems: Sequence[Problem], config: CurriculumConfig) -> list[int]:
+    """Indices of the training problems that stay (Remove, G2RPO-A's Table 7, drops the hard ones).
+
+    Raises:
+        ValueError: no problem stays, or one cannot be ranked that must be.
+    """
+    above = config.remove_above
+    if above is None:
+        order_ranks(problems, config)  # Whatever is wrong with the rows is said now.
+        return list(range(len(problems)))
+    limit = config.tiers.index(above) if isinstance(above, str) else above
+    kept = [index for index, rank in enumerate(ranks(problems, config)) if rank <= limit]
+    if not kept:
+        raise ValueError(
+            f"curriculum.remove_above={above}: all of the {len(problems)} training prompts are harder: raise it"
+        )
+    return kept
+
+
+def _rank(value: object, config: CurriculumConfig) -> float | None:
+    if config.by_tier:
+        return float(config.tiers.index(value)) if isinstance(value, str) and value in config.tiers else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
