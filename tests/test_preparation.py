@@ -103,3 +103,9 @@ def test_bad_data_is_a_setting_to_change(model: Path, tmp_path: Path) -> None:
     rows.write_text("\n")
     assert "the file holds no rows" in refused(model, *math, f"task.path={rows}")
     assert "task.prompts=200: chains of" in refused(model, "task.prompts=200", "task.terms=2", "task.operators=+")
+
+
+def test_a_threshold_that_no_reward_exceeds_is_told_once_with_its_numbers(model: Path) -> None:
+    _, said = prepared(model, "algorithm=corpo", "algorithm.r_min_correct=1")
+    assert len(said) == 1 and said[0].startswith("warning: algorithm.r_min_correct=1 is not below the largest of")
+    assert prepared(model, "algorithm=corpo", "algorithm.r_min_correct=0.5")[1] == []
