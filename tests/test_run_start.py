@@ -12,7 +12,7 @@ from raysgpo.config import Config
 from raysgpo.overrides import ConfigError
 from raysgpo.run import start_state
 
-STATE = {"step": 3, "version": 4, "solved": ["a"], "controllers": {}}
+STATE = {"step": 3, "position": 96, "version": 4, "solved": ["a"], "controllers": {}}
 
 
 def test_a_run_that_never_wrote_a_checkpoint_begins_anew(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_run_that_never_wrote_a_checkpoint_begins_anew(tmp_path: Path) -> None
 def test_the_newest_complete_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
     checkpoint.write(tmp_path / "checkpoints", 3, lambda place: None, STATE, keep=2)
     start = start_state(Config(resume=str(tmp_path)), print)
-    assert (start.step, start.version, start.solved) == (3, 4, ("a",))
+    assert (start.step, start.position, start.version, start.solved) == (3, 96, 4, ("a",))
 
 
 def test_checkpoints_that_are_all_corrupt_are_an_error_and_no_new_beginning(tmp_path: Path) -> None:

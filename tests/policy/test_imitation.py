@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM
 from raysgpo.config import TaskConfig
 from raysgpo.policy.imitation import ImitationConfig, held_out_loss, imitate, tensors
 from raysgpo.policy.sft import IGNORED
-from raysgpo.policy.tiny import TinyConfig, build_tiny_model, save_tiny_policy
+from raysgpo.policy.tiny import TinyConfig
+from raysgpo.policy.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.tasks.arithmetic import ArithmeticTask
 
 SHAPE = TinyConfig(hidden_size=32, intermediate_size=32, layers=1, heads=2, max_length=100)
@@ -25,7 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        save_tiny_policy(build_tiny_model(SHAPE), SHAPE, folder)
+        save_tiny_model(build_tiny_model(SHAPE.shape), SHAPE, folder)
     return folder
 
 
