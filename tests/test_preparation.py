@@ -143,3 +143,9 @@ def test_hard_prompts_are_left_out_and_counted(model: Path) -> None:
     assert {p.problem.metadata["terms"] for p in ready.train} == {3} and len(ready.held_out) == 5
     assert said == [f"{hard} training prompts are harder than 3.0 and are left out"]
     assert "curriculum.field=year" in refused(model, "curriculum=difficulty", "curriculum.field=year")
+
+
+def test_a_threshold_that_no_reward_exceeds_is_told_once_with_its_numbers(model: Path) -> None:
+    _, said = prepared(model, "algorithm=corpo", "algorithm.r_min_correct=1")
+    assert len(said) == 1 and said[0].startswith("warning: algorithm.r_min_correct=1 is not below the largest of")
+    assert prepared(model, "algorithm=corpo", "algorithm.r_min_correct=0.5")[1] == []
