@@ -133,4 +133,4 @@ def test_a_megabyte_is_cut_in_linear_time(opening: str, piece: str) -> None:
     text = opening + piece * (1_000_000 // len(piece))
     start = time.process_time()
     assert "".join(split_steps(text)) == text
-    assert time.process_time() - start < 5.0
+    assert time.process_time() - start < 20.0, "squared it would be hours"

@@ -61,6 +61,8 @@ def test_more_than_fit_go_out_in_several_requests() -> None:
 
 async def in_turns(server: JudgeServer, pauses: Sequence[float]) -> list[Judgement]:
     """Questions with the seconds before each."""
+    import openai  # noqa: F401  its first import takes longer than the pauses
+
     judge = EndpointJudge(config(), server.base_url, "judge", None)
     tasks = []
     for number, pause in enumerate(pauses):
@@ -80,7 +82,7 @@ def test_what_is_asked_while_a_request_is_under_way_goes_out_together_behind_it(
 
 def test_a_slow_request_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completions_file, "PATIENCE_SECONDS", 0.1)
-    with JudgeServer(continue_prompt=lambda prompt: "a", latency=1.5) as server:
+    with JudgeServer(continue_prompt=lambda prompt: "a", latency=3.0) as server:
         assert len(asyncio.run(in_turns(server, [0, 0.4, 0.4]))) == 3
         assert [len(question.body["prompt"]) for question in server.requests] == [1, 1, 1] and server.busiest == 3
 
