@@ -233,7 +233,7 @@ def test_a_hung_judge_costs_one_deadline_for_all_votes_together(wait: Callable[[
 
     start = time.monotonic()
     group = judged(graded("a", "b", "hang", "hang too"), judge, votes=2, deadline=0.2)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 25
     assert [r.verdict for r in group.rollouts_G] == ["error", "error", "lost", "lost"]
     assert losses(group) == {"judge/timeouts": 4}
     assert group.judged

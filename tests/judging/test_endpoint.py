@@ -183,7 +183,7 @@ def test_a_verdict_at_the_end_of_1_mb_is_read(judge_server: JudgeServer) -> None
 def test_tokens_that_the_server_does_not_tell_are_0(judge_server: JudgeServer, usage: str) -> None:
     reply = json.loads(completion(r"\boxed{2}")) | {"usage": json.loads(usage)}
     judge_server.always = raw(json.dumps(reply).encode())
-    assert ask(judge_at(judge_server.base_url)) == Judgement(1, None, 0, pytest.approx(0, abs=5))
+    assert ask(judge_at(judge_server.base_url)) == Judgement(1, None, 0, pytest.approx(0, abs=25))
 
 
 @pytest.mark.parametrize("fault", [hang(), drip()], ids=["hangs", "drips"])
@@ -195,7 +195,7 @@ def test_a_server_that_does_not_come_to_an_end_is_a_time_out_after_the_retries(
     judgement = ask(judge_at(judge_server.base_url, call_deadline=0.3, retries=2))
     assert (judgement.position, judgement.failure) == (None, Failure.TIMEOUT)
     assert len(judge_server.questions) == 3
-    assert 0.9 <= judgement.seconds <= time.monotonic() - start < 5
+    assert 0.9 <= judgement.seconds <= time.monotonic() - start < 25
 
 
 def test_nobody_there_is_an_error() -> None:

@@ -161,7 +161,7 @@ def test_the_check_ends_at_its_deadline(judge_server: JudgeServer) -> None:
     judge_server.always = hang()
     start = time.monotonic()
     assert "no answer within 0.3 s" in check(judge_at(judge_server.base_url), deadline=0.3)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 25
 
 
 def test_a_judge_can_be_built_without_the_client_package() -> None:
