@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 FORCED_DELETE = 20.0
 """Seconds that a forced removal may take before we go on without it."""
+POLL_PERIOD = 0.1
+"""Seconds between looks at an application."""
 REPORT_PERIOD = 60.0
 """Seconds between words about what the start waits for."""
 HTTP_PORT = 8000
@@ -108,11 +110,11 @@ def wait_until_running(start: Start, report: Callable[[str], None] = log.warning
 def _wait(start: Start, report: Callable[[str], None]) -> None:
     started = reported = time.monotonic()
     while True:
-        application = serve.status().applications.get(start.name)
-        if application is not None and application.status == ApplicationStatus.RUNNING:
+        status = _status(start.name)
+        if status == ApplicationStatus.RUNNING:
             return
         now = time.monotonic()
-        if application is not None and application.status == ApplicationStatus.DEPLOY_FAILED:
+        if status == ApplicationStatus.DEPLOY_FAILED:
             raise RuntimeError(f"the {start.what} failed to start: {describe(start.name)}")
         if now - started > start.deadline:
             raise TimeoutError(
@@ -122,7 +124,17 @@ def _wait(start: Start, report: Callable[[str], None]) -> None:
         if now - reported > REPORT_PERIOD:
             reported = now
             report(f"waiting for the {start.what}: {_counts(start.name)}; {_resources(start)}")
-        time.sleep(0.1)
+        time.sleep(POLL_PERIOD)
+
+
+def _status(name: str) -> ApplicationStatus:
+    """What Serve says of an application; NOT_STARTED if it knows none.
+
+    ``serve.status`` says more and pickles classes for it, which costs a tenth of a second of a core: asked all
+    the time, it would take from the replicas the very cores that they start on.
+    """
+    status: ApplicationStatus = _get_global_client().get_serve_status(name).app_status.status
+    return status
 
 
 def _resources(start: Start) -> str:
@@ -158,14 +170,14 @@ def delete(name: str, deadline: float = 30.0) -> None:
     """
     serve.delete(name, _blocking=False)
     started = time.monotonic()
-    while name in serve.status().applications:
+    while _status(name) != ApplicationStatus.NOT_STARTED:
         elapsed = time.monotonic() - started
         if elapsed > deadline + FORCED_DELETE:
             log.warning("application %s is still there: %s", name, describe(name))
             return
         if elapsed > deadline:
             _kill_replicas(name)
-        time.sleep(0.1)
+        time.sleep(POLL_PERIOD)
 
 
 def _kill_replicas(name: str) -> None:
