@@ -23,7 +23,7 @@ import pytest
 from raysgpo.run_folder import RunFolder, read_rows
 
 ROOT = Path(__file__).parents[2]
-DEADLINE = 480.0
+DEADLINE = 900.0
 """Seconds that anything here may take."""
 STEPS = 4
 """Of the run that most tests look at."""
@@ -141,6 +141,8 @@ def small(tiny: Path) -> list[str]:
         "checkpoint.every=1",
         "checkpoint.keep=100",
         "rollout.kv_cache_gib=0.1",
+        "rollout.start_deadline=800",
+        "judge.start_deadline=800",
     ]
 
 

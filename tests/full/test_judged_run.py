@@ -11,7 +11,7 @@ from raysgpo.records import Problem
 from raysgpo.tasks.arithmetic import split_lines
 from tests.full.conftest import JUDGED, Battered
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 def judged_rollouts(run: Battered) -> list[tuple[dict[str, Any], dict[str, Any]]]:

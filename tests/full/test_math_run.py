@@ -30,7 +30,7 @@ from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
 from tests.full.conftest import DEADLINE, checksums_by_version
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 STEPS = 2
 QUESTIONS = [

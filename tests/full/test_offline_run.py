@@ -16,7 +16,7 @@ from raysgpo.order import Order
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.full.conftest import ROOT, Finished, run_to_end
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 OFFLINE = str(ROOT / "jobs" / "offline.py")
 EPOCHS = 2

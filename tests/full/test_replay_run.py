@@ -11,7 +11,7 @@ import pytest
 from raysgpo.run_folder import RunFolder
 from tests.full.conftest import ROOT, STEPS, Finished, run_to_end
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 REPLAY = str(ROOT / "jobs" / "replay.py")
 

@@ -26,7 +26,7 @@ from raysgpo import checkpoint
 from raysgpo.run_folder import RunFolder
 from tests.full.conftest import DEADLINE, ROOT, STEPS, Finished, clean_environment, run_to_end
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 RAY = str(Path(sys.executable).parent / "ray")
 TRAIN = str(ROOT / "jobs" / "train.py")

@@ -20,7 +20,7 @@ from raysgpo.policy.shares import step_shares
 from raysgpo.replay import alone
 from tests.full.conftest import STEPS, Finished, checksums_by_version
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 GROUP_KEYS = set(
     "step position epoch prompt_id prompt reference answer metadata dropped all_negative judged age rollouts".split()

@@ -7,7 +7,7 @@ import pytest
 from raysgpo import checkpoint
 from tests.full.conftest import Battered
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 def test_every_step_and_every_group_is_recorded_once(battered: Battered) -> None:
