@@ -25,7 +25,7 @@ def with_tokens(
 ) -> list[Group]:
     """The groups with token ids for every response; new ones have logprobs of NaN.
 
-    A response that ended has the end-of-sequence token as its last. ``longest``: tokens that the model takes.
+    A response that ended has the end-of-sequence token as its last. Guidance at its start carries no loss. ``longest``: tokens that the model takes.
 
     Raises:
         ValueError: ids and text, or prompt and ids, do not belong together under this tokenizer, or a response is
@@ -71,8 +71,9 @@ def _check_ids(rollout: Rollout, prompt_ids: list[int], tokenizer: PreTrainedTok
 def _segments(
     rollout: Rollout, prompt_ids: list[int], tokenizer: PreTrainedTokenizerBase, where: str
 ) -> tuple[Segment, ...]:
-    ids: list[int] = tokenizer(rollout.text, add_special_tokens=False)["input_ids"]
-    if tokenizer.decode(ids, skip_special_tokens=True).strip() != rollout.text.strip():
+    given, said = rollout.text[: rollout.guidance_characters], rollout.text[rollout.guidance_characters :]
+    hint, ids = (list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in (given, said))
+    if tokenizer.decode([*hint, *ids], skip_special_tokens=True).strip() != rollout.text.strip():
         raise ValueError(
             f"{where}: the text does not come back from its token ids under the model's tokenizer (a special token "
             "in it, or a character that it does not know): remove the row, or take the model that sampled it"
@@ -82,4 +83,6 @@ def _segments(
     if not ids:
         raise ValueError(f"{where}: an empty response that was cut off has no token: remove the row")
     unknown_T = np.full(len(ids), np.nan, dtype=np.float32)
-    return (Segment.given(Role.PROMPT, prompt_ids), Segment.sampled(np.array(ids, dtype=np.int32), unknown_T))
+    sampled = Segment.sampled(np.array(ids, dtype=np.int32), unknown_T)
+    guidance = [Segment.given(Role.GUIDANCE, hint)] if hint else []
+    return (Segment.given(Role.PROMPT, prompt_ids), *guidance, sampled)

@@ -59,6 +59,14 @@ def test_a_response_that_was_cut_off_has_no_end(texts: Make, tokenizer: PreTrain
     assert group.rollouts_G[0].segments[1].token_ids_T.tolist() == list(b"1+1")
 
 
+def test_guidance_at_the_start_of_a_text_was_not_sampled(texts: Make, tokenizer: PreTrainedTokenizerBase) -> None:
+    [group] = with_tokens([texts("1+1=3\n#### 3", guidance_characters=4)], tokenizer, "f")
+    prompt, guidance, answer = group.rollouts_G[0].segments
+    assert (prompt.role, guidance.role, answer.role) == (Role.PROMPT, Role.GUIDANCE, Role.COMPLETION)
+    assert guidance.token_ids_T.tolist() == list(b"1+1=") and (guidance.loss_weight_T == 0).all()
+    assert answer.token_ids_T.tolist() == [*b"3\n#### 3", END]
+
+
 def test_recorded_ids_stay_as_they_are(recorded: Make, tokenizer: PreTrainedTokenizerBase) -> None:
     group = recorded("Ω", [*"Ω".encode(), END])
     assert with_tokens([group], tokenizer, "f") == [group]
