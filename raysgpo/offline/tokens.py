@@ -25,7 +25,8 @@ def with_tokens(
 ) -> list[Group]:
     """The groups with token ids for every response; new ones have logprobs of NaN.
 
-    A response that ended has the end-of-sequence token as its last. Guidance at its start carries no loss. ``longest``: tokens that the model takes.
+    A response that ended has the end-of-sequence token as its last, and guidance at its start carries no loss.
+    ``longest``: tokens that the model takes.
 
     Raises:
         ValueError: ids and text, or prompt and ids, do not belong together under this tokenizer, or a response is
