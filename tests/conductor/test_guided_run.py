@@ -115,6 +115,7 @@ def test_refilled_steps_are_guided_ranked_and_resumed_as_the_window_says(
 ) -> None:
     """Groups without a signal are replaced, and count for the controllers as all others do."""
     words = [*WORDS, "max_staleness=0", "algorithm.refill=true", "algorithm.refill_limit=3"]
+    words += ["curriculum.success_window=[0.3,0.9]"]
     whole: FakeRun = start_run(STEPS, *words)
     whole.publish(0)
     for step in range(STEPS):
