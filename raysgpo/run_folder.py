@@ -137,6 +137,13 @@ def cut_rows(path: Path, step: int) -> None:
     replace_rows(path, (row for row in read_rows(path) if row["step"] < step))
 
 
+def write_whole(path: Path, text: str) -> None:
+    """The file appears with all of the text or not at all; one that was there stays until then."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
 def replace_rows(path: Path, rows: Iterable[Row]) -> None:
     """The file with these rows alone: the old ones are there until all of the new ones are."""
     replacement = path.with_suffix(".cut")

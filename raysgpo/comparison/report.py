@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,6 +13,7 @@ from raysgpo.comparison.figures import Picture, draw_all
 from raysgpo.comparison.plan import Plan
 from raysgpo.comparison.results import read_results
 from raysgpo.comparison.summary import Json, considered, summarize
+from raysgpo.run_folder import write_whole
 
 SHARES = (
     "held-out accuracy",
@@ -32,8 +32,8 @@ def write_report(plan: Plan, target: float | None = None) -> Json:
     runs = read_results(plan)
     used = considered(plan, runs)
     summary = {**summarize(plan, used, target), "unused": [run.name for run in runs if run not in used]}
-    _write(plan.folder / "report.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
-    _write(plan.folder / "report.html", page(summary, draw_all(plan, used, summary), plan.folder.name))
+    write_whole(plan.folder / "report.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")
+    write_whole(plan.folder / "report.html", page(summary, draw_all(plan, used, summary), plan.folder.name))
     return summary
 
 
@@ -84,10 +84,3 @@ def signed(value: float) -> str:
 def points(value: float) -> str:
     """A difference of shares as percentage points, with its sign."""
     return signed(100 * value)
-
-
-def _write(path: Path, text: str) -> None:
-    """A reader finds the old file or the new one, never half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

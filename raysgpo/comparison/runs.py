@@ -23,7 +23,7 @@ from typing import Any
 
 from raysgpo.comparison.plan import MISSING, Plan, PlannedRun
 from raysgpo.overrides import ConfigError, dump
-from raysgpo.run_folder import RunFolder
+from raysgpo.run_folder import RunFolder, write_whole
 
 DONE, FAILED, WRONG_SETTING, STOPPED = 0, 1, 2, 130
 """Exit status of a run, and of a comparison."""
@@ -77,9 +77,7 @@ def claim(plan: Plan) -> None:
     manifest = json.loads(json.dumps(plan.manifest()))
     if not file.exists():
         plan.folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        partial.replace(file)
+        write_whole(file, json.dumps(manifest, indent=1) + "\n")
         return
     try:
         there = json.loads(file.read_text(encoding="utf-8"))
@@ -111,9 +109,7 @@ def _run(run: PlannedRun, path: Path, command: Sequence[str], lock: int) -> int:
     folder = RunFolder(path)
     if not folder.config.exists():
         path.mkdir(parents=True, exist_ok=True)
-        partial = folder.config.with_suffix(".partial")
-        partial.write_text(dump(run.config), encoding="utf-8")
-        partial.replace(folder.config)
+        write_whole(folder.config, dump(run.config))
     told: list[int] = []
     # A session of its own: Ctrl-C reaches it once, by us. The lock is its too, should we be killed before it.
     process = subprocess.Popen([*command, f"resume={path}"], start_new_session=True, pass_fds=[lock])
