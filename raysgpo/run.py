@@ -27,6 +27,7 @@ from raysgpo.conductor.messages import StartState, Status
 from raysgpo.config import Config
 from raysgpo.console import Console
 from raysgpo.curves import draw_curves, draw_guidance
+from raysgpo.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.judging.build import JudgeAddress
 from raysgpo.overrides import ConfigError, dump
 from raysgpo.parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
@@ -38,8 +39,6 @@ from raysgpo.trainer import root_cause
 
 POLL_SECONDS = 0.25
 """How often the console asks the conductor what is new."""
-DONE, FAILED, WRONG_SETTING, STOPPED = 0, 1, 2, 130
-"""Exit status of a run."""
 
 
 def train(config: Config) -> int:

@@ -22,11 +22,9 @@ from types import FrameType
 from typing import Any
 
 from raysgpo.comparison.plan import MISSING, Plan, PlannedRun
+from raysgpo.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.overrides import ConfigError, dump
 from raysgpo.run_folder import RunFolder, write_whole
-
-DONE, FAILED, WRONG_SETTING, STOPPED = 0, 1, 2, 130
-"""Exit status of a run, and of a comparison."""
 
 Say = Callable[[str], None]
 

@@ -28,6 +28,7 @@ from raysgpo.conductor.messages import StartState
 from raysgpo.config import Config
 from raysgpo.console import Console, update_numbers
 from raysgpo.curves import draw_offline
+from raysgpo.exit_status import DONE, FAILED, STOPPED
 from raysgpo.judging.build import JudgeAddress, build_judge
 from raysgpo.judging.endpoint import EndpointJudge
 from raysgpo.judging.panel import Panel
@@ -46,9 +47,6 @@ from raysgpo.prepared import Prepared
 from raysgpo.ray_session import link_logs, ray_session
 from raysgpo.records import Group
 from raysgpo.run import (
-    DONE,
-    FAILED,
-    STOPPED,
     Interrupts,
     accounted,
     ended,

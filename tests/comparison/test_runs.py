@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from raysgpo.comparison.plan import Plan
-from raysgpo.comparison.runs import DONE, FAILED, STOPPED, WRONG_SETTING, claim, finished, run_all
+from raysgpo.comparison.runs import claim, finished, run_all
+from raysgpo.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.overrides import ConfigError, load, resolve
 from tests.comparison.synthetic import plan_in
 
