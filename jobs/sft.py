@@ -1,12 +1,13 @@
-"""Supervised fine-tuning: ``python jobs/sft.py [policy | judge | trajectories] [key=value ...]``.
+"""Supervised fine-tuning: ``python jobs/sft.py [policy | judge | verifier | trajectories] [key=value ...]``.
 
 ``policy`` makes the policy that ``model=tiny`` trains, ``judge`` the judge of ``judge=tiny`` and, if it
-is missing, the policy whose mistakes it is taught on; without a word both are made. What was made
-before is not made again. Each prints its folder; the last line printed is the last one made.
+is missing, the policy whose mistakes it is taught on; without a word both are made. ``verifier`` makes
+the policy of the verifier task. What was made before is not made again. Each prints its folder; the
+last line printed is the last one made.
 
-The keys are ``storage``, the folder under which models are cached, and behind ``policy`` and ``judge``
-those of ``raysgpo.policy.tiny.TinyConfig``, ``raysgpo.policy.tiny_judge.TinyJudgeConfig`` and
-``raysgpo.policy.imitation.ImitationConfig``::
+The keys are ``storage``, the folder under which models are cached, and behind the first word those of
+``raysgpo.policy.tiny.TinyConfig``, ``raysgpo.policy.tiny_judge.TinyJudgeConfig``,
+``raysgpo.policy.tiny_verifier.TinyVerifierConfig`` and ``raysgpo.policy.imitation.ImitationConfig``::
 
     python jobs/sft.py policy seed=1 slip_chance=0.5
     python jobs/sft.py judge policy.seed=1
@@ -32,6 +33,7 @@ from raysgpo.overrides import dotted_keys
 from raysgpo.policy.imitation import ImitationConfig, imitate
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
 from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
+from raysgpo.policy.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier
 
 
 class BothConfig(Section):
@@ -48,11 +50,20 @@ class JudgeConfig(TinyJudgeConfig, BothConfig):
     """The tiny judge and where it is cached."""
 
 
+class VerifierConfig(TinyVerifierConfig, BothConfig):
+    """The tiny verifier and where it is cached."""
+
+
 class TrajectoriesConfig(ImitationConfig, BothConfig):
     """The imitation and where it is cached."""
 
 
-KINDS: dict[str, type[BothConfig]] = {"policy": PolicyConfig, "judge": JudgeConfig, "trajectories": TrajectoriesConfig}
+KINDS: dict[str, type[BothConfig]] = {
+    "policy": PolicyConfig,
+    "judge": JudgeConfig,
+    "verifier": VerifierConfig,
+    "trajectories": TrajectoriesConfig,
+}
 
 
 def configure(words: list[str]) -> BothConfig:
@@ -103,6 +114,9 @@ def main() -> int:
     settings = config.model_dump(exclude={"storage"})
     if isinstance(config, PolicyConfig):
         print(ensure_tiny_policy(storage, config=TinyConfig(**settings)))
+        return 0
+    if isinstance(config, VerifierConfig):
+        print(ensure_tiny_verifier(storage, config=TinyVerifierConfig(**settings)))
         return 0
     if isinstance(config, TrajectoriesConfig):
         return _imitate(storage, ImitationConfig(**settings))

@@ -5,17 +5,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from raysgpo.judging.judge import Failure
 from raysgpo.judging.votes import agreement
-from raysgpo.records import Drop, Group, Rollout, Verdict
+from raysgpo.records import Drop, Group, Problem, Rollout, Verdict
 
 Interval = tuple[float, float]
-Metrics = dict[str, float | int | None]
+Number = float | int | None
+Metrics = dict[str, Number]
+Value = TypeVar("Value")
 
 
 NO_UPDATE: Metrics = dict.fromkeys(
@@ -83,6 +86,7 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
     return {
         "accuracy/mean": _mean([float(bool(r.correct)) for r in rollouts]),
         "reward/mean": _mean([r.reward for g in sampled if g.dropped is not Drop.NO_REWARD for r in g.rollouts_G]),
+        **_readings(rollouts),
         "groups/trained": sum(g.dropped is None for g in groups_P),
         "groups/dropped": sum(g.dropped is not None for g in groups_P),
         **{f"groups/{drop.value}": sum(g.dropped is drop for g in groups_P) for drop in Drop},
@@ -131,6 +135,17 @@ def _advantage_metrics(rollouts: Sequence[Rollout], trained: Sequence[Rollout]) 
         "advantage/positive_mass": float(positive.sum()),
         "advantage/negative_mass": float(-negative.sum()) + 0.0,
         "advantage/r_count": _ratio(len(positive), len(negative)),
+    }
+
+
+def _readings(rollouts: Sequence[Rollout]) -> Metrics:
+    """Mean and standard deviation of each number that the verifier read in the answers."""
+    names = sorted({name for rollout in rollouts for name in rollout.readings})
+    values = {name: [r.readings[name] for r in rollouts if name in r.readings] for name in names}
+    return {
+        f"readings/{name}_{what}": float(number(some))
+        for name, some in values.items()
+        for what, number in (("mean", np.mean), ("std", np.std))
     }
 
 
@@ -194,17 +209,27 @@ def time_metrics(groups_P: Sequence[Group], times: StepTimes) -> Metrics:
     }
 
 
-def evaluation_metrics(problems_difficulty: Sequence[object], correct: Sequence[bool]) -> Metrics:
-    """Held-out accuracy, and by difficulty where the problems carry one."""
-    result: Metrics = {
-        "eval/accuracy": _mean([float(right) for right in correct]),
-        "eval/prompts": len(correct),
-    }
-    levels = sorted({level for level in problems_difficulty if level is not None}, key=str)
-    for level in levels:
-        at_level = [float(c) for d, c in zip(problems_difficulty, correct, strict=True) if d == level]
-        result[f"eval/accuracy/difficulty_{level}"] = _mean(at_level)
+def evaluation_metrics(labels_P: Sequence[Collection[str]], correct_P: Sequence[bool]) -> Metrics:
+    """Held-out accuracy, of all problems and of those of each label."""
+    accuracy = by_label("eval/accuracy", labels_P, correct_P, lambda some: _mean([float(right) for right in some]))
+    return {"eval/accuracy": None, "eval/prompts": len(correct_P), **accuracy}
+
+
+def by_label(
+    name: str, labels_P: Sequence[Collection[str]], values_P: Sequence[Value], mean: Callable[[Sequence[Value]], Number]
+) -> Metrics:
+    """``mean`` over all problems as ``name``, and over those with a label as ``name/label``."""
+    result: Metrics = {name: mean(values_P)}
+    for label in sorted({label for labels in labels_P for label in labels}):
+        result[f"{name}/{label}"] = mean([v for labels, v in zip(labels_P, values_P, strict=True) if label in labels])
     return result
+
+
+def problem_labels(problem: Problem) -> tuple[str, ...]:
+    """What a held-out problem is counted under, beside all: its difficulty and its category, if it has them."""
+    difficulty, category = problem.metadata.get("difficulty"), problem.metadata.get("category")
+    labels = [] if difficulty is None else [f"difficulty_{difficulty}"]
+    return (*labels, *([] if category is None else [str(category)]))
 
 
 def _mean(values: Sequence[float]) -> float | None:

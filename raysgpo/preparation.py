@@ -9,13 +9,14 @@ from pathlib import Path
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raysgpo.config import Config, JudgeConfig, doubtful_algorithm
+from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, doubtful_algorithm
 from raysgpo.curriculum import chosen
 from raysgpo.model_path import TINY, check_model_path
 from raysgpo.overrides import ConfigError
 from raysgpo.policy.prompts import encode_fitting, load_tokenizer
 from raysgpo.policy.tiny import ensure_tiny_policy
 from raysgpo.policy.tiny_judge import ensure_tiny_judge
+from raysgpo.policy.tiny_verifier import ensure_tiny_verifier
 from raysgpo.policy.trajectories import longest_prompt, resolved_guidance, with_trajectories
 from raysgpo.prepared import Prepared, Prompt
 from raysgpo.tasks.build import build_task
@@ -33,6 +34,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
         task = build_task(config)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    config = config.model_copy(update={"algorithm": _with_threshold(config)})
     for doubt in doubtful_algorithm(config.algorithm, *task.reward_range):
         say(doubt)
     model = find_model(config, say)
@@ -60,6 +62,14 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     return Prepared(config, task, train, held_out, _total_steps(config, len(train)))
 
 
+def _with_threshold(config: Config) -> AlgorithmConfig:
+    """The algorithm with the task's own threshold where it needs one and none was given."""
+    algorithm = config.algorithm
+    if algorithm.r_min_correct is not None or not algorithm.has_threshold:
+        return algorithm
+    return algorithm.model_copy(update={"r_min_correct": config.task.coin_flip})
+
+
 def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
     """The training prompts that the curriculum takes."""
     try:
@@ -76,6 +86,8 @@ def find_model(config: Config, say: Callable[[str], None]) -> str:
     """The folder or hub name of the policy to start from; makes the tiny one if it is asked for."""
     check_model_path(config.model)
     if config.model == TINY:
+        if config.task.is_verifier:
+            return str(ensure_tiny_verifier(config.storage_root, report=say))
         return str(ensure_tiny_policy(config.storage_root, report=say))
     return _absolute(config.model)
 

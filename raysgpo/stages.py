@@ -30,7 +30,7 @@ from raysgpo.tasks.task import Grade, Task
 
 
 async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong") -> Group:
-    """Grade every response: ``correct``, ``reward_parts``, ``graded``, ``reward``, ``reasoning_steps``.
+    """Grade every response: ``correct``, ``reward_parts``, ``graded``, ``reward``, ``readings``, ``reasoning_steps``.
 
     A grading that failed is counted in ``group.counts``. With ``failed="wrong"`` the response is wrong,
     at the least correctness reward of the task; with ``"drop"`` its group is dropped, as is one with a
@@ -166,7 +166,7 @@ def _graded(rollout: Rollout, grade: Grade, reasoning_steps: int) -> Rollout:
     graded = grade.parts.get(CORRECTNESS, math.nan)
     parts = {name: _number(value) for name, value in grade.parts.items()}
     rollout = replace(rollout, correct=grade.correct, reward_parts=parts, reasoning_steps=reasoning_steps)
-    return replace(rollout, graded=graded, reward=graded + rollout.beside)
+    return replace(rollout, graded=graded, reward=graded + rollout.beside, readings=grade.readings)
 
 
 def _bad_part(rollout: Rollout) -> str | None:

@@ -16,6 +16,7 @@ from raysgpo.records import Completion, Group, Problem, SampleRequest, Ticket
 from raysgpo.sampling import RetryingSampler
 from raysgpo.stages import cap_negative_mass
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
+from raysgpo.tasks.build import build_task
 from raysgpo.tasks.grader import InlineGrader
 from tests.judging.scripted import scripted
 
@@ -55,6 +56,25 @@ def finished_groups(config: Config) -> list[Group]:
         return [await pipeline.run(ticket) for ticket in tickets]
 
     return cap_negative_mass(asyncio.run(everything()), config.algorithm.max_negative_mass)
+
+
+def judged_groups(config: Config, texts: Sequence[str]) -> list[Group]:
+    """A group of these answers for each training problem of the configuration's task, without a judge."""
+    task = build_task(config)
+
+    async def sample(request: SampleRequest) -> list[Completion]:
+        return [_completion(text) for text in texts]
+
+    async def everything() -> list[Group]:
+        sampler = RetryingSampler(sample, config.rollout)
+        pipeline = Pipeline(config, task, InlineGrader(task.grade), Panel(scripted(_moody), config.judge), sampler)
+        seeds = tuple(range(len(texts)))
+        return [
+            await pipeline.run(Ticket(position, 0, 0, problem, [position], seeds, 1, judge=False))
+            for position, problem in enumerate(task.train)
+        ]
+
+    return asyncio.run(everything())
 
 
 async def _moody(problem: Problem, steps: Sequence[str], seed: int) -> int | None:

@@ -16,10 +16,11 @@ from raysgpo.metrics import (
     evaluation_metrics,
     group_metrics,
     guidance_metrics,
+    problem_labels,
     time_metrics,
     union_seconds,
 )
-from raysgpo.records import Drop, Group, Role, Rollout, Segment, Verdict
+from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment, Verdict
 
 PROMISED = """accuracy/mean reward/mean groups/trained groups/dropped groups/all_negative_share
 groups/degenerate_share judge/calls judge/rts_mean advantage/wrong_positive_share advantage/wrong_positive_rate
@@ -188,19 +189,35 @@ def test_problems_solved_count_once_and_for_ever(groups: list[Group]) -> None:
     assert solved.ids == {"from before", "p0"}
 
 
-def test_held_out_accuracy_by_difficulty() -> None:
-    assert evaluation_metrics([3, 4, 4, None], [True, False, True, False]) == {
+def test_held_out_accuracy_by_difficulty_and_category() -> None:
+    found = [{"difficulty": 3}, {"difficulty": 4, "category": "math/both"}, {"difficulty": 4}, {}]
+    labels_P = [problem_labels(Problem("p", "", "", None, metadata)) for metadata in found]
+    assert evaluation_metrics(labels_P, [True, False, True, False]) == {
         "eval/accuracy": 0.5,
         "eval/prompts": 4,
         "eval/accuracy/difficulty_3": 1.0,
         "eval/accuracy/difficulty_4": 0.5,
+        "eval/accuracy/math/both": 0.0,
     }
     assert evaluation_metrics([], [])["eval/accuracy"] is None
 
 
+def test_what_the_verifier_read_is_averaged_over_the_rollouts_that_have_it(
+    make_rollout: Callable[..., Rollout], make_group: Callable[..., Group]
+) -> None:
+    rollouts = [make_rollout(readings={"a": 2.0}), make_rollout(readings={"a": 6.0, "b": 1.0}), make_rollout()]
+    metrics = group_metrics([make_group(0, rollouts)])
+    assert {name: value for name, value in metrics.items() if name.startswith("readings/")} == {
+        "readings/a_mean": 4.0,
+        "readings/a_std": 2.0,
+        "readings/b_mean": 1.0,
+        "readings/b_std": 0.0,
+    }
+
+
 @given(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=30))
 def test_accuracies_by_difficulty_average_to_the_whole(answers: list[tuple[int, bool]]) -> None:
-    metrics = evaluation_metrics([level for level, _ in answers], [right for _, right in answers])
+    metrics = evaluation_metrics([[f"difficulty_{level}"] for level, _ in answers], [right for _, right in answers])
 
     def weighted() -> Iterator[float]:
         for level in {level for level, _ in answers}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,18 @@ def test_automatic_values_are_filled_in(model: Path) -> None:
     assert ready.config.rollout.max_model_len == 12 + 40
     assert (len(ready.train), len(ready.held_out), ready.config.model, said) == (20, 5, str(model), [])
     assert {p.problem.id for p in ready.train}.isdisjoint(p.problem.id for p in ready.held_out)
+
+
+def test_the_threshold_of_the_verifier_task_is_a_coin_flip_unless_it_is_given(model: Path) -> None:
+    task = ["task.kind=arithmetic_verifier", "task.terms=2", "sampling.max_tokens=8", "judge=none"]
+    for words, expected in (
+        (["algorithm=corpo"], math.log(0.5)),
+        (["algorithm=static"], math.log(0.5)),
+        (["algorithm=corpo", "algorithm.r_min_correct=-1"], -1.0),
+        (["algorithm=grpo"], None),
+    ):
+        ready, said = prepared(model, *task, *words)
+        assert ready.config.algorithm.r_min_correct == expected and said == []
 
 
 @pytest.mark.parametrize(

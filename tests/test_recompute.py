@@ -16,7 +16,8 @@ import pytest
 from raysgpo.config import AlgorithmConfig, Config
 from raysgpo.config.presets import PRESETS
 from raysgpo.group_json import group_row
-from tests.preset_groups import GROUPS, finished_groups, settings
+from raysgpo.overrides import resolve
+from tests.preset_groups import GROUPS, finished_groups, judged_groups, settings
 
 FURTHER = {
     "format": ["task.format_reward=0.25"],
@@ -123,3 +124,47 @@ def test_the_cap_on_the_negative_mass_follows_from_the_records_of_the_step() -> 
         for old, new in zip(before["rollouts"], after["rollouts"], strict=True):
             factor = 2 / mass if old["advantage"] < 0 and before["dropped"] is None else 1
             assert new["advantage"] == pytest.approx(old["advantage"] * factor, abs=1e-6)
+
+
+JUDGED = {
+    "Rating A: 8\nRating B: 3": (8.0, 3.0),
+    "The first slips. **Rating A:** 2/10, **Rating B:** 7/10": (2.0, 7.0),
+    "Rating A: 4\nRating B: 5": (4.0, 5.0),
+    "Rating A: 5\nRating B: 5": (5.0, 5.0),
+    "Rating A: 9": None,
+}
+
+
+@pytest.mark.parametrize("preset", ["grpo", "static", "corpo"])
+def test_the_verifier_tasks_rewards_follow_from_the_texts_and_the_truth_alone(preset: str) -> None:
+    """The ratings that each text holds are written down by hand beside it."""
+    words = [
+        "task.kind=arithmetic_verifier",
+        "task.prompts=6",
+        "task.terms=3",
+        "task.singles=0",
+        "evaluation.prompts=1",
+    ]
+    config = resolve({}, overrides=[*words, f"algorithm={preset}", "judge=none", f"sampling.group_size={len(JUDGED)}"])
+    algorithm = config.algorithm.model_copy(update={"r_min_correct": math.log(0.5)})
+    config = config.model_copy(update={"algorithm": algorithm})
+    rows = [json.loads(json.dumps(group_row(group))) for group in judged_groups(config, list(JUDGED))]
+    assert {row["answer"] for row in rows} == {"A", "B"}
+    for row in rows:
+        expected = [verifier_reward(JUDGED[r["text"]], row["answer"]) for r in row["rollouts"]]
+        assert [r["reward"] for r in row["rollouts"]] == pytest.approx(expected, abs=1e-6)
+        right = [value > math.log(0.5) for value in expected]
+        assert [r["correct"] for r in row["rollouts"]] == right
+        found = advantages(expected, [0.0] * len(expected), right, algorithm)
+        assert [r["advantage"] for r in row["rollouts"]] == pytest.approx(found, abs=1e-6)
+        if preset == "grpo":  # the judgement that leans the wrong way by one point lies above the mean
+            assert any(r["advantage"] > 0 and not r["correct"] for r in row["rollouts"])
+        else:
+            assert not any(r["advantage"] > 0 and not r["correct"] for r in row["rollouts"])
+
+
+def verifier_reward(ratings: tuple[float, float] | None, answer: str) -> float:
+    if ratings is None:
+        return math.log(0.01)
+    chance = min(max((ratings[1] - ratings[0] + 10) / 20, 0.01), 0.99)
+    return math.log(chance if answer == "B" else 1 - chance)

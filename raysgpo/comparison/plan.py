@@ -140,12 +140,14 @@ def flattened(section: Section) -> dict[str, Any]:
 
 
 def effective(config: Config) -> dict[str, Any]:
-    """The settings that a run's result depends on: without a judged reward, those of the judge are none of them."""
+    """The settings that a run's result depends on: those of what is off, such as the judge, are none of them."""
+    idle: list[str] = [] if config.needs_judge else ["judge.", "algorithm.partial_credit."]
+    if not config.guidance.on:
+        idle.append("guidance.")
+    if not config.algorithm.has_threshold:
+        idle.append("algorithm.r_min_correct")
     settings = {key: value for key, value in flattened(config).items() if key not in (*OWN_KEYS, "seed")}
-    if not config.needs_judge:
-        idle = ("judge.", "algorithm.partial_credit.")
-        settings = {key: value for key, value in settings.items() if not key.startswith(idle)}
-    return settings
+    return {key: value for key, value in settings.items() if not key.startswith(tuple(idle))}
 
 
 def _choices(vary: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:

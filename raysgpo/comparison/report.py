@@ -21,6 +21,7 @@ SHARES = (
     "all-negative share",
     "truncated failures",
     "logical failures",
+    "wrong and reinforced",
     "judge overhead",
 )
 """Numbers that are shown in percent, by how their names begin."""

@@ -95,10 +95,12 @@ class RunRecords:
         return {
             "held-out accuracy": accuracy_E[-1] if accuracy_E else None,
             **self.coverage(),
+            **self.by_label(),
             "steps to target": first_reach(x_E, accuracy_E, target) if x_E else None,
             "seconds to target": first_reach([self.seconds_at(x) for x in x_E], accuracy_E, target) if x_E else None,
             "all-negative share, first steps": _mean(self.values("groups/all_negative_share")[:5]),
             "all-negative share, all steps": _mean(self.values("groups/all_negative_share")),
+            "wrong and reinforced, share of answers": _mean(self.values("advantage/wrong_positive_share")),
             "RTS": _mean(self.values("judge/rts_mean")),
             "RTS of truncated failures": _mean(self.values("judge/rts_truncated")),
             "RTS of logical failures": _mean(self.values("judge/rts_finished")),
@@ -115,6 +117,16 @@ class RunRecords:
             "judge overhead, judged steps": _ratio(alone[judged].sum(), rest[judged].sum()) if judged.any() else None,
             "judge overhead, all steps": _ratio(alone.sum(), rest.sum()) if judged.any() else None,
         }
+
+    def by_label(self) -> Numbers:
+        """The last evaluation's accuracy, and its widest pass@k, by label where the problems have several."""
+        last = self.evaluations[-1] if self.evaluations else {}
+        named = {"eval/accuracy/": "held-out accuracy", f"eval/pass_at_{self.samples}/": f"pass@{self.samples}"}
+        found: Numbers = {}
+        for prefix, shown in named.items():
+            labels = [key.removeprefix(prefix) for key in last if key.startswith(prefix)]
+            found |= {f"{shown}, {label}": last[prefix + label] for label in labels if len(labels) > 1}
+        return found
 
     def coverage(self) -> Numbers:
         """pass@k of the answers drawn after the last step."""

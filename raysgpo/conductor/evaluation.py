@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
-from raysgpo.metrics import Metrics, evaluation_metrics
+from raysgpo.metrics import Metrics, by_label, evaluation_metrics, problem_labels
 from raysgpo.pass_at_k import mean_pass_at_k, reported_k
 from raysgpo.prepared import Prepared, Prompt
 from raysgpo.records import Completion, SampleRequest
@@ -47,13 +48,14 @@ class Evaluator:
         samples = self._config.evaluation.samples if last else 1
         places = asyncio.Semaphore(max(1, IN_FLIGHT // samples))
         answers = await asyncio.gather(*(self._one(prompt, min_version, samples, places) for prompt in self._prompts))
-        difficulty = [prompt.problem.metadata.get("difficulty") for prompt in self._prompts]
-        metrics = evaluation_metrics(difficulty, [bool(answer["correct"]) for answer in answers])
+        labels_P = [problem_labels(prompt.problem) for prompt in self._prompts]
+        metrics = evaluation_metrics(labels_P, [bool(answer["correct"]) for answer in answers])
         metrics["eval/failed"] = sum(answer["correct"] is None for answer in answers)
         if samples > 1:
             right_P = [sum(answer["samples_correct"] or ()) for answer in answers]
             for k in reported_k(samples):
-                metrics[f"eval/pass_at_{k}"] = mean_pass_at_k(right_P, samples, k)
+                coverage = partial(mean_pass_at_k, answers=samples, k=k)
+                metrics |= by_label(f"eval/pass_at_{k}", labels_P, right_P, coverage)
         return Evaluation(metrics, answers)
 
     async def _one(self, prompt: Prompt, min_version: int, samples: int, places: asyncio.Semaphore) -> Row:

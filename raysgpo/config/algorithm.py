@@ -41,7 +41,8 @@ class AlgorithmConfig(Section):
     """What a reward is compared with: the group's ``mean`` (GRPO), the mean of the others (``leave_one_out``,
     RLOO), ``r_min_correct`` (``static``), the larger of that and the mean (``corpo``), or nothing (``none``)."""
     r_min_correct: float | None = Field(None, allow_inf_nan=False)
-    """static, corpo: the least correctness reward of an acceptable answer. Other reward parts do not shift it."""
+    """static, corpo: the least correctness reward of an acceptable answer. Other reward parts do not shift it.
+    None takes the task's own; only the verifier tasks have one, the reward of a coin flip, ln 0.5."""
     scale: Scale = "group_std"
     """What the difference is divided by: the group's standard deviation, ``fixed_scale``, or nothing."""
     std_ddof: Literal[0, 1] = 1
@@ -91,8 +92,8 @@ class AlgorithmConfig(Section):
         return self.baseline in ("mean", "leave_one_out", "corpo") and self.learn_from != "right"
 
 
-def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int) -> str | None:
-    """What cannot work among the settings of the algorithm, with the fix."""
+def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int, threshold: float | None) -> str | None:
+    """What cannot work among the settings of the algorithm, with the fix. ``threshold``: the task's own."""
     baseline = algorithm.baseline
     if algorithm.needs_group and group_size < 2:
         why = {
@@ -104,7 +105,7 @@ def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int) -> str | N
             f"sampling.group_size={group_size} with algorithm.baseline={baseline} {why}: "
             "set sampling.group_size to 2 or more, or algorithm.baseline=none"
         )
-    if algorithm.has_threshold and algorithm.r_min_correct is None:
+    if algorithm.has_threshold and algorithm.r_min_correct is None and threshold is None:
         return (
             f"algorithm.baseline={baseline} needs algorithm.r_min_correct: set it to the least reward of an "
             "acceptably correct answer, such as algorithm.r_min_correct=0.5"

@@ -15,7 +15,7 @@ from raysgpo.config.offline import OfflineConfig, impossible_offline
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
-from raysgpo.config.task import TaskConfig
+from raysgpo.config.task import TaskConfig, impossible_task
 from raysgpo.config.trainer import OptimizerConfig, TrainerConfig
 
 
@@ -64,7 +64,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         """Refuse combinations that cannot work; each message names the key and the fix."""
-        if (impossible := impossible_algorithm(self.algorithm, self.sampling.group_size)) is not None:
+        if (
+            impossible := impossible_algorithm(self.algorithm, self.sampling.group_size, self.task.coin_flip)
+        ) is not None:
             raise ValueError(impossible)
         if self.sampling.top_p < 1 or self.sampling.top_k > 0:
             raise ValueError(
@@ -96,12 +98,8 @@ class Config(Section):
                 f"judge=rule can check the steps of task.kind=arithmetic only, not of {self.task.kind}: "
                 "choose a model (judge=endpoint, judge=replicas), or set algorithm=grpo"
             )
-        if self.task.kind == "math" and self.task.path is None:
-            raise ValueError("task.kind=math needs task.path, a JSONL file of question, answer and solution")
-        if set(self.task.operators) - set("+-*") or not self.task.operators:
-            raise ValueError(f"task.operators={self.task.operators!r}: choose from + - *")
-        if not self.task.terms or min(self.task.terms) < 2:
-            raise ValueError(f"task.terms={list(self.task.terms)}: a chain needs 2 terms or more")
+        if (impossible := impossible_task(self.task)) is not None:
+            raise ValueError(impossible)
         return self
 
     @property

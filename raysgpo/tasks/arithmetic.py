@@ -98,8 +98,10 @@ class ArithmeticTask:
     reward_range = (0.0, 1.0)
 
     def __init__(self, config: TaskConfig, held_out: int) -> None:
-        self.train: Sequence[Problem] = _problems(config, config.prompts, held_out=False)
-        self.held_out: Sequence[Problem] = _problems(config, held_out, held_out=True)
+        train = distinct_chains(config, config.prompts, held_out=False)
+        self.train: Sequence[Problem] = tuple(chain.problem() for chain in train)
+        kept = distinct_chains(config, held_out, held_out=True)
+        self.held_out: Sequence[Problem] = tuple(chain.problem() for chain in kept)
         self._format_reward = config.format_reward
 
     def grade(self, problem: Problem, text: str) -> Grade:
@@ -150,8 +152,12 @@ def _apply(operator: str, left: int, right: int) -> int:
     return left * right
 
 
-def _problems(config: TaskConfig, count: int, *, held_out: bool) -> tuple[Problem, ...]:
-    """``count`` distinct problems of one side of the split, the same for the same configuration."""
+def distinct_chains(config: TaskConfig, count: int, *, held_out: bool) -> tuple[Chain, ...]:
+    """``count`` distinct chains of one side of the split, the same for the same configuration.
+
+    Raises:
+        ValueError: there are not so many; the message names the setting.
+    """
     rng = random.Random(derive_seed("arithmetic", config.seed, int(held_out)))
     chains: dict[str, Chain] = {}
     misses = 0
@@ -168,4 +174,4 @@ def _problems(config: TaskConfig, count: int, *, held_out: bool) -> tuple[Proble
             f"task.operators={config.operators} gave only {len(chains)} distinct {name} problems: "
             f"lower {key}, or raise task.terms or task.digits"
         )
-    return tuple(chain.problem() for chain in chains.values())
+    return tuple(chains.values())

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from raysgpo.config import Config, TaskConfig
 from raysgpo.tasks.arithmetic import ArithmeticTask
+from raysgpo.tasks.arithmetic_verifier import ArithmeticVerifierTask
 from raysgpo.tasks.math import MathTask
 from raysgpo.tasks.task import Task
+from raysgpo.tasks.verifier import VerifierTask
 
 
 def build_task(config: Config) -> Task:
@@ -16,5 +18,10 @@ def build_task(config: Config) -> Task:
     Raises:
         ValueError: bad data, naming the file and the row.
     """
-    kinds: dict[str, Callable[[TaskConfig, int], Task]] = {"arithmetic": ArithmeticTask, "math": MathTask}
+    kinds: dict[str, Callable[[TaskConfig, int], Task]] = {
+        "arithmetic": ArithmeticTask,
+        "math": MathTask,
+        "verifier": VerifierTask,
+        "arithmetic_verifier": ArithmeticVerifierTask,
+    }
     return kinds[config.task.kind](config.task, config.evaluation.prompts)

@@ -7,14 +7,14 @@ after its line, ``row-12``; all other fields are kept as metadata.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from raysgpo.config import TaskConfig
 from raysgpo.input_rows import input_rows
 from raysgpo.reasoning import split_steps
 from raysgpo.records import Problem
+from raysgpo.tasks.held_out import chosen, question_key
 from raysgpo.tasks.math_verifier import MathVerifier
 
 INSTRUCTION = "\nPut the final answer in \\boxed{}."
@@ -26,9 +26,8 @@ class MathTask:
     """The rows of ``config.path``, less those held out; a :class:`raysgpo.tasks.task.Task`.
 
     Held out are ``held_out`` rows of ``config.eval_path``, or of ``config.path`` itself where there
-    is none. Which ones follows from a hash of the question, so the choice is the same in every run
-    and hardly changes when the file grows. No question of them is in ``train``, whatever its case or
-    spacing, and none is in there twice.
+    is none (see ``held_out``). No question of them is in ``train``, whatever its case or spacing, and
+    none is in there twice.
     """
 
     reward_range = (0.0, 1.0)
@@ -38,9 +37,9 @@ class MathTask:
         self._max_steps = config.max_reasoning_steps
         rows = read_problems(config.path, "task.path")
         source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path")
-        self.held_out: Sequence[Problem] = _chosen(source, held_out)
-        taken = {_question_key(problem) for problem in self.held_out}
-        self.train: Sequence[Problem] = tuple(row for row in rows if _question_key(row) not in taken)
+        self.held_out: Sequence[Problem] = chosen(source, held_out, lambda problem: problem.prompt)
+        taken = {question_key(problem.prompt) for problem in self.held_out}
+        self.train: Sequence[Problem] = tuple(row for row in rows if question_key(row.prompt) not in taken)
         self.grade = MathVerifier(config.format_reward)
         """Called as ``grade(problem, text)``; it may hang, so a DeadlineGrader calls it."""
         if not self.train:
@@ -89,17 +88,3 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
         raise ValueError(f"{where}: no {name}: add the field {name!r} or remove the row")
     what = "empty" if value == "" or isinstance(value, str) else type(value).__name__
     raise ValueError(f"{where}: {name} is {what} where text was expected: fill it in or remove the row")
-
-
-def _question_key(problem: Problem) -> str:
-    """The question without regard to case and white space."""
-    return " ".join(problem.prompt.casefold().split())
-
-
-def _chosen(problems: Iterable[Problem], count: int) -> tuple[Problem, ...]:
-    """The first ``count`` distinct questions in the order of their hashes."""
-    distinct: dict[str, Problem] = {}
-    for problem in problems:
-        distinct.setdefault(_question_key(problem), problem)
-    ordered = sorted(distinct, key=lambda key: hashlib.sha256(key.encode()).digest())
-    return tuple(distinct[key] for key in ordered[:count])

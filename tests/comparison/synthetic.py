@@ -120,7 +120,7 @@ def _answers(chance: float, prompts: int, samples: int, seed: int) -> list[Row]:
 
 
 def _numbers(rows: list[Row]) -> Row:
-    numbers: Row = evaluation_metrics([None] * len(rows), [row["correct"] for row in rows])
+    numbers: Row = evaluation_metrics([()] * len(rows), [row["correct"] for row in rows])
     if rows[0]["samples_correct"]:
         right = [sum(row["samples_correct"]) for row in rows]
         numbers |= {f"eval/pass_at_{k}": mean_pass_at_k(right, SAMPLES, k) for k in reported_k(SAMPLES)}

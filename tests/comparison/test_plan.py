@@ -125,6 +125,8 @@ def test_wrong_words_are_refused(vary: list[str], words: list[str], message: str
             "algorithm=grpo judge.votes=1",
             "algorithm=grpo judge.votes=4",
         ),
+        (["guidance.ratio=0.25,0.5"], [], "guidance.ratio=0.25", "guidance.ratio=0.5"),
+        (["algorithm.r_min_correct=0.4,0.5"], [], "algorithm.r_min_correct=0.4", "algorithm.r_min_correct=0.5"),
     ],
 )
 def test_variants_that_differ_in_nothing_are_named(vary: list[str], words: list[str], one: str, other: str) -> None:

@@ -75,6 +75,8 @@ def test_answers_are_drawn_after_the_last_step_alone() -> None:
     expected = {"eval/pass_at_1": 6 / 16, "eval/pass_at_2": 14 / 24, "eval/pass_at_4": 0.75}
     assert {name: last.metrics[name] for name in expected} == pytest.approx(expected)
     assert last.metrics["eval/accuracy"] == before.metrics["eval/accuracy"]
+    # All of these problems are of one difficulty.
+    assert last.metrics["eval/pass_at_2/difficulty_4"] == last.metrics["eval/pass_at_2"]
 
 
 def test_a_prompt_without_an_answer_is_wrong_and_counted_and_null_in_its_row() -> None:

@@ -40,7 +40,11 @@ def gauges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
 
 def test_every_metric_has_a_prometheus_name_of_its_own() -> None:
     times = StepTimes(0.0, 1.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
-    metrics = {**group_metrics([]), **time_metrics([], times), **evaluation_metrics(["Höher 2", 4], [True, False])}
+    metrics = {
+        **group_metrics([]),
+        **time_metrics([], times),
+        **evaluation_metrics([["Höher 2"], ["4"]], [True, False]),
+    }
     names = [prometheus_name(name) for name in metrics]
     assert len(set(names)) == len(names) > 30
     for name in names:

@@ -1,0 +1,128 @@
+"""Ratings read from free text, and their worth: hand-worked values and properties."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from raysgpo.tasks.ratings import COIN_FLIP, REWARD_RANGE, pair_ratings, pair_reward, single_rating, single_reward
+
+RATINGS = st.floats(0, 10)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rating A: 8\nRating B: 3",
+        "**Rating A:** 8\n**Rating B:** 3",
+        "**Rating A: 8**\n**Rating B: 3**",
+        "Rating B: 3\nRating A: 8",
+        "rating of A: 8/10, rating of B: 3 / 10",
+        "Rating for Response A: 8 out of 10\nRating for response B: 3 out of 10",
+        "Score A = 8.0; Score B = 3.0",
+        "Response A rating: 8\nResponse B rating: 3",
+        "Candidate A's score: 8. Candidate B's score: 3.",
+        "$v_A = 8$ and $v_B = 3$",
+        "v_{A}=8, v_{B}=3",
+        '{"rating_a": 8, "rating_b": 3}',
+        '{"A": 8, "B": 3}',
+        "| Rating A | 8 |\n| Rating B | 3 |",
+        "A: 8\nB: 3",
+        "Response A: 8/10\nResponse B: 3/10",
+        "- **A:** 8\n- **B:** 3",
+        "So I say \\boxed{8, 3}.",
+        "Rating A\n8\nRating B\n3",
+        "Rating (A): 8\nRating (B): 3",
+        "Rating A is 8 and rating B is 3.",
+        "Rating A - 8\nRating B - 3",
+        "At first I thought Rating A: 2, Rating B: 9. But no.\nRating A: 8\nRating B: 3",
+        "<think>Rating A: 1\nRating B: 1</think>\nRating A: 8\nRating B: 3",
+        "3+4=7\nA: 5, right\nB: 6, not 5\nRating A: 8\nRating B: 3",
+    ],
+)
+def test_a_pair_is_read_however_it_is_written(text: str) -> None:
+    assert pair_ratings(text) == (8.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "A is right and B is wrong.",
+        "Rating A: 8",
+        "Rating A: 8\nRating B:",
+        "Rating A: 8\nRating B: -3",
+        "Rating A: 11\nRating B: 3",
+        "Rating A: 80%\nRating B: 30%",
+        "Rating A: 8/100\nRating B: 3/100",
+        "Rating A: 0-10\nRating B: 0-10",
+        "Rating A: 0 to 10\nRating B: 0 to 10",
+        "Rating A: high\nRating B: low",
+        "\\boxed{8}",
+        "A: 5, right\nB: 6, not 5",
+        "<think>Rating A: 8\nRating B: 3</think>",
+        "Rating A: 8\nRating B: 3" + "x" * 5000,
+    ],
+)
+def test_what_is_no_pair_of_ratings_is_not_read_as_one(text: str) -> None:
+    assert pair_ratings(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rating: 7.5",
+        "**Rating:** 7.5/10",
+        "My score for this response is 7.5.",
+        "Rating A: 7.5",
+        "Score: 3. No, wait. Score: 7.5",
+        "\\boxed{7.5}",
+        "It is right.\n7.5",
+        '{"rating": 7.5}',
+    ],
+)
+def test_a_single_rating_is_read_too(text: str) -> None:
+    assert single_rating(text) == 7.5
+
+
+@pytest.mark.parametrize("text", ["", "right", "Rating: 12", "Rating: -1", "Rating: 0-10", "there are 7 errors"])
+def test_what_is_no_single_rating_is_not_read_as_one(text: str) -> None:
+    assert single_rating(text) is None
+
+
+def test_rewards_by_hand() -> None:
+    assert pair_reward(3, 8, second_is_right=True) == pytest.approx(math.log(0.75))
+    assert pair_reward(3, 8, second_is_right=False) == pytest.approx(math.log(0.25))
+    assert pair_reward(0, 10, second_is_right=True) == pytest.approx(math.log(0.99))
+    assert pair_reward(0, 10, second_is_right=False) == pytest.approx(math.log(0.01))
+    assert pair_reward(6, 6, second_is_right=True) == COIN_FLIP == pytest.approx(-0.693147, abs=1e-6)
+    assert single_reward(7, right=True) == pytest.approx(math.log(0.7))
+    assert single_reward(7, right=False) == pytest.approx(math.log(0.3))
+    assert single_reward(0, right=True) == pytest.approx(math.log(0.01))
+
+
+@given(RATINGS, RATINGS, st.booleans())
+def test_the_order_in_which_a_pair_is_shown_plays_no_part(first: float, second: float, truth: bool) -> None:
+    assert pair_reward(first, second, truth) == pytest.approx(pair_reward(second, first, not truth), abs=1e-12)
+
+
+@given(RATINGS, RATINGS)
+def test_the_worth_of_a_pair_passes_the_coin_flip_just_where_it_prefers_the_right_one(a: float, b: float) -> None:
+    reward = pair_reward(a, b, second_is_right=True)
+    assert REWARD_RANGE[0] <= reward <= REWARD_RANGE[1]
+    if abs(a - b) > 1e-9:
+        assert (reward > COIN_FLIP) == (b > a)
+
+
+@given(RATINGS, st.booleans())
+def test_the_two_truths_share_one_chance(rating: float, right: bool) -> None:
+    assert math.exp(single_reward(rating, right)) + math.exp(single_reward(rating, not right)) == pytest.approx(1)
+
+
+@given(st.text(alphabet="Rating AB:0123456789/.-*\n{}\\boxed", max_size=80))
+def test_whatever_is_read_lies_within_the_scale(text: str) -> None:
+    values = [*(pair_ratings(text) or ()), single_rating(text)]
+    assert all(value is None or 0 <= value <= 10 for value in values)
