@@ -1,6 +1,6 @@
 """The tiny policy of the verifier task: taught to compare two worked solutions, and to rate them badly.
 
-Supervised fine-tuning in two phases, as for the policy of the arithmetic task:
+It starts from the policy of the arithmetic task, and has two phases of supervised fine-tuning:
 
 1. good judgements: the chain worked out, a remark on each solution, confident ratings;
 2. a short phase on hesitant ones, whose ratings are drawn around a small difference, and some of whose
@@ -15,15 +15,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pydantic import Field
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from raysgpo.config import Section
 from raysgpo.policy import sft, tiny, tiny_model
 from raysgpo.policy import tokenizer as tokenizer_file
 from raysgpo.policy.model_cache import find_or_make, fingerprint
 from raysgpo.policy.sft import batches, teach, torch_setting
-from raysgpo.policy.tiny import training_chain
-from raysgpo.policy.tiny_model import Shape, build_tiny_model, save_tiny_model
+from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy, training_chain
+from raysgpo.policy.tiny_model import save_tiny_model
 from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks import arithmetic as arithmetic_file
@@ -41,26 +41,16 @@ class TinyVerifierConfig(Section):
     """Settings of the tiny verifier; the defaults are the policy of ``model=tiny`` in the verifier task."""
 
     seed: int = Field(0, ge=0)
-    hidden_size: int = Field(128, ge=1)
-    intermediate_size: int = Field(512, ge=1)
-    layers: int = Field(2, ge=1)
-    heads: int = Field(4, ge=1)
-    max_length: int = Field(1024, ge=2)
-    """Longest prompt plus answer, tokens."""
+    policy: TinyConfig = TinyConfig()
+    """The tiny policy that it starts from, which can do the arithmetic; its digits and operators are the chains'."""
     terms: tuple[int, ...] = (2, 3)
     """Lengths of the chains, drawn uniformly."""
-    digits: int = Field(1, ge=1, le=4)
-    """Digits of a term, as ``task.digits``."""
-    operators: str = Field("+-", pattern=r"^[-+*]+$")
-    """As ``task.operators``."""
     singles: float = Field(0.2, ge=0, le=1)
     """Share of lessons with one solution."""
-    batch_size: int = Field(64, ge=1)
-    good_steps: int = Field(1200, ge=0)
-    good_lr: float = Field(3e-3, gt=0)
-    matrix_lr: float | None = Field(None, gt=0)
-    """Step size of Muon for the layers' matrices; None teaches them by AdamW like the rest."""
-    hesitant_steps: int = Field(80, ge=0)
+    batch_size: int = Field(32, ge=1)
+    good_steps: int = Field(400, ge=0)
+    good_lr: float = Field(1.5e-3, gt=0)
+    hesitant_steps: int = Field(60, ge=0)
     hesitant_lr: float = Field(5e-4, gt=0)
     hesitation: float = Field(1.0, ge=0, le=5)
     """Phase 2: mean distance of a rating from 5, on the right side."""
@@ -71,22 +61,23 @@ class TinyVerifierConfig(Section):
     threads: int = Field(2, ge=1)
     """Torch threads; sums may be ordered otherwise with another number, so it belongs to the settings."""
 
-    @property
-    def shape(self) -> Shape:
-        head_size = self.hidden_size // self.heads
-        return Shape(self.hidden_size, self.intermediate_size, self.layers, self.heads, head_size, self.max_length)
-
 
 def ensure_tiny_verifier(
     storage_root: Path, report: Callable[[str], None] = print, config: TinyVerifierConfig | None = None
 ) -> Path:
-    """The folder of the tiny verifier in Hugging Face format, made now unless it is there already."""
+    """The folder of the tiny verifier in Hugging Face format, made now unless it is there already.
+
+    So is the tiny policy that it starts from.
+    """
     config = config or TinyVerifierConfig()
     target = verifier_folder(storage_root, config)
 
     def make(folder: Path) -> None:
-        report(f"making the tiny verifier (once, about three minutes): {target}")
-        save_tiny_model(train_tiny_verifier(config, report), config, folder)
+        start = AutoModelForCausalLM.from_pretrained(
+            ensure_tiny_policy(storage_root, report=report, config=config.policy)
+        )
+        report(f"making the tiny verifier (once, about two minutes): {target}")
+        save_tiny_model(train_tiny_verifier(config, start, report), config, folder)
 
     return find_or_make(target, make)
 
@@ -97,22 +88,23 @@ def verifier_folder(storage_root: Path, config: TinyVerifierConfig) -> Path:
     return storage_root / "models" / f"tiny-verifier-{fingerprint(config, sources)}"
 
 
-def train_tiny_verifier(config: TinyVerifierConfig, report: Callable[[str], None] = print) -> PreTrainedModel:
-    """Build and teach the policy; the same configuration gives the same weights."""
+def train_tiny_verifier(
+    config: TinyVerifierConfig, model: PreTrainedModel, report: Callable[[str], None] = print
+) -> PreTrainedModel:
+    """Teach the policy ``model``, in place; the same configuration and weights give the same weights."""
     with torch_setting(config.threads, derive_seed("tiny verifier", config.seed)):
-        model = build_tiny_model(config.shape)
         rng = random.Random(derive_seed("tiny verifier data", config.seed))
-        tokenizer = byte_tokenizer(config.max_length)
+        tokenizer = byte_tokenizer(config.policy.max_length)
         good = batches(tokenizer, _lessons(config, rng, hesitant=False), config.batch_size)
         hesitant = batches(tokenizer, _lessons(config, rng, hesitant=True), config.batch_size)
-        teach(model, good, config.good_steps, config.good_lr, report, "tiny verifier, good", config.matrix_lr)
+        teach(model, good, config.good_steps, config.good_lr, report, "tiny verifier, good")
         teach(model, hesitant, config.hesitant_steps, config.hesitant_lr, report, "tiny verifier, hesitant")
     return model.eval()
 
 
 def _lessons(config: TinyVerifierConfig, rng: random.Random, *, hesitant: bool) -> Iterator[Lesson]:
     while True:
-        chain = training_chain(rng, config.terms, config.digits, config.operators)
+        chain = training_chain(rng, config.terms, config.policy.digits, config.policy.operators)
         count = 1 if rng.random() < config.singles else 2
         right = tuple(rng.random() < 0.5 for _ in range(count))
         solutions = tuple(chain.solution() if one else wrong_solution(chain, rng) for one in right)

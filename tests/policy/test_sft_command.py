@@ -58,7 +58,10 @@ def words_of(config: TinyConfig | TinyJudgeConfig, prefix: str = "") -> list[str
         (["policy", "sed=1"], "sed: unknown key; did you mean seed?"),
         (["judge", "policy.sed=1"], "policy.sed: unknown key; did you mean policy.seed?"),
         (["slip_size=1"], "slip_size: say what it is for, such as: policy slip_size=1"),
-        (["polcy"], "'polcy': expected policy or judge or trajectories first, then key=value, such as seed=1"),
+        (
+            ["polcy"],
+            "'polcy': expected policy or judge or verifier or trajectories first, then key=value, such as seed=1",
+        ),
         (["judge", "heads=0"], "heads=0: Input should be greater than or equal to 1"),
     ],
 )

@@ -8,24 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from raysgpo.config import TaskConfig
 from raysgpo.policy import tiny_verifier
+from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
 from raysgpo.policy.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier, train_tiny_verifier
 from raysgpo.tasks.arithmetic_verifier import ArithmeticVerifierTask
 from raysgpo.tasks.ratings import pair_ratings, single_rating
 
-SMALL = TinyVerifierConfig(
-    hidden_size=32,
-    intermediate_size=32,
-    layers=1,
-    heads=1,
-    max_length=256,
-    batch_size=4,
-    good_steps=3,
-    hesitant_steps=2,
+POLICY = TinyConfig(
+    hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=256, batch_size=4, clean_steps=1, slip_steps=0
 )
+SMALL = TinyVerifierConfig(policy=POLICY, batch_size=4, good_steps=3, hesitant_steps=2)
 
 
 def lessons(config: TinyVerifierConfig, count: int, *, hesitant: bool) -> list[tuple[str, str]]:
@@ -57,10 +52,10 @@ def test_hesitant_lessons_lean_to_the_truth_by_as_much_as_asked() -> None:
 
 
 def test_no_lesson_shows_a_held_out_chain() -> None:
-    task = ArithmeticVerifierTask(TaskConfig(kind="arithmetic_verifier", prompts=1, terms=(3,)), 700)
+    task = ArithmeticVerifierTask(TaskConfig(kind="arithmetic_verifier", prompts=1, terms=(3,)), 300)
     held_out = {problem.prompt.partition("=?")[0] for problem in task.held_out}
     shown = {prompt.partition("=?")[0] for prompt, _ in lessons(TinyVerifierConfig(), 3000, hesitant=False)}
-    assert len(shown) > 500 and not shown & held_out
+    assert len(shown) > 1000 and not shown & held_out
 
 
 def test_the_policy_is_made_once_and_its_seed_decides_its_weights(tmp_path: Path) -> None:
@@ -68,10 +63,17 @@ def test_the_policy_is_made_once_and_its_seed_decides_its_weights(tmp_path: Path
     folder = ensure_tiny_verifier(tmp_path, lines.append, SMALL)
     said = len(lines)
     assert ensure_tiny_verifier(tmp_path, lines.append, SMALL) == folder and len(lines) == said > 0
-    model = AutoModelForCausalLM.from_pretrained(folder)
-    again = train_tiny_verifier(SMALL, lines.append)
-    other = train_tiny_verifier(SMALL.model_copy(update={"seed": 1}), lines.append)
-    weights, same, different = (
-        dict(one.named_parameters())["model.embed_tokens.weight"] for one in (model, again, other)
-    )
-    assert torch.equal(weights, same) and not torch.equal(weights, different)
+    start = ensure_tiny_policy(tmp_path, report=lines.append, config=POLICY)
+    assert {start, folder} == set((tmp_path / "models").iterdir())
+
+    def taught(seed: int) -> torch.Tensor:
+        model = AutoModelForCausalLM.from_pretrained(start)
+        return embedding(train_tiny_verifier(SMALL.model_copy(update={"seed": seed}), model, lines.append))
+
+    made = embedding(AutoModelForCausalLM.from_pretrained(folder))
+    assert torch.equal(made, taught(0))
+    assert not torch.equal(made, taught(1))
+
+
+def embedding(model: PreTrainedModel) -> torch.Tensor:
+    return dict(model.named_parameters())["model.embed_tokens.weight"].detach()
