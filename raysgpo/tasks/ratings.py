@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 
 HIGHEST = 10.0
 MIDDLE = HIGHEST / 2
@@ -26,18 +25,21 @@ COIN_FLIP = math.log(0.5)
 
 _TAIL = 4096
 """Characters at the end of a response in which its ratings are looked for."""
-_MARKS = r"[\s*_`$|\"']*"
-_NAME = r"(?i:response|candidate|solution|answer)"
+# The patterns read text without marks and with single blanks (see ``_plain``), and repeat nothing without
+# a bound, so that no response can make them slow.
+_NAME = r"(?:(?i:the|this) )?(?i:response|candidate|solution|answer)"
 _RATING = r"(?i:ratings?|scores?)"
-_IS = rf"[\])}}]?{_MARKS}(?::|=|(?i:is)\b|[-–—](?=\s))?{_MARKS}"  # noqa: RUF001
+_IS = r"[ \n]?(?:[:=]|(?i:is)\b|[-–—](?= ))?[ \n]?"  # noqa: RUF001
 _NUMBER = (
-    r"(?<![\d.])(\d+(?:\.\d+)?|\.\d+)(?:\s*(?:/|(?i:out\s+of))\s*10(?:\.0+)?)?"
-    r"(?!\d|\.\d|\s*%|\s*(?:[-–—/]|(?i:to|out\s+of)\b)\s*\d)"  # noqa: RUF001
+    r"(?<![\d.])(\d{1,4}(?:\.\d{1,6})?|\.\d{1,6})(?: ?(?:/|(?i:out of)) ?10(?:\.0{1,3})?)?"
+    r"(?!\d|\.\d| ?%| ?(?:[-–—/]|(?i:to|out of)\b) ?\d)"  # noqa: RUF001
 )
 """7, 7.5, 7/10 or 7 out of 10; neither a range nor a percentage nor 7/100."""
-_BOX = re.compile(r"\\boxed\{([^{}]*)\}")
-_SINGLE = re.compile(rf"{_RATING}(?:\s+(?i:of|for)\s+(?:(?i:the|this)\s+)?{_NAME})?{_IS}{_NUMBER}")
-_LONE_LINE = re.compile(rf"^[\s>*_#-]*{_NUMBER}[\s*_.]*$", re.MULTILINE)
+_MARKS = str.maketrans(dict.fromkeys("*_`$|\"'(){}[]", " "))
+_KEY = re.compile(r"[\"']?\b(?i:rating|score)_([abAB])\b[\"']? ?[:=]?|[\"']([AB])[\"'] ?:")
+_BOX = re.compile(r"\\boxed\{([^{}]{0,40})\}")
+_SINGLE = re.compile(rf"{_RATING}(?: (?i:of|for) {_NAME})?{_IS}{_NUMBER}")
+_LONE_LINE = re.compile(rf"^[ >#-]{{0,4}}{_NUMBER} ?\.?$", re.MULTILINE)
 
 
 def pair_ratings(text: str) -> tuple[float, float] | None:
@@ -45,8 +47,9 @@ def pair_ratings(text: str) -> tuple[float, float] | None:
 
     Of several ratings of one response the last counts. What was thought before ``</think>`` does not.
     """
-    tail = _spoken(text)
-    found = [_last(_labelled(tail, label)) for label in "AB"]
+    tail = text.rpartition("</think>")[2][-_TAIL:]
+    plain = _plain(tail)
+    found = [_last(_labelled(plain, label)) for label in "AB"]
     if found == [None, None]:
         found = _boxed(tail, 2) or found
     first, second = (None if value is None or value > HIGHEST else value for value in found)
@@ -55,12 +58,13 @@ def pair_ratings(text: str) -> tuple[float, float] | None:
 
 def single_rating(text: str) -> float | None:
     """v in [0, 10] of the one response that was shown; None where it is missing or out of range."""
-    tail = _spoken(text)
-    value = _last(float(match[1]) for match in _SINGLE.finditer(tail))
-    value = _last(_labelled(tail, "A")) if value is None else value
+    tail = text.rpartition("</think>")[2][-_TAIL:]
+    plain = _plain(tail)
+    value = _last(_numbers(_SINGLE, plain))
+    value = _last(_labelled(plain, "A")) if value is None else value
     if value is None:
         boxed = _boxed(tail, 1)
-        value = boxed[0] if boxed else _last(float(match[1]) for match in _LONE_LINE.finditer(tail))
+        value = boxed[0] if boxed else _last(_numbers(_LONE_LINE, plain))
     return None if value is None or value > HIGHEST else value
 
 
@@ -79,28 +83,32 @@ def _log_chance(chance: float, happened: bool) -> float:
     return math.log(chance if happened else 1 - chance)
 
 
-def _spoken(text: str) -> str:
-    return text.rpartition("</think>")[2][-_TAIL:]
+def _plain(text: str) -> str:
+    """The text without emphasis, quotes, brackets and table rules, with single blanks, and keys spelled out."""
+    text = _KEY.sub(lambda match: f"Rating {(match[1] or match[2]).upper()}:", text)
+    lines = (" ".join(line.split()) for line in text.translate(_MARKS).splitlines())
+    return "\n".join(line for line in lines if line)
 
 
-def _labelled(text: str, label: str) -> Iterator[float]:
+def _labelled(text: str, label: str) -> list[float]:
     """The ratings that name the response, in their order: those that say rating, else bare lines ``A: 7``."""
-    found = [float(match[1]) for match in _PATTERNS[label].finditer(text)]
-    return iter(found or [float(match[1]) for match in _BARE[label].finditer(text)])
+    return _numbers(_PATTERNS[label], text) or _numbers(_BARE[label], text)
+
+
+def _numbers(pattern: re.Pattern[str], text: str) -> list[float]:
+    return [float(match[1]) for match in pattern.finditer(text)]
 
 
 def _label_pattern(label: str) -> re.Pattern[str]:
-    """The letter is a capital, since a small one is an article; in a key such as rating_a it may be small."""
-    shown = rf"(?:{_NAME}[\s*_`]+)?[(\[]?{label}\b"
+    """The letter is a capital, since a small one is an article."""
     return re.compile(
-        rf"(?:{_RATING}[\s*_`]*(?:(?i:of|for)\s+)?(?:(?i:the)\s+)?{shown}"
-        rf"|\b{_NAME}[\s*_`]+{label}(?:'s)?[\s*_`]+{_RATING}"
-        rf"|\b(?i:rating|score)_{label.lower()}\b|\bv_?\{{?{label}\b|[\"']{label}[\"']\s*(?=:)){_IS}{_NUMBER}"
+        rf"(?:{_RATING}[ \n](?:(?i:of|for) )?(?:{_NAME} )?{label}\b"
+        rf"|\b{_NAME} {label}(?: s)? {_RATING}\b|\bv ?{label}\b){_IS}{_NUMBER}"
     )
 
 
 def _bare_pattern(label: str) -> re.Pattern[str]:
-    return re.compile(rf"^[\s>*_#-]*(?:{_NAME}\s+)?{label}[\s*_]*[:=][\s*_]*{_NUMBER}[\s*_.]*$", re.MULTILINE)
+    return re.compile(rf"^[ >#-]{{0,4}}(?:{_NAME} )?{label} ?[:=] ?{_NUMBER} ?\.?$", re.MULTILINE)
 
 
 _PATTERNS = {label: _label_pattern(label) for label in "AB"}
@@ -110,9 +118,9 @@ _BARE = {label: _bare_pattern(label) for label in "AB"}
 def _boxed(text: str, count: int) -> list[float | None] | None:
     """The numbers of the last box, if it holds ``count`` of them."""
     boxes = _BOX.findall(text)
-    parts = [re.fullmatch(rf"\s*{_NUMBER}\s*", part) for part in boxes[-1].split(",")] if boxes else []
+    parts = [re.fullmatch(_NUMBER, part.strip()) for part in boxes[-1].split(",")] if boxes else []
     return [float(part[1]) if part else None for part in parts] if len(parts) == count else None
 
 
-def _last(values: Iterator[float]) -> float | None:
-    return next(reversed(list(values)), None)
+def _last(values: list[float]) -> float | None:
+    return values[-1] if values else None

@@ -93,6 +93,17 @@ def test_what_is_no_single_rating_is_not_read_as_one(text: str) -> None:
     assert single_rating(text) is None
 
 
+@pytest.mark.parametrize(
+    "unit", [" ", "\n", "*", "9", "1.", "1 ", "Rating A ", "Rating A: ", "\n* ", "Rating A:\n", '"A" ', "v_{"]
+)
+def test_no_response_makes_the_reading_slow(unit: str) -> None:
+    """Each takes a millisecond; a pattern that backtracks takes minutes, and the test's own limit ends it."""
+    for head in ("", "Rating A", "Response A", "A:"):
+        for tail in ("", "x"):
+            text = head + unit * 5000 + tail
+            pair_ratings(text), single_rating(text)
+
+
 def test_rewards_by_hand() -> None:
     assert pair_reward(3, 8, second_is_right=True) == pytest.approx(math.log(0.75))
     assert pair_reward(3, 8, second_is_right=False) == pytest.approx(math.log(0.25))
