@@ -139,14 +139,15 @@ def _advantage_metrics(rollouts: Sequence[Rollout], trained: Sequence[Rollout]) 
 
 
 def _readings(rollouts: Sequence[Rollout]) -> Metrics:
-    """Mean and standard deviation of each number that the verifier read in the answers."""
-    names = sorted({name for rollout in rollouts for name in rollout.readings})
-    values = {name: [r.readings[name] for r in rollouts if name in r.readings] for name in names}
-    return {
-        f"readings/{name}_{what}": float(number(some))
-        for name, some in values.items()
-        for what, number in (("mean", np.mean), ("std", np.std))
-    }
+    """Mean and standard deviation of each number that the verifier read in the answers, if it reads any."""
+    readings = [rollout.readings for rollout in rollouts if rollout.readings is not None]
+    if not readings:
+        return {}
+    result: Metrics = {"readings/unread_share": _mean([float(not found) for found in readings])}
+    for name in sorted({name for found in readings for name in found}):
+        values = [found[name] for found in readings if name in found]
+        result |= {f"readings/{name}_mean": _mean(values), f"readings/{name}_std": float(np.std(values))}
+    return result
 
 
 def _judge_costs(groups: Sequence[Group]) -> Metrics:

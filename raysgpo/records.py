@@ -191,8 +191,9 @@ class Rollout:
     """c_i: is the final answer right? None before grading."""
     reward_parts: dict[str, float] = field(default_factory=dict)
     """Named parts, e.g. {"correctness": 1.0, "format": 0.1}; the plain reward is their sum."""
-    readings: dict[str, float] = field(default_factory=dict)
-    """What the verifier read in the answer, e.g. {"rating_a": 8.0, "rating_b": 3.0}."""
+    readings: dict[str, float] | None = None
+    """What the verifier read in the answer, e.g. {"rating_a": 8.0, "rating_b": 3.0}; empty where nothing could be
+    read, None where there is nothing to be read."""
     reasoning_steps: int | None = None
     """Number of reasoning steps of the text; None where they were not counted."""
     verdict: Verdict | None = None

@@ -45,6 +45,11 @@ def test_every_section_and_setting_is_documented() -> None:
         ),
         (["algorithm.baseline=static", "algorithm.r_min_correct=0"], "set algorithm.scale=none or fixed"),
         (["algorithm=static"], "such as algorithm.r_min_correct=0.5"),
+        (
+            ["task.kind=arithmetic_verifier", "guidance=g2rpo_a"],
+            "task.kind=arithmetic_verifier takes neither guidance nor",
+        ),
+        (["task.kind=arithmetic_verifier", "algorithm=sgpo"], "set guidance=none and algorithm=grpo, static or corpo"),
         (["task.kind=verifier"], "task.kind=verifier needs task.path, a JSONL file of question, solution_a"),
         (["algorithm.r_min_correct=.nan", "algorithm=corpo"], "input should be a finite number"),
         (

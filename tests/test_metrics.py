@@ -205,11 +205,13 @@ def test_held_out_accuracy_by_difficulty_and_category() -> None:
 def test_what_the_verifier_read_is_averaged_over_the_rollouts_that_have_it(
     make_rollout: Callable[..., Rollout], make_group: Callable[..., Group]
 ) -> None:
-    rollouts = [make_rollout(readings={"a": 2.0}), make_rollout(readings={"a": 6.0, "b": 1.0}), make_rollout()]
+    found = [{"a": 2.0}, {"a": 6.0, "b": 1.0}, {}, {"a": 4.0}, None]
+    rollouts = [make_rollout(readings=readings) for readings in found]
     metrics = group_metrics([make_group(0, rollouts)])
     assert {name: value for name, value in metrics.items() if name.startswith("readings/")} == {
+        "readings/unread_share": 0.25,
         "readings/a_mean": 4.0,
-        "readings/a_std": 2.0,
+        "readings/a_std": pytest.approx((8 / 3) ** 0.5),
         "readings/b_mean": 1.0,
         "readings/b_std": 0.0,
     }

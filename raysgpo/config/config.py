@@ -93,6 +93,12 @@ class Config(Section):
         impossible = impossible_offline(self.offline, self.guidance, self.curriculum)
         if self.mode == "offline" and impossible is not None:
             raise ValueError(impossible)
+        if self.task.is_verifier and (self.guidance.on or self.algorithm.partial_credit.kind != "none"):
+            raise ValueError(
+                f"task.kind={self.task.kind} takes neither guidance nor partial credit: its reasoning ends in the "
+                "verdict, which guidance would give away, and its rewards are ordinal already; set guidance=none "
+                "and algorithm=grpo, static or corpo"
+            )
         if self.judge.kind == "rule" and self.task.kind != "arithmetic" and self.needs_judge:
             raise ValueError(
                 f"judge=rule can check the steps of task.kind=arithmetic only, not of {self.task.kind}: "

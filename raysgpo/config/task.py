@@ -29,9 +29,9 @@ class TaskConfig(Section):
     operators: str = "+-"
     """Generated tasks: the operators a chain is drawn from, out of ``+-*``."""
     singles: float = Field(0.2, ge=0, le=1)
-    """Verifier tasks: share of the training problems that show one response alone."""
+    """Verifier tasks: share of the training pairs with one right response that show one of the two alone."""
     seed: int = 0
-    """Generated tasks: seed of the generator, apart from the run's, so that seeds share their problems."""
+    """Generated tasks, verifier: seed of the problems, apart from the run's, so that seeds share their problems."""
     format_reward: float = Field(0.0, ge=0.0)
     """Reward part ``format``: given when the response states a final answer in the asked form."""
     max_reasoning_steps: int = Field(64, ge=1)

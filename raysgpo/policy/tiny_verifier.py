@@ -28,6 +28,8 @@ from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks import arithmetic as arithmetic_file
 from raysgpo.tasks import arithmetic_verifier as task_file
+from raysgpo.tasks import ratings as ratings_file
+from raysgpo.tasks import verifier as verifier_file
 from raysgpo.tasks.arithmetic import Chain
 from raysgpo.tasks.arithmetic_verifier import LARGEST_SLIP, PAIR, SINGLE, judgement, wrong_solution
 from raysgpo.tasks.ratings import HIGHEST, MIDDLE
@@ -84,7 +86,8 @@ def ensure_tiny_verifier(
 
 def verifier_folder(storage_root: Path, config: TinyVerifierConfig) -> Path:
     """Where the policy of these settings lies, made or not."""
-    sources = (sys.modules[__name__], sft, tiny, tiny_model, tokenizer_file, arithmetic_file, task_file)
+    teaching = (sys.modules[__name__], sft, tiny, tiny_model, tokenizer_file)
+    sources = (*teaching, arithmetic_file, task_file, verifier_file, ratings_file)
     return storage_root / "models" / f"tiny-verifier-{fingerprint(config, sources)}"
 
 

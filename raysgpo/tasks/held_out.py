@@ -15,12 +15,20 @@ def question_key(question: str) -> str:
 
 
 def chosen(rows: Iterable[_Row], count: int, question_of: Callable[[_Row], str]) -> tuple[_Row, ...]:
-    """One row of each of the first ``count`` distinct questions, in the order of their hashes.
+    """The first ``count`` rows in the order of their questions' hashes.
 
     The choice is the same in every run and hardly changes when the file grows.
     """
-    distinct: dict[str, _Row] = {}
+    return tuple(sorted(rows, key=lambda row: _hash(question_of(row)))[:count])
+
+
+def distinct(rows: Iterable[_Row], question_of: Callable[[_Row], str]) -> list[_Row]:
+    """The first row of each question."""
+    first: dict[str, _Row] = {}
     for row in rows:
-        distinct.setdefault(question_key(question_of(row)), row)
-    ordered = sorted(distinct, key=lambda key: hashlib.sha256(key.encode()).digest())
-    return tuple(distinct[key] for key in ordered[:count])
+        first.setdefault(question_key(question_of(row)), row)
+    return list(first.values())
+
+
+def _hash(question: str) -> bytes:
+    return hashlib.sha256(question_key(question).encode()).digest()

@@ -14,7 +14,7 @@ from raysgpo.config import TaskConfig
 from raysgpo.input_rows import input_rows
 from raysgpo.reasoning import split_steps
 from raysgpo.records import Problem
-from raysgpo.tasks.held_out import chosen, question_key
+from raysgpo.tasks.held_out import chosen, distinct, question_key
 from raysgpo.tasks.math_verifier import MathVerifier
 
 INSTRUCTION = "\nPut the final answer in \\boxed{}."
@@ -37,7 +37,8 @@ class MathTask:
         self._max_steps = config.max_reasoning_steps
         rows = read_problems(config.path, "task.path")
         source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path")
-        self.held_out: Sequence[Problem] = chosen(source, held_out, lambda problem: problem.prompt)
+        questions = distinct(source, lambda problem: problem.prompt)
+        self.held_out: Sequence[Problem] = chosen(questions, held_out, lambda problem: problem.prompt)
         taken = {question_key(problem.prompt) for problem in self.held_out}
         self.train: Sequence[Problem] = tuple(row for row in rows if question_key(row.prompt) not in taken)
         self.grade = MathVerifier(config.format_reward)

@@ -64,4 +64,4 @@ def _single(truth: str, rating: float | None) -> Grade:
 
 
 def _unreadable() -> Grade:
-    return Grade(False, {CORRECTNESS: REWARD_RANGE[0]})
+    return Grade(False, {CORRECTNESS: REWARD_RANGE[0]}, readings={})

@@ -20,8 +20,9 @@ class Grade:
     """c_i: is the final answer right?"""
     parts: dict[str, float] = field(default_factory=dict)
     """Named reward parts: ``correctness``, 0 or 1 or on the task's own scale, and others such as ``format``."""
-    readings: dict[str, float] = field(default_factory=dict)
-    """What was read in the answer, such as ratings: for the records and the metrics, without worth of its own."""
+    readings: dict[str, float] | None = None
+    """What was read in the answer, such as ratings: for the records and the metrics, without worth of its own.
+    Empty where nothing could be read; None of a task that reads nothing."""
     failure: Literal["timeouts", "errors"] | None = None
     """Set where grading itself failed: ``task.failed_grading`` says what then becomes of the answer."""
 

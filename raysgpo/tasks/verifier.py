@@ -2,7 +2,7 @@
 
 A row is ``{"question": ..., "solution_a": ..., "solution_b": ..., "correct_a": true, "correct_b": false}``.
 A row without ``solution_b`` shows one response alone. ``id`` and ``domain`` may be given; a domain's
-rows are evaluated apart. All other fields are kept as metadata.
+rows are evaluated apart. All other fields are kept as metadata, beside ``category`` and ``shown``.
 """
 
 from __future__ import annotations
@@ -83,11 +83,16 @@ class Case:
     def problem(self, pair: str = PAIR, single: str = SINGLE, reference: str | None = None) -> Problem:
         """What the policy sees, in the words of the two templates."""
         template = pair if len(self.responses) == 2 else single
-        first, second = self.responses[0].strip(), self.responses[-1].strip()
-        prompt = template.format(question=self.question.strip(), first=first, second=second)
+        question, first, second = map(_trimmed, (self.question, self.responses[0], self.responses[-1]))
+        prompt = template.format(question=question, first=first, second=second)
         kind = CATEGORIES[self.truth]
         category = kind if self.domain is None else f"{self.domain}/{kind}"
         return Problem(self.id, prompt, self.truth, reference, {**self.metadata, "category": category})
+
+    def swapped(self) -> Case:
+        """Its two responses the other way around."""
+        shown = {**self.metadata, "shown": "BA"}
+        return Case(self.id, self.question, self.responses[::-1], self.right[::-1], self.domain, shown)
 
     def alone(self, which: int) -> Case:
         """One of its responses by itself."""
@@ -98,10 +103,11 @@ class Case:
 class VerifierTask:
     """The rows of ``config.path``, less those held out; a :class:`raysgpo.tasks.task.Task`.
 
-    Held out are rows of ``held_out`` questions of ``config.eval_path``, or of ``config.path`` itself
-    where there is none; no question of them is in ``train``. Of the training pairs the share
-    ``config.singles`` is shown as one of its responses alone, and so is every pair whose responses
-    are both right or both wrong: its label, "B is better" or not, would teach to prefer A.
+    Held out are ``held_out`` rows of ``config.eval_path``, or of ``config.path`` itself where there is
+    none; no question of them is in ``train``. Of the training pairs the share ``config.singles`` is
+    shown as one of its responses alone, and so is every pair whose responses are both right or both
+    wrong: its label, "B is better" or not, would teach to prefer A. Half of the others are shown the
+    other way around, so that a file whose first responses are all right teaches no place.
     """
 
     reward_range = REWARD_RANGE
@@ -176,6 +182,12 @@ def _case(row: _Row, number: int, where: str) -> Case:
 def _for_training(case: Case, config: TaskConfig) -> Case:
     if len(case.responses) == 1:
         return case
-    if case.truth in (FIRST, SECOND) and not is_single(config, case.id):
-        return case
-    return case.alone(derive_seed("shown", config.seed, case.id) % 2)
+    drawn = derive_seed("shown", config.seed, case.id) % 2
+    if case.truth not in (FIRST, SECOND) or is_single(config, case.id):
+        return case.alone(drawn)
+    return case.swapped() if drawn else case
+
+
+def _trimmed(text: str) -> str:
+    """Without blank lines at its ends; the indentation of code stays."""
+    return text.strip("\n").rstrip()

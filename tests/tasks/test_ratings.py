@@ -11,6 +11,15 @@ from hypothesis import strategies as st
 from raysgpo.tasks.ratings import COIN_FLIP, REWARD_RANGE, pair_ratings, pair_reward, single_rating, single_reward
 
 RATINGS = st.floats(0, 10)
+NO_SINGLE = [
+    "The loop is wrong: it keeps iterating 10 times.",
+    "generating 3 primes",
+    "Rating: 3. Actually Rating: 95%",
+    "Rating: 8 or 9",
+    "So x is \\boxed{7}, and the response says the same.",
+    "The answer is\n7\nso the response is right",
+    "Steps:\n1.\n2. two\n",
+]
 
 
 @pytest.mark.parametrize(
@@ -40,6 +49,24 @@ RATINGS = st.floats(0, 10)
         "Rating A - 8\nRating B - 3",
         "At first I thought Rating A: 2, Rating B: 9. But no.\nRating A: 8\nRating B: 3",
         "<think>Rating A: 1\nRating B: 1</think>\nRating A: 8\nRating B: 3",
+        "Rating A: \\boxed{8}\nRating B: \\boxed{3}",
+        "Rating A (10 = surely right): 8\nRating B (0-10): 3",
+        "| Response | Rating |\n|---|---|\n| A | 8 |\n| B | 3 |",
+        "Ratings: A: 8, B: 3",
+        "A: 8, B: 3",
+        "A's rating: 8\nB's rating: 3",
+        "Rating A：8\nRating B：3",  # noqa: RUF001
+        "rating a: 8\nrating b: 3",
+        '{"response_a": 8, "response_b": 3}',
+        '{"Response A": 8, "Response B": 3}',
+        "Rating A: 5, Rating B: 5 at first.\nRating A: 8/10 - 1 point off for style\nRating B: 3",
+        "Rating A: 8 (-2 for a missing edge case)\nRating B: 3",
+        "Rating A: 8\nRating B: 3\n\nRating A is 5 points higher than Rating B.",
+        "Rating A: 8\nRating B: 3\n\nRating A 10 would need tests.",
+        'Rating A: 8\nRating B: 3\nExample: {"A": 1, "B": 2}',
+        "Rating A: 8\nRating B: 3\nThe cars: v_A = 3 m/s, v_B = 4 m/s",
+        "So \\boxed{A: 8, B: 3}",
+        "So $\\boxed{(8, 3)}$.",
         "3+4=7\nA: 5, right\nB: 6, not 5\nRating A: 8\nRating B: 3",
     ],
 )
@@ -64,6 +91,16 @@ def test_a_pair_is_read_however_it_is_written(text: str) -> None:
         "\\boxed{8}",
         "A: 5, right\nB: 6, not 5",
         "<think>Rating A: 8\nRating B: 3</think>",
+        "<think>Rating A: 8\nRating B: 3, let me check",
+        "Rating A: 8\nRating B: 3\nNo: Rating A: -3\nRating B: 5",
+        "Rating A: 8 or 9\nRating B: 3",
+        "Rating A: 8~9\nRating B: 3",
+        "Rating A: 1e1\nRating B: 0",
+        "## Rating A\n\n1. Handles the empty list\nScore: 8/10\n\n## Rating B\n\n1. Fails\nScore: 2/10",
+        "Rating A\n- 3 tests pass: 9/10\nRating B\n- 1 test passes: 2/10",
+        "Answers:\nA: 7\nB: 3\n\nRating A: 2",
+        "Response A: 5\nResponse B: 7\nSo A is right.",
+        "So the point is \\boxed{3, 4}; A is right.",
         "Rating A: 8\nRating B: 3" + "x" * 5000,
     ],
 )
@@ -82,13 +119,20 @@ def test_what_is_no_pair_of_ratings_is_not_read_as_one(text: str) -> None:
         "\\boxed{7.5}",
         "It is right.\n7.5",
         '{"rating": 7.5}',
+        "Rating (1 is worst, 10 is best): 7.5",
+        "Rating: 7.5\nThe bug is iterating 10 times.",
+        "Rating: 7.5\n\nJustification: integrating 2x gives x^2",
+        "Rating: 7.5\n\nConfidence score: 3",
+        "Rating: 7.5\n\nExplanation: `score = 0` is the right start.",
     ],
 )
 def test_a_single_rating_is_read_too(text: str) -> None:
     assert single_rating(text) == 7.5
 
 
-@pytest.mark.parametrize("text", ["", "right", "Rating: 12", "Rating: -1", "Rating: 0-10", "there are 7 errors"])
+@pytest.mark.parametrize(
+    "text", ["", "right", "Rating: 12", "Rating: -1", "Rating: 0-10", "there are 7 errors", *NO_SINGLE]
+)
 def test_what_is_no_single_rating_is_not_read_as_one(text: str) -> None:
     assert single_rating(text) is None
 

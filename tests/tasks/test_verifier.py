@@ -26,6 +26,10 @@ def write(path: Path, rows: list[Any]) -> str:
     return str(path)
 
 
+def question(problem: Problem) -> str:
+    return problem.prompt.partition("# Question\n")[2].partition("\n")[0]
+
+
 def task(path: str, held_out: int = 0, **more: Any) -> VerifierTask:
     return VerifierTask(TaskConfig(kind="verifier", path=path, **more), held_out)
 
@@ -36,7 +40,7 @@ def problem(answer: str) -> Problem:
 
 def test_a_row_becomes_a_problem_that_shows_both_and_tells_neither(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [row(0, True, False, id="x", year=2020), row(1, False, True)])
-    first, second = task(path, singles=0).train
+    first, second = sorted(task(write(tmp_path / "other.jsonl", [row(9)]), 2, eval_path=path).held_out, key=question)
     assert (first.id, second.id) == ("x", "row-2")
     assert (first.answer, second.answer) == (FIRST, SECOND)
     assert first.metadata == {"year": 2020, "category": "first_correct"}
@@ -47,7 +51,22 @@ def test_a_row_becomes_a_problem_that_shows_both_and_tells_neither(tmp_path: Pat
 
 def test_braces_in_code_are_taken_as_they_are(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [{**row(0), "solution_a": "{first} {x: 1}", "question": "{second}"}])
-    assert "# Response A\n{first} {x: 1}\n" in task(path, singles=0).train[0].prompt
+    prompt = task(path, singles=0).train[0].prompt
+    assert "\n{first} {x: 1}" in prompt and "# Question\n{second}\n" in prompt
+
+
+def test_the_indentation_of_code_stays(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [{**row(0), "solution_a": "\n    y = 2 * x\n    return y\n"}])
+    assert "\n    y = 2 * x\n    return y" in task(path, singles=0).train[0].prompt
+
+
+def test_half_of_the_training_pairs_are_shown_the_other_way_around(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", [row(n) for n in range(400)])
+    problems = task(path, singles=0).train
+    assert sum(one.answer == SECOND for one in problems) == pytest.approx(200, abs=40)
+    for number, one in enumerate(problems):
+        places = [one.prompt.index(f"\n{letter}{number}") for letter in "ab"]
+        assert (places[0] < places[1]) == (one.answer == FIRST)
 
 
 def test_pairs_of_one_truth_are_trained_on_as_singles(tmp_path: Path) -> None:
@@ -73,15 +92,14 @@ def test_the_share_of_singles_is_the_one_asked_for(tmp_path: Path) -> None:
 def test_held_out_rows_stay_as_they_are_and_apart_from_training(tmp_path: Path) -> None:
     rows = [row(n % 10, n < 10, n % 3 == 0, domain="math" if n % 2 else None) for n in range(20)]
     found = task(write(tmp_path / "t.jsonl", rows), held_out=4, singles=1.0)
-    shown = {one.prompt.partition("# Question\n")[2].partition("\n")[0] for one in found.held_out}
-    assert len(found.held_out) == len(shown) == 4
-    assert len(found.train) == 12
-    assert not any(f"# Question\n{question}\n" in one.prompt for one in found.train for question in shown)
+    shown = {question(one) for one in found.held_out}
+    assert len(found.held_out) == 4 and len(shown) == 2  # each question has two rows
+    assert len(found.train) == 16
+    assert not shown & {question(one) for one in found.train}
     truths = {FIRST: "first", SECOND: "second", BOTH: "both", NEITHER: "both_incorrect"}
     for one in found.held_out:
         assert one.metadata["category"].removeprefix("math/").startswith(truths[one.answer])
-    kinds = {one.metadata["category"].partition("/")[0] for one in found.held_out}
-    assert any(kind == "math" for kind in kinds)
+        assert one.metadata["category"].startswith("math/") == (int(question(one)[1]) % 2 == 1)
 
 
 @pytest.mark.parametrize(
