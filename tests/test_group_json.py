@@ -27,8 +27,8 @@ GROUP_KEYS = (
     "guidance_length rollouts"
 )
 ROLLOUT_KEYS = (
-    "text num_tokens finish_reason truncated correct reward_parts readings reasoning_steps verdict first_error votes rts "
-    "reward advantage guidance_tokens guidance_characters seed attempt weight_versions"
+    "text num_tokens finish_reason truncated correct reward_parts readings reasoning_steps verdict first_error votes "
+    "rts reward advantage guidance_tokens guidance_characters seed attempt weight_versions"
 )
 CREDIT = PartialCreditConfig(kind="sgpo", beta=7.0, gamma=0.4, scale=0.8)
 PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
