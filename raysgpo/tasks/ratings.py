@@ -41,9 +41,9 @@ _COMMAND = re.compile(r"\\(?:boxed|text|mathbf|,|;) ?")
 _MARKS = str.maketrans({**dict.fromkeys('*_`$"{}[]\\', " "), "|": ":", "：": ":", "’": "'"})  # noqa: RUF001
 _LETTER = re.compile(r"\(([AB])\)")
 _BOX = re.compile(r"\\boxed\{([^{}]{0,40})\}[\s$*.!)]{0,8}$")
-_BARE = re.compile(
-    rf"[ :>#-]{{0,4}}(?:(?i:ratings?|scores?) ?: ?)?(?:{_NAME} )?([AB]) ?[:=] ?([\d.]+(?: ?(?:/|out of) ?10)?)[ .:]*"
-)
+_RATED = r"([\d.]+(?: ?(?:/|out of) ?10)?)[ .:]*"
+_LONE = re.compile(rf"[ :>]{{0,4}}(?:- )?{_RATED}")
+_BARE = re.compile(rf"[ :>#-]{{0,4}}(?:(?i:ratings?|scores?) ?: ?)?(?:{_NAME} )?([AB]) ?[:=] ?{_RATED}")
 
 
 def pair_ratings(text: str) -> tuple[float, float] | None:
@@ -70,8 +70,8 @@ def single_rating(text: str) -> float | None:
         if (value := _claimed(pattern, plain)) is not None:
             return _within(value)
     boxed = _boxed(tail, 1)
-    last = plain.rpartition("\n")[2].lstrip(" :>#-")
-    return _within(boxed[0] if boxed else _value(last) if re.fullmatch(rf"{_NUMBER}[^a-z]*", last) else None)
+    alone = _LONE.fullmatch(plain.rpartition("\n")[2])
+    return _within(boxed[0] if boxed else _value(alone[1]) if alone else None)
 
 
 def pair_reward(first: float, second: float, second_is_right: bool) -> float:

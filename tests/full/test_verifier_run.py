@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from raysgpo.run_folder import RunFolder, read_rows
-from raysgpo.tasks.ratings import pair_ratings, single_rating
+from raysgpo.tasks.ratings import pair_ratings
 from tests.full.conftest import ROOT, run_to_end
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
@@ -22,21 +22,19 @@ def test_groups_that_failed_alike_teach_under_corpo(small: list[str], tmp_path: 
     settings = [word for word in small if not word.startswith(("arithmetic", "judge"))]
     words = ["arithmetic_verifier", *settings, f"storage={tmp_path}", "steps=2", "evaluation.every=2"]
     status, output = run_to_end(
-        tmp_path / "elsewhere", str(ROOT / "jobs" / "train.py"), *words, "evaluation.samples=2", "task.singles=0.5"
+        tmp_path / "elsewhere", str(ROOT / "jobs" / "train.py"), *words, "evaluation.samples=2", "task.singles=0"
     )
     assert status == 0, output
     run = RunFolder(next((tmp_path / "runs").iterdir()))
     steps, groups = list(read_rows(run.metrics)), list(read_rows(run.groups))
     assert len(steps) == 2 and len(groups) == 8
-    assert {group["metadata"]["category"].partition("_")[0] for group in groups} >= {"single"}
-    for group in groups:
-        read = single_rating if group["answer"] in ("right", "wrong") else pair_ratings
-        for rollout in group["rollouts"]:
-            if read(rollout["text"]) is None:
-                assert rollout["reward"] == pytest.approx(math.log(0.01))
-                assert rollout["advantage"] <= math.log(0.01) - math.log(0.5) + 1e-9
+    for rollout in (rollout for group in groups for rollout in group["rollouts"]):
+        assert pair_ratings(rollout["text"]) is None and rollout["readings"] == {}
+        assert rollout["reward"] == pytest.approx(math.log(0.01))
+        assert rollout["advantage"] == pytest.approx(math.log(0.01) - math.log(0.5))
     for step in steps:
         assert step["groups/trained"] == 4 and step["advantage/wrong_positive_share"] == 0
+        assert step["readings/unread_share"] == 1
         assert step["policy/grad_norm"] > 0 and step["policy/skipped"] == 0
     last = list(read_rows(run.evaluations))[-1]
     assert last["eval/accuracy/first_correct"] is not None and last["eval/pass_at_2/both_incorrect"] is not None

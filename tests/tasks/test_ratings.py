@@ -14,6 +14,9 @@ RATINGS = st.floats(0, 10)
 NO_SINGLE = [
     "The loop is wrong: it keeps iterating 10 times.",
     "generating 3 primes",
+    "3+4=7\n7-2=5\n#### 5",
+    "3+4=7",
+    "7-12=\n-5",
     "Rating: 3. Actually Rating: 95%",
     "Rating: 8 or 9",
     "So x is \\boxed{7}, and the response says the same.",
