@@ -28,5 +28,5 @@ def arithmetic_verifier() -> Config:
         optimizer=OptimizerConfig(lr=1e-4, warmup_steps=10),
         rollout=RolloutConfig(replicas=1, cpus=0.5),
         trainer=TrainerConfig(workers=1, cpus=0.5, tokens_per_micro_batch=4096),
-        evaluation=EvaluationConfig(every=15, prompts=256, temperature=1.0, samples=16, samples_temperature=1.0),
+        evaluation=EvaluationConfig(every=15, prompts=256, temperature=1.0, samples=4, samples_temperature=1.0),
     )
