@@ -43,6 +43,7 @@ class _Rollout(BaseModel):
     correct: bool
     finish_reason: Literal["stop", "length"]
     reward_parts: dict[str, float] | None = None
+    readings: dict[str, float] | None = None
     reasoning_steps: int | None = None
     verdict: Literal["error", "none_found", "lost"] | None = None
     first_error: int | None = None
