@@ -144,7 +144,7 @@ def _curves(
             textcoords="offset points",
         )
     if share:
-        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     return Picture(title, caption, _png(figure, axes))
 
 
@@ -189,7 +189,7 @@ def _differences(plan: Plan, summary: Json) -> Picture | None:
             linewidth=1.2,
             label=variant.name,
         )
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     title = f"Difference of held-out accuracy to {plan.variants[0].name}"
     return Picture(title, "Percentage points, 95 % paired bootstrap intervals.", _png(figure, axes))
 
