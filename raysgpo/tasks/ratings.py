@@ -47,7 +47,7 @@ _BARE = re.compile(rf"[ :>#-]{{0,4}}(?:(?i:ratings?|scores?) ?: ?)?(?:{_NAME} )?
 
 
 def pair_ratings(text: str) -> tuple[float, float] | None:
-    """v_A and v_B, each in [0, 10]; None where one of them is missing, unreadable or out of range.
+    r"""v_A and v_B, each in [0, 10]; None where one of them is missing, unreadable or out of range.
 
     Both come from one form: "Rating A: 7", else "Score A: 7", else ``v_A = 7`` or ``{"A": 7}``, else the
     last lines ``A: 7`` and ``B: 3``, else a last ``\boxed{7, 3}``. The last of its kind counts, whether or
