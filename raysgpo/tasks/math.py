@@ -7,14 +7,13 @@ after its line, ``row-12``; all other fields are kept as metadata.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from raysgpo.config import TaskConfig
 from raysgpo.input_rows import input_rows
 from raysgpo.reasoning import split_steps
 from raysgpo.records import Problem
-from raysgpo.tasks.held_out import chosen, distinct, question_key
+from raysgpo.tasks.held_out import distinct, divided
 from raysgpo.tasks.math_verifier import MathVerifier
 
 INSTRUCTION = "\nPut the final answer in \\boxed{}."
@@ -37,17 +36,10 @@ class MathTask:
         self._max_steps = config.max_reasoning_steps
         rows = read_problems(config.path, "task.path")
         source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path")
-        questions = distinct(source, lambda problem: problem.prompt)
-        self.held_out: Sequence[Problem] = chosen(questions, held_out, lambda problem: problem.prompt)
-        taken = {question_key(problem.prompt) for problem in self.held_out}
-        self.train: Sequence[Problem] = tuple(row for row in rows if question_key(row.prompt) not in taken)
+        questions = distinct(source, _question)
+        self.held_out, self.train = divided(rows, questions, held_out, _question, config.path)
         self.grade = MathVerifier(config.format_reward)
         """Called as ``grade(problem, text)``; it may hang, so a DeadlineGrader calls it."""
-        if not self.train:
-            raise ValueError(
-                f"task.path={config.path}: all of its {len(rows)} rows are held out, none is left to train "
-                "on: lower evaluation.prompts, or set task.eval_path to another file"
-            )
 
     def split(self, text: str) -> list[str]:
         return split_steps(text, self._max_steps)
@@ -89,3 +81,7 @@ def _text(row: dict[str, Any], name: str, where: str) -> str:
         raise ValueError(f"{where}: no {name}: add the field {name!r} or remove the row")
     what = "empty" if value == "" or isinstance(value, str) else type(value).__name__
     raise ValueError(f"{where}: {name} is {what} where text was expected: fill it in or remove the row")
+
+
+def _question(problem: Problem) -> str:
+    return problem.prompt

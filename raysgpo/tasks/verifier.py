@@ -18,7 +18,7 @@ from raysgpo.input_rows import checked_row, input_rows
 from raysgpo.reasoning import split_steps
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
-from raysgpo.tasks.held_out import chosen, question_key
+from raysgpo.tasks.held_out import divided
 from raysgpo.tasks.rating_verifier import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingVerifier
 from raysgpo.tasks.ratings import REWARD_RANGE
 
@@ -117,19 +117,11 @@ class VerifierTask:
         self._max_steps = config.max_reasoning_steps
         rows = read_cases(config.path, "task.path")
         source = rows if config.eval_path is None else read_cases(config.eval_path, "task.eval_path")
-        kept = chosen(source, held_out, lambda case: case.question)
-        taken = {question_key(case.question) for case in kept}
+        kept, left = divided(rows, source, held_out, lambda case: case.question, config.path)
         self.held_out: Sequence[Problem] = tuple(case.problem() for case in kept)
-        self.train: Sequence[Problem] = tuple(
-            _for_training(case, config).problem() for case in rows if question_key(case.question) not in taken
-        )
+        self.train: Sequence[Problem] = tuple(_for_training(case, config).problem() for case in left)
         self.grade = RatingVerifier(config.format_reward)
         """Called as ``grade(problem, text)``."""
-        if not self.train:
-            raise ValueError(
-                f"task.path={config.path}: all of its {len(rows)} rows are held out, none is left to train "
-                "on: lower evaluation.prompts, or set task.eval_path to another file"
-            )
 
     def split(self, text: str) -> list[str]:
         return split_steps(text, self._max_steps)
