@@ -38,10 +38,10 @@ class Grader(Protocol):
 
 
 def make_grader(task: Task, config: TaskConfig, workers: int = 1) -> Grader:
-    """The grader that the task needs: mathematics is graded behind a deadline, all else in place."""
-    if config.kind == "math":
-        return DeadlineGrader(task.grade, config.grade_deadline, workers)
-    return InlineGrader(task.grade)
+    """The grader that the task needs: what is surely fast is graded in place, all else behind a deadline."""
+    if config.kind == "arithmetic" or config.is_verifier:
+        return InlineGrader(task.grade)
+    return DeadlineGrader(task.grade, config.grade_deadline, workers)
 
 
 class InlineGrader:
