@@ -24,9 +24,17 @@ from raysgpo.metrics import Metrics
 def sampled_numbers(row: Metrics) -> str:
     """What a step of an online run shows."""
     return (
-        f"accuracy {_percent(row['accuracy/mean'])}  all-negative {_percent(row['groups/all_negative_share'])}  "
+        f"{_accuracy(row)}  all-negative {_percent(row['groups/all_negative_share'])}  "
         f"{row['tokens/per_second'] or 0:,.0f} tokens/s"
     )
+
+
+def _accuracy(row: Metrics) -> str:
+    """With guidance the two kinds of rollouts apart: their mean may rise by the guidance alone."""
+    if not row.get("guidance/share"):
+        return f"accuracy {_percent(row['accuracy/mean'])}"
+    unguided, guided = (_percent(row[f"accuracy/{kind}"]) for kind in ("unguided", "guided"))
+    return f"accuracy {unguided} unguided {guided} guided by {row['guidance/tokens'] or 0:3.0f} tokens"
 
 
 def update_numbers(row: Metrics) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.run_folder import Row, RunFolder, read_rows
 
 
 def draw_curves(run: RunFolder) -> Path:
@@ -18,7 +19,8 @@ def draw_curves(run: RunFolder) -> Path:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
     steps = [row["step"] + 1 for row in rows]
-    axes.plot(steps, [row["accuracy/mean"] for row in rows], color="#1f77b4", label="accuracy of the samples")
+    name, label = _sampled(rows)
+    axes.plot(steps, [row[name] for row in rows], color="#1f77b4", label=label)
     axes.plot(
         steps,
         [row["groups/all_negative_share"] for row in rows],
@@ -37,6 +39,16 @@ def draw_curves(run: RunFolder) -> Path:
     axes.legend()
     figure.savefig(run.curves, dpi=120)
     return run.curves
+
+
+def _sampled(rows: Sequence[Row]) -> tuple[str, str]:
+    """The accuracy that is the policy's own, and what it is called: without guidance that of all rollouts."""
+    shares = {row.get("guidance/share") or 0 for row in rows}
+    if not any(shares):
+        return "accuracy/mean", "accuracy of the samples"
+    if shares == {1}:
+        return "accuracy/guided", "accuracy of the samples, all of them guided"
+    return "accuracy/unguided", "accuracy of the unguided samples"
 
 
 def draw_offline(run: RunFolder) -> Path:

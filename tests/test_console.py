@@ -40,6 +40,17 @@ def test_a_step_is_one_plain_line_with_its_numbers() -> None:
     assert lines(STEP) == ["step 2/4  accuracy  26%  all-negative  50%  4,321 tokens/s  2.0 s  left -"]
 
 
+def test_a_guided_step_tells_the_two_kinds_of_rollouts_apart() -> None:
+    """Their mean may rise by the guidance alone."""
+    guided: Metrics = {"accuracy/unguided": 0.03, "accuracy/guided": 0.41, "guidance/tokens": 36.4}
+    line = lines({**STEP, **guided, "guidance/share": 0.25})[0]
+    assert line.startswith("step 2/4  accuracy   3% unguided  41% guided by  36 tokens  all-negative  50%")
+    every: Metrics = {**guided, "accuracy/unguided": None, "guidance/share": 1.0}
+    assert "accuracy    - unguided  41% guided" in lines({**STEP, **every})[0]
+    none: Metrics = {**guided, "accuracy/guided": None, "guidance/tokens": None, "guidance/share": 0.0}
+    assert "accuracy  26%  all-negative" in lines({**STEP, **none})[0]
+
+
 def test_the_time_left_follows_the_pace_since_the_first_step_that_was_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("raysgpo.console.time.time", lambda: now)

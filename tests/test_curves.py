@@ -69,7 +69,7 @@ def guided_run(tmp_path: Path, share: float) -> RunFolder:
     metrics = JsonLines(run.metrics)
     for step in range(3):
         row = {name: step + place / 10 for place, name in enumerate(NAMES.split())}
-        metrics.write({"step": step, **row, "guidance/share": share})
+        metrics.write({"step": step, **row, "guidance/share": share, "groups/all_negative_share": 0.5})
     metrics.close()
     return run
 
@@ -84,6 +84,26 @@ def test_a_guided_run_has_the_curves_of_figure_5(tmp_path: Path, monkeypatch: py
     path = draw_guidance(run)
     assert path == run.path / "guidance.png" and path.read_bytes().startswith(b"\x89PNG\r\n")
     assert drawn == [[1, 2, 3, *(step + place / 10 for step in range(3))] for place in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("share", "metric", "label"),
+    [
+        (0.25, "accuracy/unguided", "accuracy of the unguided samples"),
+        (1, "accuracy/guided", "accuracy of the samples, all of them guided"),
+        (0, "accuracy/mean", "accuracy of the samples"),
+    ],
+)
+def test_the_curve_of_a_guided_run_is_that_of_the_policy_alone(
+    share: float, metric: str, label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, list[float]] = {}
+    plot = Axes.plot
+    monkeypatch.setattr(
+        Axes, "plot", lambda self, x, y, *a, **k: (drawn.update({k["label"]: list(y)}), plot(self, x, y, *a, **k))[1]
+    )
+    draw_curves(guided_run(tmp_path, share))
+    assert drawn[label] == [step + NAMES.split().index(metric) / 10 for step in range(3)]
 
 
 def test_a_run_without_guidance_has_none(tmp_path: Path) -> None:
