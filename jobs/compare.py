@@ -1,8 +1,8 @@
 """Compare settings: ``python jobs/compare.py RECIPE [key=value ...] --vary key=a,b [--vary ...] --seeds 0,1,2``.
 
-Every variant is trained with every seed, all else being equal, and one report is written (docs/comparison.md). The
-same command again goes on where it stopped. Exit status 1 if a run failed, 2 if something is set wrong, 130 after
-Ctrl-C.
+``--variant "NAME: key=value key=value"`` adds a variant of several settings. Every variant is trained with every seed,
+all else being equal, and one report is written (docs/comparison.md). The same command again goes on where it stopped.
+Exit status 1 if a run failed, 2 if something is set wrong, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="key=a,b",
         help="what the variants differ in, such as algorithm=grpo,sgpo; of several, every combination",
     )
+    command.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="'NAME: key=value ...'",
+        help="a further variant, of several settings; the name may be left out",
+    )
     command.add_argument("--seeds", default="0,1,2", metavar="0,1,2", help="one run of each variant for each of them")
     command.add_argument(
         "--target", type=_share, metavar="SHARE", help="accuracy to reach; default: the first variant's last"
@@ -76,7 +83,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
         raise ConfigError(f"name a recipe ({', '.join(recipe_names())}) or give --config FILE")
     layers = [recipe(name)] if name else []
     files = [load(arguments.config)] if arguments.config else []
-    return make_plan([*layers, *files], overrides, arguments.vary, arguments.seeds, arguments.name)
+    return make_plan([*layers, *files], overrides, arguments.vary, arguments.seeds, arguments.name, arguments.variant)
 
 
 def main() -> int:

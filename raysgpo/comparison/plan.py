@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raysgpo.comparison.variants import OWN_KEYS, Wording, worded
 from raysgpo.config import Config, Section
 from raysgpo.overrides import ConfigError, Tree, resolve
 
-OWN_KEYS = ("name", "storage", "resume")
-"""Settings that the comparison decides; a run's result does not depend on them."""
-CLOSING = {"[": "]", "{": "}", "(": ")"}
 MISSING = "nothing"
 """Stands for the value of a setting that the other side does not have."""
 
@@ -22,7 +20,7 @@ MISSING = "nothing"
 @dataclass(frozen=True, slots=True)
 class Variant:
     name: str
-    """The varied settings as they were typed, such as ``algorithm=sgpo judge.votes=4``."""
+    """The varied settings as they were typed, such as ``algorithm=sgpo judge.votes=4``, or what they were called."""
     slug: str
     """The name as a part of file names and addresses, unique in its comparison."""
     config: Config
@@ -70,7 +68,12 @@ class Plan:
 
 
 def make_plan(
-    layers: Sequence[Config | Tree], overrides: Sequence[str], vary: Sequence[str], seeds: str, name: str | None
+    layers: Sequence[Config | Tree],
+    overrides: Sequence[str],
+    vary: Sequence[str],
+    seeds: str,
+    name: str | None,
+    variants: Sequence[str] = (),
 ) -> Plan:
     """Every variant's settings, resolved and checked.
 
@@ -80,51 +83,33 @@ def make_plan(
         vary: ``key=a,b,c`` words; of several, every combination is a variant.
         seeds: such as ``0,1,2``.
         name: of the folder; None makes it from the recipe's name and the varied keys.
+        variants: further ones, ``[NAME:] key=value ...`` each.
 
     Raises:
         ConfigError: unknown keys or values, or variants that do not differ.
     """
-    keys, choices = _choices(vary, overrides)
+    wordings = worded(vary, variants, overrides)
     seeds_tuple = _seeds(seeds)
-    variants: list[Variant] = []
-    for words in itertools.product(*choices):
-        config = resolve(*layers, overrides=[*overrides, *words])
-        variants.append(Variant(" ".join(words), _slug(" ".join(words), variants), config))
-    _check_difference(variants)
-    if all(variant.config.evaluation.every == 0 for variant in variants):
+    made: list[Variant] = []
+    for wording in wordings:
+        config = resolve(*layers, overrides=[*overrides, *wording.words])
+        made.append(Variant(wording.name, _slug(wording.name, made), config))
+    _check_difference(made)
+    if all(variant.config.evaluation.every == 0 for variant in made):
         raise ConfigError(
             "evaluation.every=0: a comparison needs held-out evaluations; set evaluation.every to 1 or more"
         )
-    first = variants[0].config
-    folder = name or "-".join([first.name, *(key.replace(".", "-") for key in keys)])
+    first = made[0].config
+    folder = name or "-".join([first.name, *_varied(wordings)])
     if _safe(folder) != folder:
         raise ConfigError(f"--name {folder}: use letters, digits, '.', '_' and '-' alone, such as {_safe(folder)}")
-    return Plan(first.storage_root / "comparisons" / folder, tuple(variants), seeds_tuple)
+    return Plan(first.storage_root / "comparisons" / folder, tuple(made), seeds_tuple)
 
 
-def split_values(text: str) -> list[str]:
-    """``a,[0,1],'x,y'`` to its three values: commas inside of brackets and quotes do not split.
-
-    Raises:
-        ConfigError: a bracket or a quote is left open.
-    """
-    values, closing, quote = [""], list[str](), ""
-    for character in text:
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"" and (closing or not values[-1]):
-            quote = character
-        elif character in CLOSING:
-            closing.append(CLOSING[character])
-        elif closing and character == closing[-1]:
-            closing.pop()
-        if character == "," and not closing and not quote:
-            values.append("")
-        else:
-            values[-1] += character
-    if closing or quote:
-        raise ConfigError(f"--vary ...={text}: {quote or closing[-1]!r} is missing")
-    return values
+def _varied(wordings: Sequence[Wording]) -> list[str]:
+    """The varied keys as parts of a folder's name."""
+    keys = dict.fromkeys(key for wording in wordings for key in wording.keys)
+    return [key.replace(".", "-") for key in keys]
 
 
 def flattened(section: Section) -> dict[str, Any]:
@@ -150,46 +135,6 @@ def effective(config: Config) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if not key.startswith(tuple(idle))}
 
 
-def _choices(vary: Sequence[str], overrides: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """The varied keys, and for each the words of its values."""
-    if not vary:
-        raise ConfigError("--vary is missing: say what the variants differ in, such as --vary algorithm=grpo,sgpo")
-    fixed = {word.partition("=")[0] for word in overrides}
-    keys: list[str] = []
-    choices: list[list[str]] = []
-    for word in vary:
-        key, equals, text = word.partition("=")
-        if not equals or not key:
-            raise ConfigError(f"--vary {word}: expected key=a,b, such as --vary algorithm=grpo,sgpo")
-        if key in OWN_KEYS:
-            raise ConfigError(f"--vary {word}: the comparison sets {key} itself; vary a setting of the training")
-        values = split_values(text)
-        if key == "seed":
-            raise ConfigError(
-                f"--vary {word}: variants {' and '.join(f'seed={value}' for value in values)} differ in the seed only; "
-                f"vary another setting, and give the seeds as --seeds {text}"
-            )
-        if key in keys:
-            raise ConfigError(f"--vary {word}: {key} is varied twice; give all its values in one --vary")
-        if key in fixed:
-            raise ConfigError(f"--vary {word}: {key} is also set for all variants; leave out one of the two")
-        if "" in values:
-            raise ConfigError(f"--vary {word}: an empty value; give values separated by single commas")
-        if len(values) < 2:
-            raise ConfigError(f"--vary {word}: one value is no difference; give two or more, or {word} without --vary")
-        keys.append(key)
-        choices.append([f"{key}={value}" for value in values])
-    for word in overrides:
-        key = word.partition("=")[0]
-        if key == "seed":
-            raise ConfigError(f"{word}: a comparison's seeds are given as --seeds 0,1,2")
-        if key in ("resume", "name"):
-            raise ConfigError(
-                f"{word}: the comparison sets {key} itself; the same command again goes on where it stopped"
-            )
-    return keys, choices
-
-
 def _seeds(text: str) -> tuple[int, ...]:
     words = [word.strip() for word in text.split(",")]
     if not all(word.isdecimal() for word in words):
@@ -208,6 +153,8 @@ def _check_difference(variants: Sequence[Variant]) -> None:
                 f"variants {one.name!r} and {other.name!r} differ in nothing that a run depends on{why}: "
                 "leave out one, or vary another setting"
             )
+        if one.name == other.name:
+            raise ConfigError(f"two variants are called {one.name!r}: give one of them another name")
 
 
 def _planned(variant: Variant, seed: int) -> PlannedRun:

@@ -8,13 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.comparison.plan import Plan, make_plan, split_values
+from raysgpo.comparison.plan import Plan, make_plan
+from raysgpo.comparison.variants import split_values
 from raysgpo.config import Config
 from raysgpo.overrides import ConfigError, dump, resolve
 
 
-def plan(*vary: str, words: tuple[str, ...] = (), seeds: str = "0,1", name: str | None = None) -> Plan:
-    return make_plan([Config(name="arithmetic")], ["storage=/st", *words], vary, seeds, name)
+def plan(
+    *vary: str,
+    words: tuple[str, ...] = (),
+    seeds: str = "0,1",
+    name: str | None = None,
+    variants: tuple[str, ...] = (),
+) -> Plan:
+    return make_plan([Config(name="arithmetic")], ["storage=/st", *words], vary, seeds, name, variants)
 
 
 def test_the_papers_variants() -> None:
@@ -34,6 +41,56 @@ def test_several_varied_keys_make_every_combination_the_first_one_first() -> Non
         "algorithm=grpo optimizer.lr=1e-4",
         "algorithm=grpo optimizer.lr=1e-5",
     ]
+
+
+def test_variants_of_several_settings_follow_those_that_are_varied() -> None:
+    found = plan(
+        "guidance=none,g2rpo_a",
+        variants=(
+            "guidance=rdp 'guidance.ratio=0.5'",
+            "naive, in the prompt: guidance=guided guidance.placement=prompt",
+        ),
+    )
+    assert [(one.name, one.slug) for one in found.variants[2:]] == [
+        ("guidance=rdp guidance.ratio=0.5", "guidance-rdp-guidance.ratio-0.5"),
+        ("naive, in the prompt", "naive-in-the-prompt"),
+    ]
+    assert found.differing["guidance.schedule"] == ["none", "adaptive", "linear", "fixed"]
+    assert found.differing["guidance.ratio"] == [0.25, 0.25, 0.5, 0.25]
+    assert found.differing["guidance.placement"] == ["answer", "answer", "answer", "prompt"]
+    assert found.folder.name == "arithmetic-guidance-guidance-ratio-guidance-placement"
+
+
+def test_a_variant_that_is_only_named_has_the_settings_of_all() -> None:
+    """And a colon inside of a value ends no name."""
+    found = plan(words=("steps=9",), variants=("as it is:", "lr: optimizer.lr=1"))
+    assert [one.name for one in found.variants] == ["as it is", "lr"]
+    assert found.variants[0].config == resolve(Config(name="arithmetic"), overrides=["storage=/st", "steps=9"])
+    judged = plan(
+        variants=("algorithm=grpo", "algorithm=sgpo judge=endpoint judge.model=m judge.base_url=http://h:1/v1")
+    )
+    assert judged.variants[1].config.judge.base_url == "http://h:1/v1"
+
+
+@pytest.mark.parametrize(
+    ("variants", "words", "message"),
+    [
+        (("guidance=rdp",), [], "one variant is no comparison; give a second --variant"),
+        (("",), [], "expected key=value words in one pair of quotes, a name before them if you like"),
+        (("naive guidance=rdp", "steps=3"), [], "expected key=value words"),
+        (("=3", "steps=3"), [], "expected key=value words"),
+        (("a: 'steps=3", "steps=3"), [], "No closing quotation"),
+        (("a: steps=3", "a: steps=4"), [], "two variants are called 'a'"),
+        (("a: seed=3", "steps=4"), [], "give them as --seeds"),
+        (("a: storage=/x", "steps=4"), [], "the comparison sets storage itself"),
+        (("a: steps=3", "steps=4"), ["steps=5"], "steps is also set for all variants"),
+        (("a: guidance=guidet", "steps=4"), [], "guidance=guidet: no such preset; .* did you mean guided"),
+        (("a: steps=3", "b: steps=3"), [], "variants 'a' and 'b' differ in nothing"),
+    ],
+)
+def test_wrong_variants_are_refused(variants: tuple[str, ...], words: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        plan(words=tuple(words), variants=variants)
 
 
 def test_runs_differ_from_one_another_in_what_is_varied_the_seed_and_the_name_alone() -> None:
