@@ -52,6 +52,10 @@ def draw_all(plan: Plan, runs: Sequence[RunRecords], summary: Json) -> list[Pict
 
 
 METRICS = (
+    ("Accuracy of unguided samples", "accuracy/unguided", True, "Rollouts of the training that got no guidance."),
+    ("Accuracy of guided samples", "accuracy/guided", True, "Rollouts that began with guidance."),
+    ("Guidance", "guidance/tokens", False, "Tokens given to a guided rollout."),
+    ("Spread of the advantages", "advantage/std", False, "Standard deviation over all rollouts."),
     ("All-negative groups", "groups/all_negative_share", True, "Groups in which every answer is wrong."),
     ("Reasoning Trajectory Score", "judge/rts_mean", True, "Mean RTS of the judged rollouts."),
     ("Policy entropy", "policy/entropy", False, "Nats, at the sampled tokens; steps without an update are left out."),

@@ -98,6 +98,7 @@ class RunRecords:
             **self.by_label(),
             "steps to target": first_reach(x_E, accuracy_E, target) if x_E else None,
             "seconds to target": first_reach([self.seconds_at(x) for x in x_E], accuracy_E, target) if x_E else None,
+            **self.guidance(),
             "all-negative share, first steps": _mean(self.values("groups/all_negative_share")[:5]),
             "all-negative share, all steps": _mean(self.values("groups/all_negative_share")),
             "wrong and reinforced, share of answers": _mean(self.values("advantage/wrong_positive_share")),
@@ -116,6 +117,18 @@ class RunRecords:
             "judge tokens": self.total("judge/tokens"),
             "judge overhead, judged steps": _ratio(alone[judged].sum(), rest[judged].sum()) if judged.any() else None,
             "judge overhead, all steps": _ratio(alone.sum(), rest.sum()) if judged.any() else None,
+        }
+
+    def guidance(self) -> Numbers:
+        """How rollouts fared with and without guidance, and how much was given; nothing of a run without any."""
+        tokens = self.values("guidance/tokens")
+        if np.isnan(tokens).all():
+            return {}
+        return {
+            "accuracy of unguided samples, last steps": _mean(self.values("accuracy/unguided")[-5:]),
+            "accuracy of guided samples, last steps": _mean(self.values("accuracy/guided")[-5:]),
+            "guidance tokens, first steps": _mean(tokens[:5]),
+            "guidance tokens, last steps": _mean(tokens[-5:]),
         }
 
     def by_label(self) -> Numbers:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 from raysgpo.comparison.plan import Plan, PlannedRun, make_plan
 from raysgpo.config import Config
-from raysgpo.metrics import NO_UPDATE, Solved, StepTimes, evaluation_metrics, group_metrics, time_metrics
+from raysgpo.metrics import (
+    NO_UPDATE,
+    Solved,
+    StepTimes,
+    evaluation_metrics,
+    group_metrics,
+    guidance_metrics,
+    time_metrics,
+)
 from raysgpo.overrides import dump
 from raysgpo.pass_at_k import mean_pass_at_k, reported_k
-from raysgpo.records import Drop, Group, Verdict
+from raysgpo.records import Drop, Group, Role, Segment, Verdict
 from raysgpo.run_folder import JsonLines, Row, RunFolder
 from tests.conftest import build_group, build_rollout
 
@@ -44,13 +53,15 @@ def write_run(path: Path, run: PlannedRun, gain: float, steps: int = STEPS, prom
         if step == steps:
             break
         judge = run.config.needs_judge and step < JUDGED
-        groups = [_group(4 * step + n, step, chance, judge, rng, clock) for n in range(4)]
+        guided = run.config.guidance.on
+        groups = [_group(4 * step + n, step, chance, judge, guided, rng, clock) for n in range(4)]
         end = clock + (2.5 if judge else 2.0)
         times = StepTimes(clock, end, (clock, clock + 1), (end - 1, end), (end, end))
         metrics.write(
             {
                 "step": step,
                 **group_metrics(groups),
+                **guidance_metrics(groups),
                 "train/problems_solved_ever": solved.add(groups),
                 **NO_UPDATE,
                 "policy/entropy": 1.0 - chance,
@@ -71,7 +82,10 @@ def write_all(plan: Plan, gains: dict[str, float]) -> None:
         write_run(plan.run_path(run), run, gain)
 
 
-def _group(position: int, step: int, chance: float, judge: bool, rng: random.Random, clock: float) -> Group:
+def _group(
+    position: int, step: int, chance: float, judge: bool, guided: bool, rng: random.Random, clock: float
+) -> Group:
+    """``guided``: whether its first rollout is, by 20 tokens less the step."""
     right = [rng.random() < chance for _ in range(4)]
     judged = judge and not any(right)
     rollouts = [
@@ -86,6 +100,9 @@ def _group(position: int, step: int, chance: float, judge: bool, rng: random.Ran
         )
         for one in right
     ]
+    if guided:
+        given = Segment.given(Role.GUIDANCE, [1] * (20 - step))
+        rollouts[0] = replace(rollouts[0], segments=(given, *rollouts[0].segments))
     no_signal = len(set(right)) == 1 and not judged
     return build_group(
         position,

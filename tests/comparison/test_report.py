@@ -20,6 +20,8 @@ PICTURES = {
     "Held-out accuracy",
     "Difference of held-out accuracy to algorithm=grpo",
     "Held-out accuracy by time",
+    "Accuracy of unguided samples",
+    "Spread of the advantages",
     "All-negative groups",
     "Reasoning Trajectory Score",
     "Policy entropy",
@@ -87,6 +89,17 @@ def test_every_picture_is_there_and_is_a_png_of_some_size(plan: Plan) -> None:
         picture = Image.open(io.BytesIO(base64.b64decode(data, validate=True)))
         picture.load()
         assert picture.format == "PNG" and picture.width > 800 and len(picture.getcolors(10**6) or []) > 20
+
+
+def test_guided_variants_have_their_own_pictures_and_numbers(tmp_path: Path, plan: Plan) -> None:
+    guided = plan_in(tmp_path, "guidance=none,g2rpo_a", seeds="0")
+    write_all(guided, {"none": 0.3, "g2rpo_a": 0.6})
+    numbers = write_report(guided)["numbers"]
+    assert set(parse(guided.folder / "report.html").images) >= {"Accuracy of guided samples", "Guidance"}
+    for name, mean in (("guidance tokens, first steps", 18), ("guidance tokens, last steps", 3)):
+        assert numbers[name]["guidance=none"] is None and numbers[name]["guidance=g2rpo_a"]["mean"] == mean
+    plain = json.loads((plan.folder / "report.json").read_text(encoding="utf-8"))["numbers"]
+    assert not any("guid" in name for name in plain)
 
 
 def test_it_refers_to_nothing_outside(plan: Plan) -> None:

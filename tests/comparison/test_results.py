@@ -16,7 +16,7 @@ from raysgpo.comparison import figures, results
 from raysgpo.comparison.plan import Plan
 from raysgpo.comparison.results import RunRecords, read_results
 from raysgpo.comparison.summary import considered, milestones, paired, solved_sets, summarize
-from raysgpo.metrics import NO_UPDATE, StepTimes, group_metrics, time_metrics
+from raysgpo.metrics import NO_UPDATE, StepTimes, group_metrics, guidance_metrics, time_metrics
 from raysgpo.pass_at_k import pass_at_k
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.comparison.synthetic import JUDGED, PROMPTS, SAMPLES, STEPS, plan_in, write_all, write_run
@@ -42,7 +42,8 @@ def rows(plan: Plan, run: RunRecords, name: str) -> list[dict[str, Any]]:
 
 def test_every_metric_that_is_read_is_one_that_a_run_writes() -> None:
     times = StepTimes(0.0, 1.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
-    written = {*group_metrics([]), *time_metrics([], times), *NO_UPDATE, "train/problems_solved_ever", "eval/accuracy"}
+    written = {*group_metrics([]), *guidance_metrics([]), *time_metrics([], times), *NO_UPDATE}
+    written |= {"train/problems_solved_ever", "eval/accuracy"}
     sources = "".join(Path(module.__file__ or "").read_text() for module in (results, figures))
     read = set(re.findall(r'"([a-z]+/[a-z_]+)"', sources))
     assert len(read) > 12 and read <= written
