@@ -1,17 +1,18 @@
-"""Supervised fine-tuning: ``python jobs/sft.py [policy | judge | verifier | trajectories] [key=value ...]``.
+"""Supervised fine-tuning: ``python jobs/sft.py [policy | long | judge | verifier | trajectories] [key=value ...]``.
 
-``policy`` makes the policy that ``model=tiny`` trains, ``judge`` the judge of ``judge=tiny`` and, if it
-is missing, the policy whose mistakes it is taught on; without a word both are made. ``verifier`` makes
-the policy of the verifier task. What was made before is not made again. Each prints its folder; the
-last line printed is the last one made.
+``policy`` makes the policy that ``model=tiny`` trains, ``long`` that of ``model=tiny_long``, ``judge`` the
+judge of ``judge=tiny`` and, if it is missing, the policy whose mistakes it is taught on; without a word
+``policy`` and ``judge`` are made. ``verifier`` makes the policy of the verifier task, and ``trajectories``
+teaches a model the solutions of a task. What was made before is not made again. Each prints its folder;
+the last line printed is the last one made.
 
 The keys are ``storage``, the folder under which models are cached, and behind the first word those of
-``raysgpo.policy.tiny.TinyConfig``, ``raysgpo.policy.tiny_judge.TinyJudgeConfig``,
-``raysgpo.policy.tiny_verifier.TinyVerifierConfig`` and ``raysgpo.policy.imitation.ImitationConfig``::
+``TinyConfig``, ``TinyLongConfig``, ``TinyJudgeConfig``, ``TinyVerifierConfig`` and ``ImitationConfig``, each in
+its file of ``raysgpo/policy``::
 
     python jobs/sft.py policy seed=1 slip_chance=0.5
     python jobs/sft.py judge policy.seed=1
-    python jobs/sft.py trajectories task.terms=8 steps=80
+    python jobs/sft.py trajectories model=tiny_long task.terms=8 steps=40
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from raysgpo.overrides import dotted_keys
 from raysgpo.policy.imitation import ImitationConfig, imitate
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
 from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
+from raysgpo.policy.tiny_long import TinyLongConfig
 from raysgpo.policy.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier
 
 
@@ -44,6 +46,10 @@ class BothConfig(Section):
 
 class PolicyConfig(TinyConfig, BothConfig):
     """The tiny policy and where it is cached."""
+
+
+class LongConfig(TinyLongConfig, BothConfig):
+    """The tiny policy for long chains and where it is cached."""
 
 
 class JudgeConfig(TinyJudgeConfig, BothConfig):
@@ -60,6 +66,7 @@ class TrajectoriesConfig(ImitationConfig, BothConfig):
 
 KINDS: dict[str, type[BothConfig]] = {
     "policy": PolicyConfig,
+    "long": LongConfig,
     "judge": JudgeConfig,
     "verifier": VerifierConfig,
     "trajectories": TrajectoriesConfig,
@@ -88,7 +95,7 @@ def configure(words: list[str]) -> BothConfig:
 def _check_key(word: str, kind: type[BothConfig]) -> None:
     key, equals, _ = word.partition("=")
     if not equals:
-        raise ValueError(f"{word!r}: expected {' or '.join(KINDS)} first, then key=value, such as seed=1")
+        raise ValueError(f"{word!r}: expected one of {', '.join(KINDS)} first, then key=value, such as seed=1")
     known = list(dotted_keys(kind))
     if key in known:
         return
@@ -112,7 +119,7 @@ def main() -> int:
     disable_progress_bar()
     storage = Config(storage=config.storage).storage_root
     settings = config.model_dump(exclude={"storage"})
-    if isinstance(config, PolicyConfig):
+    if isinstance(config, TinyConfig):
         print(ensure_tiny_policy(storage, config=TinyConfig(**settings)))
         return 0
     if isinstance(config, VerifierConfig):
@@ -131,6 +138,9 @@ def _imitate(storage: Path, config: ImitationConfig) -> int:
         print(imitate(storage, config))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # what transformers raises for a name that the hub does not have
+        print(f"error: model={config.model}: {str(error).strip().splitlines()[0]}", file=sys.stderr)
         return 2
     return 0
 

@@ -16,7 +16,7 @@ from typing import Literal
 from raysgpo.config import Config
 from raysgpo.config_reference import brief
 from raysgpo.judging.credentials import read_key
-from raysgpo.model_path import check_model_path
+from raysgpo.model_path import check_judge_path, check_model_path
 from raysgpo.overrides import ConfigError, Tree, dump, load, resolve
 from raysgpo.resume import resume_config
 
@@ -100,7 +100,7 @@ def check_judge(config: Config) -> None:
     if config.needs_judge and config.judge.kind == "endpoint":
         read_key(config.judge)
     if config.needs_judge and config.judge.kind == "replicas":
-        check_model_path(config.judge.model or "", "judge.model")
+        check_judge_path(config.judge.model or "")
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -43,6 +44,13 @@ def update_numbers(row: Metrics) -> str:
     if loss is None or entropy is None:
         return "no update"
     return f"loss {loss:+.4f}  entropy {entropy:.3f}  clipped {_percent(row['policy/clip_share'])}"
+
+
+def _evaluation(row: Metrics) -> str:
+    shown = f"{_percent(row['eval/accuracy']).strip()} of {row['eval/prompts']}"
+    drawn = [name for name in row if re.fullmatch(r"eval/pass_at_\d+", name)]
+    coverage = [f"pass@{name.rpartition('_')[2]} {_percent(row[name]).strip()}" for name in drawn]
+    return f"held-out accuracy after {row['step']} steps: {', '.join([shown, *coverage])}"
 
 
 class Console:
@@ -93,10 +101,7 @@ class Console:
     def row(self, row: Metrics) -> None:
         """A step's numbers, or an evaluation's."""
         if "groups/trained" not in row:
-            self.say(
-                f"held-out accuracy after {row['step']} steps: "
-                f"{_percent(row['eval/accuracy']).strip()} of {row['eval/prompts']}"
-            )
+            self.say(_evaluation(row))
             return
         done = int(row["step"] or 0) + 1
         numbers = self._numbers(row)

@@ -11,10 +11,10 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, doubtful_algorithm
 from raysgpo.curriculum import chosen
-from raysgpo.model_path import TINY, check_model_path
+from raysgpo.model_path import TINY, check_judge_path, check_model_path
 from raysgpo.overrides import ConfigError
+from raysgpo.policy.embedded import embedded_policy
 from raysgpo.policy.prompts import encode_fitting, load_tokenizer
-from raysgpo.policy.tiny import ensure_tiny_policy
 from raysgpo.policy.tiny_judge import ensure_tiny_judge
 from raysgpo.policy.tiny_verifier import ensure_tiny_verifier
 from raysgpo.policy.trajectories import longest_prompt, resolved_guidance, with_trajectories
@@ -83,13 +83,12 @@ def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> li
 
 
 def find_model(config: Config, say: Callable[[str], None]) -> str:
-    """The folder or hub name of the policy to start from; makes the tiny one if it is asked for."""
+    """The folder or hub name of the policy to start from; makes an embedded one if it is asked for."""
     check_model_path(config.model)
-    if config.model == TINY:
-        if config.task.is_verifier:
-            return str(ensure_tiny_verifier(config.storage_root, report=say))
-        return str(ensure_tiny_policy(config.storage_root, report=say))
-    return _absolute(config.model)
+    if config.model == TINY and config.task.is_verifier:
+        return str(ensure_tiny_verifier(config.storage_root, report=say))
+    embedded = embedded_policy(config.model, config.storage_root, say)
+    return _absolute(config.model) if embedded is None else str(embedded)
 
 
 def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
@@ -98,7 +97,7 @@ def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
     if judge.kind != "replicas":
         return judge
     assert judge.model is not None, "the configuration refuses judge.kind=replicas without judge.model"
-    check_model_path(judge.model, "judge.model")
+    check_judge_path(judge.model)
     if judge.model == TINY:
         return judge.model_copy(update={"model": str(ensure_tiny_judge(config.storage_root, report=say))})
     return judge.model_copy(update={"model": _absolute(judge.model)})

@@ -125,7 +125,7 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     console.say(f"run folder: {run.path}")
     if start.step:
         console.say(f"going on after step {start.step}")
-    if start.step >= prepared.total_steps:
+    if start.step >= prepared.total_steps > 0:
         console.say(f"nothing to do: the run has its {prepared.total_steps} steps; set steps to more")
         return DONE
     go_on = resume_words("python jobs/train.py", run, prepared.config)
@@ -140,6 +140,9 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
 
         if not accounted(body, run, go_on, console.say):
             return FAILED
+    if prepared.total_steps == 0:
+        console.say(f"every answer: {run.answers}")
+        return STOPPED if interrupts.count else DONE
     if (picture := draw_guidance(run)) is not None:
         console.say(f"guided and unguided rollouts: {picture}")
     console.say(f"accuracy and all-negative share: {draw_curves(run)}")

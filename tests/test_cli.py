@@ -45,7 +45,7 @@ def test_help_lists_recipes_and_keys_without_heavy_imports() -> None:
     result = command("--help")
     assert result.returncode == 0
     assert result.stderr.splitlines()[-1] == "imported []"
-    assert "recipes: arithmetic, arithmetic_verifier, math, verifier" in result.stdout
+    assert "recipes: arithmetic, arithmetic_long, arithmetic_verifier, math, verifier" in result.stdout
     keys = list(dotted_keys())
     settings = {key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
     shown = [line.strip().partition("=")[0] for line in result.stdout.splitlines() if line.startswith("  ")]
@@ -93,8 +93,11 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "name a recipe (arithmetic, arithmetic_verifier, math, verifier) or give --config FILE"),
-        (["arithmatic"], "arithmatic: no such recipe; choose from arithmetic, arithmetic_verifier, math, verifier"),
+        ([], "name a recipe (arithmetic, arithmetic_long, arithmetic_verifier, math, verifier) or give --config FILE"),
+        (
+            ["arithmatic"],
+            "arithmatic: no such recipe; choose from arithmetic, arithmetic_long, arithmetic_verifier, math, verifier",
+        ),
         (["arithmetic", "seed"], "'seed': expected key=value"),
         (["arithmetic", "sampling.group_size=1"], "set sampling.group_size to 2 or more"),
         (["--config", "/nowhere.yaml"], "--config /nowhere.yaml: no such file"),

@@ -89,6 +89,8 @@ def test_every_section_and_setting_is_documented() -> None:
         (["curriculum.success_window=[-0.1,1]"], "give two shares"),
         (["curriculum.remove_above=imo"], "curriculum.tiers has cn_contest"),
         (["curriculum.remove_above=3", "curriculum=tier"], "no such tier"),
+        (["steps=-1"], "greater than or equal to 0"),
+        (["steps=0", "evaluation.every=0"], "set evaluation.every to 1 or more"),
         (["task.kind=math"], "needs task.path"),
         (["task.operators=+/"], "choose from + - *"),
         (["task.operators=''"], "choose from + - *"),
@@ -107,6 +109,7 @@ def test_an_impossible_combination_names_the_key_and_the_fix(words: list[str], f
     ("words", "fix"),
     [
         (["guidance=g2rpo_a"], "set guidance=none, or take offline.groups of a guided run"),
+        (["steps=0"], "steps=0 evaluates a model and trains nothing"),
         (["curriculum=success"], "curriculum.order=success: an offline run shuffles"),
         (["curriculum.success_window=[0.2,0.8]"], "set curriculum.success_window=null"),
         (["curriculum.remove_above=2", "offline.groups=f.jsonl"], "set curriculum.remove_above=null"),
@@ -132,6 +135,7 @@ def test_hard_prompts_may_be_left_out_of_what_is_sampled_offline() -> None:
         ["algorithm=corpo", "algorithm.r_min_correct=-0.7", "algorithm.scale=fixed", "algorithm.fixed_scale=2"],
         ["algorithm=corpo", "algorithm.r_min_correct=1", "algorithm.keep=reward_variance", "algorithm.force_keep=true"],
         ["algorithm=sgpo_corpo"],
+        ["steps=0", "algorithm=sgpo", "judge=rule"],
         ["algorithm=grpo", "algorithm.keep=reward_variance"],
     ],
 )

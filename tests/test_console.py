@@ -66,6 +66,11 @@ def test_an_evaluation_is_a_line_of_its_own() -> None:
     assert lines(EVALUATION) == ["held-out accuracy after 2 steps: 75% of 512"]
 
 
+def test_what_was_drawn_at_the_end_is_said_too() -> None:
+    drawn: Metrics = {"eval/pass_at_1": 0.74, "eval/pass_at_4": 0.913, "eval/pass_at_4/difficulty_3": 0.9}
+    assert lines({**EVALUATION, **drawn}) == ["held-out accuracy after 2 steps: 75% of 512, pass@1 74%, pass@4 91%"]
+
+
 def test_what_cannot_be_said_is_a_dash() -> None:
     missing: Metrics = {**STEP, "accuracy/mean": None, "groups/all_negative_share": None, "tokens/per_second": None}
     assert "accuracy    -  all-negative    -  0 tokens/s" in lines(missing)[0]

@@ -98,6 +98,8 @@ def paired(first: str, second: str, runs: Sequence[RunRecords], target: float | 
     first_SKP, second_SKP = (coverage_SEP(side, ks, prompts) for side in sides)
     coverage = paired_differences(first_SKP, second_SKP) if ks else []
     marks = milestones(steps, max(max(run.x, default=1) for run in both))
+    if all(run.finished and not run.steps for run in both):
+        marks = {0: 1.0}  # models that are compared without being trained
     return {
         "seeds": seeds,
         "prompts": len(prompts),

@@ -74,6 +74,8 @@ class Conductor:
     async def start(self, myself: Any) -> None:
         """Begin to stream. ``myself``: this actor's handle, for the group workers."""
         config, progress = self._config, self._progress
+        if progress.over:
+            return
         first = self._window.first_position(progress.trained)
         most = (progress.total - progress.trained) * config.prompts_per_step * config.refill_limit
         loop = asyncio.get_running_loop()

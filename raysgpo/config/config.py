@@ -29,9 +29,10 @@ class Config(Section):
     seed: int = Field(0, ge=0)
     """Decides the order of the prompts and every sampling seed."""
     model: str = "tiny"
-    """A Hugging Face checkpoint: a folder or a hub name. ``tiny`` is the embedded policy of jobs/sft.py."""
-    steps: int | None = Field(None, ge=1)
-    """Optimizer steps; None takes ``epochs``."""
+    """A Hugging Face checkpoint: a folder or a hub name. ``tiny`` is the embedded policy of jobs/sft.py, ``tiny_long``
+    the one for chains of eight terms."""
+    steps: int | None = Field(None, ge=0)
+    """Optimizer steps; None takes ``epochs``, and 0 evaluates ``model`` without training it."""
     epochs: float = Field(1.0, gt=0)
     """Passes over the training prompts, where ``steps`` is not given. What ``algorithm.refill`` adds is not counted."""
     prompts_per_step: int = Field(32, ge=1)
@@ -79,6 +80,11 @@ class Config(Section):
                 f"algorithm.partial_credit={self.algorithm.partial_credit.kind} needs a judge, but judge=none: "
                 "set judge=tiny, rule, endpoint or replicas, or algorithm.partial_credit=none"
             )
+        if self.steps == 0 and (self.mode == "offline" or self.evaluation.every == 0):
+            raise ValueError(
+                "steps=0 evaluates a model and trains nothing: set evaluation.every to 1 or more, and leave it to "
+                "python jobs/train.py"
+            )
         if self._without_signal:
             raise ValueError(
                 "offline.keep=all_negative with algorithm.partial_credit=none teaches nothing: the rewards of such a "
@@ -115,7 +121,7 @@ class Config(Section):
 
     @property
     def needs_judge(self) -> bool:
-        if self.mode == "offline" and self.offline.keep == "positive":
+        if self.steps == 0 or (self.mode == "offline" and self.offline.keep == "positive"):
             return False
         return self.algorithm.partial_credit.kind != "none"
 

@@ -18,12 +18,12 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from raysgpo.config import Config, EvaluationConfig, Section, TaskConfig
-from raysgpo.model_path import TINY
+from raysgpo.model_path import TINY, check_model_path
 from raysgpo.policy import sft
+from raysgpo.policy.embedded import embedded_policy
 from raysgpo.policy.model_cache import find_or_make, fingerprint
 from raysgpo.policy.prompts import encode, load_tokenizer
 from raysgpo.policy.sft import IGNORED, teach, torch_setting
-from raysgpo.policy.tiny import ensure_tiny_policy
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.build import build_task
@@ -36,7 +36,7 @@ class ImitationConfig(Section):
     """What is learned by heart, and how."""
 
     model: str = TINY
-    """As ``model`` of a run: a folder, a hub name or ``tiny``."""
+    """As ``model`` of a run: a folder, a hub name, ``tiny`` or ``tiny_long``."""
     task: TaskConfig = TaskConfig()
     held_out: int = Field(128, ge=1)
     """Held-out problems, those that a run with so many ``evaluation.prompts`` evaluates."""
@@ -56,25 +56,23 @@ def imitate(storage_root: Path, config: ImitationConfig, report: Callable[[str],
     ``losses.jsonl`` in it has the held-out loss: nats a token of the held-out trajectories, by step.
 
     Raises:
-        ValueError: the task cannot be built, or a problem has no trajectory.
+        ValueError: there is no such model, the task cannot be built, or a problem has no trajectory.
     """
-    sources = (sys.modules[__name__], sft)
-    target = storage_root / "models" / f"imitation-{fingerprint(config, sources)}"
-
-    def make(folder: Path) -> None:
-        start = str(ensure_tiny_policy(storage_root, report=report)) if config.model == TINY else config.model
-        _make(folder, start, config, report)
-
-    return find_or_make(target, make)
+    check_model_path(config.model)
+    embedded = embedded_policy(config.model, storage_root, report)
+    if embedded is not None:
+        config = config.model_copy(update={"model": str(embedded)})
+    target = storage_root / "models" / f"imitation-{fingerprint(config, (sys.modules[__name__], sft))}"
+    return find_or_make(target, lambda folder: _make(folder, config, report))
 
 
-def _make(folder: Path, start: str, config: ImitationConfig, report: Callable[[str], None]) -> None:
+def _make(folder: Path, config: ImitationConfig, report: Callable[[str], None]) -> None:
     task = build_task(Config(task=config.task, evaluation=EvaluationConfig(prompts=config.held_out)))
-    tokenizer = load_tokenizer(start)
+    tokenizer = load_tokenizer(config.model)
     train, held_out = (_examples(tokenizer, part) for part in (task.train, task.held_out))
     losses: list[dict[str, float]] = []
     with torch_setting(config.threads, derive_seed("imitation", config.seed)):
-        model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(config.model, dtype=torch.float32)
 
         def look(step: int) -> None:
             losses.append({"step": step, "loss": held_out_loss(model, held_out, config.batch_size)})

@@ -80,7 +80,7 @@ def ensure_tiny_policy(
     target = policy_folder(storage_root, config)
 
     def make(folder: Path) -> None:
-        report(f"making the tiny policy (once, about two minutes): {target}")
+        report(f"making the tiny policy (once, a few minutes): {target}")
         save_tiny_model(train_tiny_policy(config, report), config, folder)
 
     return find_or_make(target, make)

@@ -50,7 +50,10 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(say, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("--vary algorithm=grpo,sgpo", "name a recipe (arithmetic, arithmetic_verifier, math, verifier)"),
+        (
+            "--vary algorithm=grpo,sgpo",
+            "name a recipe (arithmetic, arithmetic_long, arithmetic_verifier, math, verifier)",
+        ),
         ("arithmetic", "--vary is missing"),
         ("arithmetic --vary algorithm=sgpo,sgpo", "'algorithm=sgpo' and 'algorithm=sgpo' differ in nothing"),
         ("arithmetic --vary model=/no/such,tiny", "model=/no/such: no such folder"),

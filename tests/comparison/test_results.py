@@ -14,6 +14,7 @@ import pytest
 
 from raysgpo.comparison import figures, results
 from raysgpo.comparison.plan import Plan
+from raysgpo.comparison.report import write_report
 from raysgpo.comparison.results import RunRecords, read_results
 from raysgpo.comparison.summary import considered, milestones, paired, solved_sets, summarize
 from raysgpo.metrics import NO_UPDATE, StepTimes, group_metrics, guidance_metrics, time_metrics
@@ -191,6 +192,18 @@ def test_runs_of_other_held_out_prompts_are_not_paired_and_say_why(tmp_path: Pat
     summary = summarize(plan, runs, None)
     assert "held-out prompts differ" in summary["paired"]["task.terms=[4]"]["reason"]
     assert summary["sets"]["task.terms=[4]"] == []
+
+
+def test_models_that_are_only_evaluated_are_compared_by_their_one_evaluation(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, "model=a/b,c/d", words=("steps=0",), seeds="0,1")
+    for run in plan.runs:
+        write_run(plan.run_path(run), run, 0.4, steps=0)
+        (plan.run_path(run) / "finished").touch()
+    summary = summarize(plan, read_results(plan), None)
+    [mark] = summary["paired"]["model=c/d"]["milestones"]
+    assert mark == {"step": 0, "share": 1.0, "at": 0}
+    assert summary["numbers"]["held-out accuracy"]["model=a/b"]["count"] == 2
+    write_report(plan)
 
 
 def test_unfinished_runs_are_left_out_once_every_variant_has_a_finished_one(tmp_path: Path) -> None:

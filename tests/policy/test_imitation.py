@@ -65,6 +65,11 @@ def test_it_learns_the_trajectories_and_says_how_well_held_out_ones_fit(model: P
     assert imitate(tmp_path, config, said.append) == folder and "after 24" in said[-1], "it is made once"
 
 
+def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="model=/no/such: no such folder"):
+        imitate(tmp_path, ImitationConfig(model="/no/such", task=TASK, held_out=8))
+
+
 def test_rows_without_a_solution_are_refused(model: Path, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("".join(json.dumps({"question": f"{i}+1?", "answer": str(i + 1)}) + "\n" for i in range(4)))
