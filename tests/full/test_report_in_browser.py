@@ -52,7 +52,7 @@ def test_the_page_is_laid_out_with_every_section_and_nothing_cut_off(seen: tuple
 
 def test_every_picture_is_decoded_and_shown_at_its_proportions(seen: tuple[dict[str, Any], Path]) -> None:
     found, _ = seen
-    assert len(found["images"]) == 11
+    assert len(found["images"]) == 13
     for image in found["images"]:
         assert image["complete"] and image["natural"] > 800, image["name"]
         assert image["width"] > 300 and 1.5 < image["width"] / image["height"] < 2.1, image["name"]
