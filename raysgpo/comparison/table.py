@@ -27,6 +27,8 @@ SHOWN = (
     "judge overhead, all",
 )
 """Numbers of the report that the console shows, by how their names begin."""
+WIDEST = 1000
+"""Characters of a line."""
 
 
 def print_plan(plan: Plan, out: TextIO) -> None:
@@ -36,7 +38,7 @@ def print_plan(plan: Plan, out: TextIO) -> None:
     table = Table("setting", *(escape(variant.name) for variant in plan.variants), box=None)
     for key, values in plan.differing.items():
         table.add_row(key, *(escape(str(value)) for value in values))
-    Console(file=out, soft_wrap=True).print(table)
+    _print(table, out)
     done = sum(finished(plan.run_path(run)) for run in plan.runs)
     ready = f", {done} of them finished" if done else ""
     print(f"{len(plan.variants)} variants x {len(plan.seeds)} seeds = {len(plan.runs)} runs{ready}", file=out)
@@ -48,9 +50,14 @@ def print_summary(summary: Json, out: TextIO) -> None:
     for name, cells in summary["numbers"].items():
         if name.startswith(SHOWN):
             table.add_row(name, *(spread_text(cells[variant], name) for variant in summary["variants"]))
-    Console(file=out, soft_wrap=True).print(table)
+    _print(table, out)
     for line in differences(summary):
         print(line, file=out)
+
+
+def _print(table: Table, out: TextIO) -> None:
+    """As wide as it is: a column that is cut off says nothing of its variant."""
+    Console(file=out, soft_wrap=True, width=WIDEST).print(table)
 
 
 def differences(summary: Json) -> Iterator[str]:

@@ -47,6 +47,13 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(say, tmp_path: Path) -> No
     assert out.splitlines()[-1] == "2 variants x 2 seeds = 4 runs"
 
 
+def test_the_names_of_many_variants_are_never_cut_off(say) -> None:  # type: ignore[no-untyped-def]
+    ratios = [f"0.{digit}" for digit in range(1, 10)]
+    _, out, _ = say(f"arithmetic --vary guidance.ratio={','.join(ratios)} guidance=rdp --dry-run")
+    [heads] = [line.split() for line in out.splitlines() if line.split()[:1] == ["setting"]]
+    assert heads[1:] == [f"guidance.ratio={ratio}" for ratio in ratios]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -42,7 +42,8 @@ LINES = (
     r"starting the rollout replicas and the trainer \.\.\.",
     r"waiting for the rollout replicas: .+",
     r"held-out accuracy after \d+ steps: \d+% of 8",
-    r"step \d/4  accuracy +(\d+|-)%? unguided +\d+% guided by +\d+ tokens  all-negative +\d+%  [\d,]+ tokens/s  [\d.]+ s  left (-|\d+:\d\d)",
+    r"step \d/4  accuracy +\d+% unguided +\d+% guided by +\d+ tokens  all-negative +\d+%  [\d,]+ tokens/s  "
+    r"[\d.]+ s  left (-|\d+:\d\d)",
     r"step \d: no group with a signal, so no update",
     r"guided and unguided rollouts: /.+/guidance\.png",
     r"accuracy and all-negative share: /.+/curves\.png",
