@@ -101,9 +101,10 @@ class Window:
 
     def step_of(self, position: int) -> int:
         """The step that trains on this position, as far as is known."""
-        step = self._base + max(bisect_left(self._firsts, position + 1) - 1, 0)
-        while self.first_position(step + 1) <= position:
-            step += 1
+        known = max(bisect_left(self._firsts, position + 1) - 1, 0)
+        step, end = self._base + known, self.first_position(self._base + known + 1)
+        while end <= position:
+            step, end = step + 1, self._end(end)
         return step
 
     def dropped(self, position: int) -> None:

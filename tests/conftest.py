@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,9 @@ SHARE_A_RUN = {
     "battered": {"test_survival.py", "test_judged_run.py"},
 }
 """Fixture of a run of the real stack to the files whose tests look at it."""
+
+# The test processes share the cores: more threads in each would wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A busy machine makes one example slow, which says nothing of the code.
 settings.register_profile("raysgpo", deadline=None)

@@ -60,22 +60,22 @@ def test_more_than_fit_go_out_in_several_requests() -> None:
 
 
 async def in_turns(server: JudgeServer, pauses: Sequence[float]) -> list[Judgement]:
-    """Questions with the seconds before each."""
-    import openai  # noqa: F401  its first import takes longer than the pauses
-
+    """Questions with the seconds before each, the first of which has reached the server before the second."""
     judge = EndpointJudge(config(), server.base_url, "judge", None)
     tasks = []
     for number, pause in enumerate(pauses):
         await asyncio.sleep(pause)
         tasks.append(asyncio.ensure_future(judge(PROBLEM, [f"3+4={number}\n"], number)))
+        while not server.requests:
+            await asyncio.sleep(0.01)
     found = await asyncio.gather(*tasks)
     await judge.close()
     return found
 
 
 def test_what_is_asked_while_a_request_is_under_way_goes_out_together_behind_it() -> None:
-    with JudgeServer(continue_prompt=lambda prompt: "a", latency=0.6) as server:
-        found = asyncio.run(in_turns(server, [0, 0.2, 0.05, 0.05]))
+    with JudgeServer(continue_prompt=lambda prompt: "a", latency=1.0) as server:
+        found = asyncio.run(in_turns(server, [0, 0, 0.05, 0.05]))
         assert {j.position for j in found} == {0} and server.busiest == 1
         assert [len(question.body["prompt"]) for question in server.requests] == [1, 3]
 

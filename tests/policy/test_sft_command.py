@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import runpy
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +15,19 @@ from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = TinyConfig(
-    hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=64, batch_size=4, clean_steps=3, slip_steps=2
+    hidden_size=32,
+    intermediate_size=32,
+    layers=1,
+    heads=1,
+    max_length=64,
+    batch_size=4,
+    clean_steps=3,
+    slip_steps=2,
+    threads=1,
 )
 SMALL_JUDGE = TinyJudgeConfig(
     hidden_size=16, intermediate_size=16, layers=1, heads=1, batch_size=4, drill_steps=2, response_steps=2,
-    real_responses=4, policy=SMALL,
+    real_responses=4, policy=SMALL, threads=1,
 )  # fmt: skip
 
 
@@ -38,13 +45,6 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         return status
 
     return call
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "jobs" / "sft.py"), *words],
-        capture_output=True, text=True, timeout=180, check=False,
-    )  # fmt: skip
 
 
 def words_of(config: TinyConfig | TinyJudgeConfig, prefix: str = "") -> list[str]:
@@ -88,9 +88,11 @@ def test_the_command_prints_the_folder_of_the_policy(
     assert folder == ensure_tiny_policy(tmp_path, report=lambda line: pytest.fail(line), config=SMALL)
 
 
-def test_the_command_makes_a_judge_and_its_policy(tmp_path: Path) -> None:
-    done = run("judge", f"storage={tmp_path}", *words_of(SMALL_JUDGE), *words_of(SMALL, "policy."))
-    folders = [Path(line) for line in done.stdout.splitlines() if line.startswith(str(tmp_path))]
+def test_the_command_makes_a_judge_and_its_policy(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert call("judge", f"storage={tmp_path}", *words_of(SMALL_JUDGE), *words_of(SMALL, "policy.")) == 0
+    folders = [Path(line) for line in capsys.readouterr().out.splitlines() if line.startswith(str(tmp_path))]
     never = pytest.fail
     assert folders == [
         ensure_tiny_policy(tmp_path, report=never, config=SMALL),

@@ -15,7 +15,15 @@ from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy, policy_folder, t
 from raysgpo.tasks.arithmetic import ArithmeticTask
 
 SMALL = TinyConfig(
-    hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=64, batch_size=4, clean_steps=3, slip_steps=2
+    hidden_size=32,
+    intermediate_size=32,
+    layers=1,
+    heads=1,
+    max_length=64,
+    batch_size=4,
+    clean_steps=3,
+    slip_steps=2,
+    threads=1,
 )
 
 

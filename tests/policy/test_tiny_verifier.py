@@ -18,7 +18,15 @@ from raysgpo.tasks.arithmetic_verifier import ArithmeticVerifierTask
 from raysgpo.tasks.ratings import pair_ratings, single_rating
 
 POLICY = TinyConfig(
-    hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=256, batch_size=4, clean_steps=1, slip_steps=0
+    hidden_size=32,
+    intermediate_size=32,
+    layers=1,
+    heads=1,
+    max_length=256,
+    batch_size=4,
+    clean_steps=1,
+    slip_steps=0,
+    threads=1,
 )
 SMALL = TinyVerifierConfig(policy=POLICY, batch_size=4, good_steps=3, hesitant_steps=2)
 

@@ -1,10 +1,11 @@
-"""One of two ranks: ``python two_ranks.py RANK FOLDER``. Reads FOLDER/job.pkl, rank 0 writes result.pkl.
+"""Two ranks, forked so that the imports are paid once: ``python two_ranks.py FOLDER``.
 
-The tests start it twice and compare with one rank in their own process.
+Reads FOLDER/job.pkl, and rank 0 writes result.pkl. The tests compare with one rank in their own process.
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
 import sys
 from datetime import timedelta
@@ -24,7 +25,7 @@ def weights(policy: Policy) -> dict:
     return {name: value.clone() for name, value in policy.weights()}
 
 
-def main(rank: int, folder: Path) -> None:
+def work(rank: int, folder: Path) -> None:
     job = pickle.loads((folder / "job.pkl").read_bytes())
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=60)
@@ -50,5 +51,16 @@ def main(rank: int, folder: Path) -> None:
     dist.destroy_process_group()
 
 
+def main(folder: Path) -> None:
+    fork = multiprocessing.get_context("fork")
+    ranks = [fork.Process(target=work, args=(rank, folder), daemon=True) for rank in range(2)]
+    for rank in ranks:
+        rank.start()
+    for rank in ranks:
+        rank.join()
+    if any(rank.exitcode for rank in ranks):
+        sys.exit(f"exit statuses of the ranks: {[rank.exitcode for rank in ranks]}")
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]))
