@@ -59,7 +59,12 @@ METRICS = (
     ("All-negative groups", "groups/all_negative_share", True, "Groups in which every answer is wrong."),
     ("Reasoning Trajectory Score", "judge/rts_mean", True, "Mean RTS of the judged rollouts."),
     ("Policy entropy", "policy/entropy", False, "Nats, at the sampled tokens; steps without an update are left out."),
-    ("Training problems ever solved", "train/problems_solved_ever", False, "Answered right at least once, without guidance."),
+    (
+        "Training problems ever solved",
+        "train/problems_solved_ever",
+        False,
+        "Answered right at least once, without guidance.",
+    ),
     ("Truncated failures", "failures/truncated_share", True, "Rollouts that are wrong and cut off by the limit."),
     ("Logical failures", "failures/finished_share", True, "Rollouts that ended by themselves and are wrong."),
 )

@@ -12,15 +12,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from filelock import FileLock
 
+from raysgpo.config import Config
 from raysgpo.run_folder import RunFolder, read_rows
+
+if TYPE_CHECKING:
+    from raysgpo.parts import Parts
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 900.0
@@ -80,7 +85,11 @@ class Command:
 def clean_environment(**more: str) -> dict[str, str]:
     """Ours without what a Ray session of this process has put there; a cluster of its own for each run."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    return kept | {"RAY_ADDRESS": "local", "OMP_NUM_THREADS": "1"} | more
+    cheaper = {
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+        "RAY_prestart_worker_first_driver": "0",
+    }  # processes to start
+    return kept | {"RAY_ADDRESS": "local", "OMP_NUM_THREADS": "1"} | cheaper | more
 
 
 def start_command(folder: Path, *words: str, environment: dict[str, str] | None = None) -> Command:
@@ -108,18 +117,39 @@ def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
         command.end()
 
 
+@contextlib.contextmanager
+def trained_here(config: Config) -> Iterator[tuple[RunFolder, Parts]]:
+    """A run made of its parts on this process's Ray, trained to its end; the parts stay up in the block."""
+    from raysgpo.conductor.messages import StartState
+    from raysgpo.parts import running_parts
+    from raysgpo.preparation import prepare
+    from raysgpo.run import open_folder
+
+    run = open_folder(config)
+    with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
+        end = time.monotonic() + DEADLINE
+        while parts.trainer.running:
+            assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
+            time.sleep(0.1)
+        assert parts.trainer.failure is None, parts.trainer.failure
+        yield run, parts
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A policy that has begun to add: often wrong, sometimes right."""
-    from raysgpo.policy.tiny import TinyConfig, train_tiny_policy
-    from raysgpo.policy.tiny_model import save_tiny_model
+    """A policy that has begun to add: often wrong, sometimes right. Made once for all test processes."""
+    from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
 
     config = TinyConfig(
         hidden_size=64, intermediate_size=128, heads=2, clean_terms=(2, 3), clean_steps=240, slip_steps=0, threads=1
     )
-    folder = tmp_path_factory.mktemp("tiny")
-    save_tiny_model(train_tiny_policy(config, report=lambda line: None), config, folder)
-    return folder
+    shared = (
+        tmp_path_factory.getbasetemp().parent
+        if "PYTEST_XDIST_WORKER" in os.environ
+        else tmp_path_factory.mktemp("tiny")
+    )
+    with FileLock(shared / "tiny.lock"):
+        return ensure_tiny_policy(shared, report=lambda line: None, config=config)
 
 
 @pytest.fixture(scope="session")
@@ -191,7 +221,10 @@ def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from raysgpo.policy.tiny_judge import TinyJudgeConfig, train_tiny_judge
     from raysgpo.policy.tiny_model import save_tiny_model
 
-    config = TinyJudgeConfig(terms=(3,), drill_steps=120, response_steps=40, real_share=0, threads=1)
+    config = TinyJudgeConfig(
+        hidden_size=32, intermediate_size=64, heads=1, batch_size=16, terms=(3,), drill_steps=60, response_steps=20,
+        real_share=0, threads=1,
+    )  # fmt: skip
     folder = tmp_path_factory.mktemp("judge")
     save_tiny_model(train_tiny_judge(config, [], lambda line: None), config, folder)
     return folder

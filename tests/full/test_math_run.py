@@ -20,15 +20,11 @@ import pytest
 import ray
 import torch
 
-from raysgpo.conductor.messages import StartState
 from raysgpo.overrides import resolve
-from raysgpo.parts import running_parts
-from raysgpo.preparation import prepare
-from raysgpo.run import open_folder
 from raysgpo.run_folder import RunFolder, read_rows
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
-from tests.full.conftest import DEADLINE, checksums_by_version
+from tests.full.conftest import checksums_by_version, trained_here
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -131,13 +127,7 @@ def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPath
         "checkpoint.keep=9",
     ]
     config = resolve(math(), overrides=words)
-    run = open_folder(config)
-    with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
-        end = time.monotonic() + DEADLINE
-        while parts.trainer.running:
-            assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
-            time.sleep(0.1)
-        assert parts.trainer.failure is None, parts.trainer.failure
+    with trained_here(config) as (run, parts):
         replicas = parts.rollout.broadcast("state", True).results(timeout_s=30)
         exported = scrape_until("raysgpo_groups_trained")
     return MathRun(run, guesser, replicas, exported)

@@ -11,21 +11,22 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.overrides import resolve
+from raysgpo.run_folder import read_rows
 from raysgpo.tasks.ratings import pair_ratings
-from tests.full.conftest import ROOT, run_to_end
+from tests.full.conftest import trained_here
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
-def test_groups_that_failed_alike_teach_under_corpo(small: list[str], tmp_path: Path) -> None:
+def test_groups_that_failed_alike_teach_under_corpo(ray_session: None, small: list[str], tmp_path: Path) -> None:
+    from jobs.recipes.arithmetic_verifier import arithmetic_verifier
+
     settings = [word for word in small if not word.startswith(("arithmetic", "judge"))]
-    words = ["arithmetic_verifier", *settings, f"storage={tmp_path}", "steps=2", "evaluation.every=2"]
-    status, output = run_to_end(
-        tmp_path / "elsewhere", str(ROOT / "jobs" / "train.py"), *words, "evaluation.samples=2", "task.singles=0"
-    )
-    assert status == 0, output
-    run = RunFolder(next((tmp_path / "runs").iterdir()))
+    words = [f"storage={tmp_path}", "steps=2", "evaluation.every=2", "evaluation.samples=2", "task.singles=0"]
+    config = resolve(arithmetic_verifier(), overrides=[*settings, *words])
+    with trained_here(config) as (run, _):
+        pass
     steps, groups = list(read_rows(run.metrics)), list(read_rows(run.groups))
     assert len(steps) == 2 and len(groups) == 8
     for rollout in (rollout for group in groups for rollout in group["rollouts"]):
