@@ -12,23 +12,10 @@ import pytest
 
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
 from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
+from tests.policy.small import JUDGE as SMALL_JUDGE
+from tests.policy.small import POLICY as SMALL
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = TinyConfig(
-    hidden_size=32,
-    intermediate_size=32,
-    layers=1,
-    heads=1,
-    max_length=64,
-    batch_size=4,
-    clean_steps=3,
-    slip_steps=2,
-    threads=1,
-)
-SMALL_JUDGE = TinyJudgeConfig(
-    hidden_size=16, intermediate_size=16, layers=1, heads=1, batch_size=4, drill_steps=2, response_steps=2,
-    real_responses=4, policy=SMALL, threads=1,
-)  # fmt: skip
 
 
 @pytest.fixture

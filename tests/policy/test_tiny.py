@@ -13,18 +13,7 @@ from raysgpo.config import TaskConfig
 from raysgpo.policy import tiny
 from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy, policy_folder, train_tiny_policy
 from raysgpo.tasks.arithmetic import ArithmeticTask
-
-SMALL = TinyConfig(
-    hidden_size=32,
-    intermediate_size=32,
-    layers=1,
-    heads=1,
-    max_length=64,
-    batch_size=4,
-    clean_steps=3,
-    slip_steps=2,
-    threads=1,
-)
+from tests.policy.small import POLICY as SMALL
 
 
 def weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:

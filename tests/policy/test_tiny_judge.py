@@ -18,7 +18,7 @@ from raysgpo.judging.rule import first_wrong
 from raysgpo.policy import tiny_judge
 from raysgpo.policy.corruption import corrupted, drill
 from raysgpo.policy.sampling import sample_responses
-from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
+from raysgpo.policy.tiny import ensure_tiny_policy
 from raysgpo.policy.tiny_judge import (
     TinyJudgeConfig,
     ensure_tiny_judge,
@@ -30,22 +30,9 @@ from raysgpo.policy.tiny_judge import (
 )
 from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain, final_answer, split_lines
+from tests.policy.small import JUDGE as SMALL
+from tests.policy.small import POLICY
 
-POLICY = TinyConfig(
-    hidden_size=32,
-    intermediate_size=32,
-    layers=1,
-    heads=1,
-    max_length=64,
-    batch_size=4,
-    clean_steps=3,
-    slip_steps=2,
-    threads=1,
-)
-SMALL = TinyJudgeConfig(
-    hidden_size=16, intermediate_size=16, layers=1, heads=1, batch_size=4, drill_steps=2, response_steps=2,
-    real_responses=6, policy=POLICY, threads=1,
-)  # fmt: skip
 CHAIN = Chain((3, 4, 2), "+-")
 HELD_OUT = ArithmeticTask(TaskConfig(terms=(2, 3, 4, 5)), 1500).held_out
 

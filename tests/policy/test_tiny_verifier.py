@@ -12,22 +12,14 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from raysgpo.config import TaskConfig
 from raysgpo.policy import tiny_verifier
-from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
+from raysgpo.policy.tiny import ensure_tiny_policy
 from raysgpo.policy.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier, train_tiny_verifier
 from raysgpo.tasks.arithmetic_verifier import ArithmeticVerifierTask
 from raysgpo.tasks.ratings import pair_ratings, single_rating
+from tests.policy import small
 
-POLICY = TinyConfig(
-    hidden_size=32,
-    intermediate_size=32,
-    layers=1,
-    heads=1,
-    max_length=256,
-    batch_size=4,
-    clean_steps=1,
-    slip_steps=0,
-    threads=1,
-)
+POLICY = small.POLICY.model_copy(update={"max_length": 256, "clean_steps": 1, "slip_steps": 0})
+
 SMALL = TinyVerifierConfig(policy=POLICY, batch_size=4, good_steps=3, hesitant_steps=2)
 
 
