@@ -34,11 +34,24 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return next((run for run, files in SHARE_A_RUN.items() if Path(file).name in files), file)
+        return shared_run(Path(file)) or file
+
+
+def shared_run(file: Path) -> str | None:
+    """The run that the tests of a file look at together with others."""
+    if file.parent.name != "full":
+        return None
+    return next((run for run, files in SHARE_A_RUN.items() if file.name in files), None)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    config.option.loadscopereorder = False  # by number of tests, the longest run would come last
     return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest first, so that no process waits for the other at the end."""
+    items.sort(key=lambda item: (shared_run(item.path) is None, item.get_closest_marker("full") is None))
 
 
 @pytest.fixture(scope="session")
