@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import ray
 import torch
 from numpy.typing import NDArray
 from ray.serve.handle import DeploymentHandle
@@ -199,6 +200,7 @@ def test_a_prompt_that_is_too_long_is_a_value_error(stack: Stack) -> None:
 
 
 def test_weights_that_leave_a_parameter_out_cost_the_replica_and_are_named(stack: Stack) -> None:
+    before = stack.state().pid
     some = [(n, p) for n, p in stack.policy.named_parameters() if n != "model.layers.1.mlp.down_proj.weight"]
     stack.version += 1
     report = publish_weights(stack.store, stack.handle, stack.version, some, 20)
@@ -206,3 +208,12 @@ def test_weights_that_leave_a_parameter_out_cost_the_replica_and_are_named(stack
     stack.version += 1
     whole = publish_weights(stack.store, stack.handle, stack.version, stack.policy.named_parameters(), 20)
     assert whole.landed == {}, "the broken replica must not come back"
+    for attempt in range(3):
+        try:
+            [completion] = stack.sample(seeds_G=(1,))
+            break
+        except ray.exceptions.RayError:
+            assert attempt < 2, "rollout.attempts=3 must suffice"
+    wanted_T = reference_logprobs(stack.policy, completion, 1.0)
+    np.testing.assert_allclose(completion.logprobs_T, wanted_T, atol=1e-5, rtol=0)
+    assert stack.state().pid != before
