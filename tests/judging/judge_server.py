@@ -96,6 +96,19 @@ def hang(seconds: float = 60.0) -> Fault:
     return fault
 
 
+def when(ready: Callable[[], bool], deadline: float = 20.0) -> Fault:
+    """A healthy answer, as soon as ``ready`` says so (or after ``deadline`` seconds)."""
+
+    def fault(exchange: Exchange) -> None:
+        end = time.monotonic() + deadline
+        while not ready() and time.monotonic() < end:
+            if exchange.server.ending.wait(0.005):
+                return drop(exchange)
+        return exchange.answer()
+
+    return fault
+
+
 def drip(seconds: float = 0.05) -> Fault:
     """An answer without end, a blank at a time."""
 
@@ -148,8 +161,16 @@ class Exchange:
     server: JudgeServer
     handler: BaseHTTPRequestHandler
     question: Question
+    in_flight: bool = True
+
+    def leave(self) -> None:
+        """No longer in flight, which is true before the client can know of it."""
+        with self.server.lock:
+            self.server.busy -= self.in_flight
+            self.in_flight = False
 
     def start(self, code: int, headers: dict[str, str]) -> None:
+        self.leave()
         self.handler.send_response(code)
         for name, value in ({"Content-Type": "application/json"} | headers).items():
             self.handler.send_header(name, value)
@@ -201,7 +222,11 @@ class JudgeServer:
     requests: list[Question] = field(default_factory=list)
     """All that came in, in order."""
     busiest: int = 0
-    """Most requests in flight at a time."""
+    """Most requests in flight at a time: come in, and not yet being answered."""
+    busy: int = 0
+    """Those in flight now."""
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """Of the two counts."""
 
     def script(self, *faults: Fault) -> None:
         """What the next requests meet, one each."""
@@ -219,8 +244,6 @@ class JudgeServer:
     def __enter__(self) -> Self:
         self.ending = threading.Event()
         self._script: deque[Fault] = deque()
-        self._lock = threading.Lock()
-        self._busy = 0
         self._listener = _Listener(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -234,10 +257,10 @@ class JudgeServer:
 
     def meet(self, exchange: Exchange) -> None:
         """Answer or misbehave."""
-        with self._lock:
+        with self.lock:
             self.requests.append(exchange.question)
-            self._busy += 1
-            self.busiest = max(self.busiest, self._busy)
+            self.busy += 1
+            self.busiest = max(self.busiest, self.busy)
             fault = self._script.popleft() if self._script else self.always
         if self.ending.is_set():  # a connection that was open when the server ended
             fault = drop
@@ -245,8 +268,7 @@ class JudgeServer:
             time.sleep(self.latency)
             fault(exchange) if fault else exchange.answer()
         finally:
-            with self._lock:
-                self._busy -= 1
+            exchange.leave()
 
 
 def _handler(server: JudgeServer) -> type[BaseHTTPRequestHandler]:

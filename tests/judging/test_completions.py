@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
@@ -15,7 +17,7 @@ from raysgpo.judging.endpoint import EndpointJudge
 from raysgpo.judging.judge import Failure, Judgement
 from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.records import Problem
-from tests.judging.judge_server import TOKENS, Exchange, JudgeServer, completions, raw, status
+from tests.judging.judge_server import TOKENS, Exchange, JudgeServer, completions, raw, status, when
 
 PROBLEM = Problem("p", "3+4-2=?", "5", "3+4=7\n7-2=5\n#### 5")
 
@@ -59,32 +61,51 @@ def test_more_than_fit_go_out_in_several_requests() -> None:
         assert sorted(len(q.body["prompt"]) for q in server.requests) == [3, MOST_TOGETHER]
 
 
-async def in_turns(server: JudgeServer, pauses: Sequence[float]) -> list[Judgement]:
-    """Questions with the seconds before each, the first of which has reached the server before the second."""
+async def until(ready: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not ready():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.01)
+
+
+async def in_turns(server: JudgeServer, count: int, then: Callable[[int], Awaitable[None]]) -> list[Judgement]:
+    """That many questions, with what there is to wait for after each (by how many are asked)."""
     judge = EndpointJudge(config(), server.base_url, "judge", None)
     tasks = []
-    for number, pause in enumerate(pauses):
-        await asyncio.sleep(pause)
+    for number in range(count):
         tasks.append(asyncio.ensure_future(judge(PROBLEM, [f"3+4={number}\n"], number)))
-        while not server.requests:
-            await asyncio.sleep(0.01)
+        await then(number + 1)
     found = await asyncio.gather(*tasks)
     await judge.close()
     return found
 
 
-def test_what_is_asked_while_a_request_is_under_way_goes_out_together_behind_it() -> None:
-    with JudgeServer(continue_prompt=lambda prompt: "a", latency=1.0) as server:
-        found = asyncio.run(in_turns(server, [0, 0, 0.05, 0.05]))
-        assert {j.position for j in found} == {0} and server.busiest == 1
+def test_what_is_asked_while_a_request_is_under_way_goes_out_together_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(completions_file, "PATIENCE_SECONDS", 60.0)
+    asked_all = threading.Event()
+
+    async def then(asked: int) -> None:
+        await until(lambda: bool(server.requests))
+        await asyncio.sleep(2 * completions_file.GATHER_SECONDS)
+        if asked == 4:
+            asked_all.set()
+
+    with JudgeServer(continue_prompt=lambda prompt: "a", always=when(asked_all.is_set)) as server:
+        assert {j.position for j in asyncio.run(in_turns(server, 4, then))} == {0}
         assert [len(question.body["prompt"]) for question in server.requests] == [1, 3]
 
 
 def test_a_slow_request_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(completions_file, "PATIENCE_SECONDS", 0.1)
-    with JudgeServer(continue_prompt=lambda prompt: "a", latency=3.0) as server:
-        assert len(asyncio.run(in_turns(server, [0, 0.4, 0.4]))) == 3
-        assert [len(question.body["prompt"]) for question in server.requests] == [1, 1, 1] and server.busiest == 3
+
+    async def then(asked: int) -> None:
+        await until(lambda: len(server.requests) == asked)  # of which none is answered
+
+    with JudgeServer(continue_prompt=lambda prompt: "a", always=when(lambda: len(server.requests) == 3)) as server:
+        assert len(asyncio.run(in_turns(server, 3, then))) == 3
+        assert [len(question.body["prompt"]) for question in server.requests] == [1, 1, 1]
 
 
 def test_sampled_votes_go_out_alone_with_their_seeds() -> None:
@@ -131,16 +152,19 @@ def test_a_prompt_that_is_refused_costs_its_own_vote_alone() -> None:
 
 
 def test_a_question_that_is_given_up_leaves_the_others_their_answers() -> None:
+    given_up = threading.Event()
+
     async def run(server: JudgeServer) -> list[object]:
         judge = EndpointJudge(config(), server.base_url, "judge", None)
         tasks = [asyncio.ensure_future(judge(PROBLEM, [f"3+4={n}\n"], n)) for n in range(3)]
-        await asyncio.sleep(0.05)
+        await until(lambda: bool(server.requests))
         tasks[1].cancel()
+        given_up.set()
         found = await asyncio.gather(*tasks, return_exceptions=True)
         await judge.close()
         return [j.position if isinstance(j, Judgement) else type(j) for j in found]
 
-    with JudgeServer(continue_prompt=lambda prompt: "a", latency=0.3) as server:
+    with JudgeServer(continue_prompt=lambda prompt: "a", always=when(given_up.is_set)) as server:
         assert asyncio.run(run(server)) == [0, asyncio.CancelledError, 0]
 
 
