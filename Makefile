@@ -33,13 +33,16 @@ setup: $(READY)
 
 # requirements/cpu.txt is complete and leaves out torchvision, torchaudio and torchcodec: vLLM asks
 # for them, their only wheels are CUDA builds, and beside a CPU torch they break transformers.
+# pip compiles on one core, compileall on all; it fails where a package ships a file for another
+# Python, which harms nothing.
 $(READY): requirements/cpu.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps torch==2.13.0+cpu \
-		|| $(BIN)/python -m pip install --disable-pip-version-check --no-deps torch==2.13.0+cpu --index-url $(TORCH_INDEX)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/cpu.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps torch==2.13.0+cpu \
+		|| $(BIN)/python -m pip install --no-compile --disable-pip-version-check --no-deps torch==2.13.0+cpu --index-url $(TORCH_INDEX)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements/cpu.txt
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -qq -j 0 -x '/(tests|rllib)/' $(VENV)/lib || true
 	touch $(READY)
 
 browser: $(BROWSER)

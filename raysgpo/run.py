@@ -50,6 +50,9 @@ def _online(config: Config, say: Say) -> int:
     start = start_state(config, say)
     judge = endpoint_address(config, say)
     prepared = prepare(config, say)
+    if start.step >= prepared.total_steps > 0:
+        say(f"nothing to do: {config.resume} has its {prepared.total_steps} steps; set steps to more")
+        return DONE
     out = sys.stdout
     with ray_session() as logs:
         wait_for_resources(config, config.rollout.start_deadline, say)
@@ -125,9 +128,6 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     console.say(f"run folder: {run.path}")
     if start.step:
         console.say(f"going on after step {start.step}")
-    if start.step >= prepared.total_steps > 0:
-        console.say(f"nothing to do: the run has its {prepared.total_steps} steps; set steps to more")
-        return DONE
     go_on = resume_words("python jobs/train.py", run, prepared.config)
     console.say("starting the rollout replicas and the trainer ...")
     with console, interruptible(console.say) as interrupts:

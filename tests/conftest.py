@@ -23,6 +23,8 @@ SHARE_A_RUN = {
 
 # The test processes share the cores: more threads in each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A process for each run that no test looks at.
+os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
 
 # A busy machine makes one example slow, which says nothing of the code.
 settings.register_profile("raysgpo", deadline=None)

@@ -77,6 +77,12 @@ def _run(config: Config, groups: list[Group] | None, say: Say) -> int:
     if groups is not None:
         groups = _tokenized(prepared.config, groups)
     out = sys.stdout
+    if config.resume is not None:
+        before = _Offline(prepared, RunFolder(Path(config.resume)), groups, judge, start, Interrupts(say), say, out)
+        if before.complete():
+            say(f"nothing to do: {config.resume} has its {before.total_steps} steps and its evaluations")
+            before.tell()
+            return DONE
     with ray_session() as logs:
         wait_for_resources(config, config.rollout.start_deadline, say)
         run = open_folder(config)
@@ -129,6 +135,15 @@ class _Offline:
     @property
     def stopped(self) -> bool:
         return self.interrupts.count > 0
+
+    def complete(self) -> bool:
+        """Whether each phase has left its file, so that there is nothing to start Ray for."""
+        if not self.run.judged.exists():
+            return False
+        self.trained_on = trainable(collect.stored_groups(self.run.judged))
+        total = self.total_steps
+        lacks = self.start.step < total or self._lacks_evaluation(0) or self._lacks_evaluation(total)
+        return bool(self.trained_on) and not lacks
 
     def phases(self) -> None:
         self._collect()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -93,9 +94,16 @@ def _llm_config(judge: JudgeConfig) -> dict[str, Any]:
             "ray_actor_options": {"num_cpus": 0},
             "logging_config": quiet_logging().model_dump(),
         },
+        **_download(judge),
         runtime_env={"env_vars": QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if judge.gpus == 0 else {})},
         log_engine_metrics=False,
     )
+
+
+def _download(judge: JudgeConfig) -> dict[str, Any]:
+    """Nothing special for a model of a hub, and none for a folder."""
+    local = judge.model is not None and Path(judge.model).is_dir()
+    return {"callback_config": {"callback_class": "raysgpo.serving.local_model.LocalModel"}} if local else {}
 
 
 def _engine(judge: JudgeConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+import jobs.offline
 from raysgpo import checkpoint
+from raysgpo.offline import run as offline_run
 from raysgpo.order import Order
 from raysgpo.run_folder import RunFolder, read_rows
 from tests.full.conftest import ROOT, Finished, run_to_end
@@ -74,12 +77,14 @@ def test_texts_get_the_tokens_and_the_logprobs_that_the_sampler_had(finished: Fi
         for rollout, sampled in zip(row["rollouts"], before["rollouts"], strict=True):
             if any(token >= BYTES for token in sampled["segments"][-1]["token_ids"][:-1]):
                 continue  # it sampled a special token, which no text shows
+            if "\ufffd" in sampled["text"]:
+                continue  # it sampled bytes that are no UTF-8, which a text shows all alike
             assert tokens(rollout, "token_ids") == tokens(sampled, "token_ids")
             assert tokens(rollout, "loss_weight") == tokens(sampled, "loss_weight")
             if before["step"] == 0:
                 np.testing.assert_allclose(tokens(rollout, "logprobs"), tokens(sampled, "logprobs"), atol=1e-4)
                 compared += 1
-    assert compared
+    assert compared >= A_STEP
 
 
 def test_it_trains_on_the_groups_with_a_signal_once_an_epoch(offline: Offline) -> None:
@@ -109,10 +114,16 @@ def test_it_evaluates_before_and_after_and_says_so(finished: Finished, offline: 
     assert offline.run.curves.is_file()
 
 
-def test_a_run_that_is_complete_does_nothing_again(offline: Offline, tmp_path: Path) -> None:
+def test_a_run_that_is_complete_does_nothing_again(
+    offline: Offline, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     files = [offline.run.judged, offline.run.metrics, offline.run.evaluations]
     before = [path.read_text() for path in files]
-    status, output = run_to_end(tmp_path, OFFLINE, f"resume={offline.run.path}")
-    assert status == 0, output
+    monkeypatch.setattr(offline_run, "ray_session", None)  # Ray is not even started
+    monkeypatch.setattr(sys, "argv", [OFFLINE, f"resume={offline.run.path}"])
+    assert jobs.offline.main() == 0
     assert [path.read_text() for path in files] == before
-    assert "starting" not in output and output.splitlines()[-2:] == offline.output.splitlines()[-2:]
+    first, *_, held_out, policy = capsys.readouterr().out.splitlines()
+    steps = len(offline.metrics)
+    assert first == f"nothing to do: {offline.run.path} has its {steps} steps and its evaluations"
+    assert [held_out, policy] == offline.output.splitlines()[-2:]

@@ -6,12 +6,14 @@ import json
 import math
 import re
 import statistics
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raysgpo import checkpoint
+import jobs.train
+from raysgpo import checkpoint, run
 from raysgpo.config import Config
 from raysgpo.group_json import group_from_row
 from raysgpo.overrides import load, resolve
@@ -189,3 +191,15 @@ def test_a_checkpoint_is_a_model_that_transformers_loads(finished: Finished) -> 
     assert "\n#### " in text, text
     state = checkpoint.read_state(folder)
     assert (state["step"], state["position"], state["version"]) == (STEPS, 4 * STEPS, STEPS + 1)
+
+
+def test_a_run_that_has_its_steps_does_nothing_again(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(run, "ray_session", None)  # Ray is not even started
+    monkeypatch.setattr(sys, "argv", ["train.py", f"resume={finished.run.path}"])
+    before = {path: path.stat().st_mtime_ns for path in finished.run.path.rglob("*")}
+    assert jobs.train.main() == 0
+    said = f"nothing to do: {finished.run.path} has its {STEPS} steps; set steps to more"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    assert {path: path.stat().st_mtime_ns for path in finished.run.path.rglob("*")} == before

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from raysgpo.config import JudgeConfig
-from raysgpo.serving.judge import _bundles, _engine, _replicas
+from raysgpo.serving.judge import _bundles, _download, _engine, _replicas
 
 
 def judge(**settings: Any) -> JudgeConfig:
-    return JudgeConfig(kind="replicas", model="m", **settings)
+    return JudgeConfig.model_validate({"kind": "replicas", "model": "m", **settings})
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,15 @@ def test_the_engine_on_cpu_is_the_rollouts() -> None:
     arguments = _engine(judge(kv_cache_gib=0.5, max_model_len=300))
     assert (arguments["kv_cache_memory_bytes"], arguments["max_model_len"]) == (2**29, 300)
     assert arguments["enforce_eager"] and not arguments["enable_chunked_prefill"]
+
+
+def test_a_folder_is_not_downloaded_and_a_model_of_the_hub_is(tmp_path: Path) -> None:
+    assert _download(judge(model="Qwen/Qwen3-8B")) == {}
+    module, _, name = _download(judge(model=str(tmp_path)))["callback_config"]["callback_class"].rpartition(".")
+    callback = getattr(importlib.import_module(module), name)(llm_config=None)
+    assert callback.ctx.run_init_node
+    asyncio.run(callback.run_callback("on_before_node_init"))
+    assert not callback.ctx.run_init_node
 
 
 def test_bounds_of_the_replicas() -> None:

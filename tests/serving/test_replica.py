@@ -47,10 +47,9 @@ class LocalStore:
         self.pulls += 1
         version, [payload] = await self.inner.get(min_version, timeout)
 
-        async def reference() -> WeightPayload:
-            return payload
-
-        return version, [reference()]
+        reference: asyncio.Future[WeightPayload] = asyncio.get_running_loop().create_future()
+        reference.set_result(payload)
+        return version, [reference]
 
     async def publish(self, version: int) -> None:
         await self.inner.publish(version, pack(weights(version).items()))
