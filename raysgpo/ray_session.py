@@ -30,11 +30,13 @@ def ray_session() -> Iterator[Path]:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Three processes on two cores: idle threads must sleep, not spin.
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    # A proxy that is not up after five seconds is killed and started again, which on a busy machine has no end.
+    patience = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
     context = ray.init(
         ignore_reinit_error=True,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        runtime_env={"env_vars": {**threads, "TOKENIZERS_PARALLELISM": "false"}},
+        runtime_env={"env_vars": {**threads, **patience, "TOKENIZERS_PARALLELISM": "false"}},
     )
     logs = Path(context.address_info["session_dir"]) / "logs"
     with (logs / DRIVER_LOG).open("a", encoding="utf-8") as chatter, redirect_stdout(chatter):
