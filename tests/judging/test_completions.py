@@ -93,7 +93,7 @@ def test_what_is_asked_while_a_request_is_under_way_goes_out_together_behind_it(
             asked_all.set()
 
     with JudgeServer(continue_prompt=lambda prompt: "a", always=when(asked_all.is_set)) as server:
-        assert {j.position for j in asyncio.run(in_turns(server, 4, then))} == {0}
+        assert {j.position for j in asyncio.run(in_turns(server, 4, then))} == {0} and server.busiest == 1
         assert [len(question.body["prompt"]) for question in server.requests] == [1, 3]
 
 
@@ -105,7 +105,7 @@ def test_a_slow_request_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) 
 
     with JudgeServer(continue_prompt=lambda prompt: "a", always=when(lambda: len(server.requests) == 3)) as server:
         assert len(asyncio.run(in_turns(server, 3, then))) == 3
-        assert [len(question.body["prompt"]) for question in server.requests] == [1, 1, 1]
+        assert [len(question.body["prompt"]) for question in server.requests] == [1, 1, 1] and server.busiest == 3
 
 
 def test_sampled_votes_go_out_alone_with_their_seeds() -> None:
