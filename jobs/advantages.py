@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from raysgpo.config import Config
-from raysgpo.run_folder import RunFolder
+from raysgpo.output.run_folder import RunFolder
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,7 +34,7 @@ def main() -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    from raysgpo.advantage_picture import draw_advantages  # after the check: this imports matplotlib
+    from raysgpo.output.advantage_picture import draw_advantages  # after the check: this imports matplotlib
 
     print(draw_advantages(runs, Path(arguments.out) if arguments.out else runs[0].advantages))
     return 0

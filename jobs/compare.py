@@ -16,13 +16,13 @@ import argparse
 from pathlib import Path
 
 from jobs.train import check_judge, recipe, recipe_names
-from raysgpo.comparison.plan import Plan, make_plan
-from raysgpo.comparison.report import write_report
-from raysgpo.comparison.runs import claim, run_all
-from raysgpo.comparison.table import print_plan, print_summary
+from raysgpo.config.model_path import check_model_path
+from raysgpo.config.overrides import ConfigError, load
 from raysgpo.exit_status import DONE, STOPPED, WRONG_SETTING
-from raysgpo.model_path import check_model_path
-from raysgpo.overrides import ConfigError, load
+from raysgpo.studies.comparison.plan import Plan, make_plan
+from raysgpo.studies.comparison.report import write_report
+from raysgpo.studies.comparison.runs import claim, run_all
+from raysgpo.studies.comparison.table import print_plan, print_summary
 
 TRAIN = Path(__file__).parent / "train.py"
 

@@ -3,7 +3,7 @@
 DATA is a JSONL file of {question, reference, steps, first_error}; or ``arithmetic``: generated responses
 to held-out chains; or the ``groups.jsonl`` of a run on chained arithmetic: the policy's own mistakes.
 The judge is that of ``judge=tiny`` unless another is named. What the numbers mean:
-``raysgpo.judging.quality``. Exit status 2 if something is set wrong or the judge does not answer, 130
+``raysgpo.studies.judge_quality.quality``. Exit status 2 if something is set wrong or the judge does not answer, 130
 after Ctrl-C, which prints what was scored until then.
 """
 
@@ -29,15 +29,15 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from raysgpo.config import Config
-from raysgpo.judging.build import JudgeAddress, build_judge
+from raysgpo.config.overrides import ConfigError, resolve
+from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.endpoint import EndpointJudge, JudgeUnavailable
 from raysgpo.judging.judge import Judge
-from raysgpo.judging.labelled import Labelled, LabelledRow, chosen, generated, read_labelled
-from raysgpo.judging.quality import Scored, quality, score
-from raysgpo.judging.quality_table import table
-from raysgpo.overrides import ConfigError, resolve
-from raysgpo.policy.corruption import corrupted
+from raysgpo.studies.judge_quality.labelled import Labelled, LabelledRow, chosen, generated, read_labelled
+from raysgpo.studies.judge_quality.quality import Scored, quality, score
+from raysgpo.studies.judge_quality.quality_table import table
+from raysgpo.tiny.corruption import corrupted
 
 GENERATED_ROWS = 512
 """Of DATA=arithmetic, unless --limit says otherwise."""
@@ -196,10 +196,10 @@ def replicas(config: Config) -> Iterator[JudgeAddress]:
     Raises:
         JudgeUnavailable: they do not start.
     """
-    from raysgpo.preparation import find_judge  # imports torch
-    from raysgpo.ray_session import ray_session  # after the checks: these import Ray
     from raysgpo.serving.application import delete
-    from raysgpo.serving.judge import start_judge, wait_for_judge
+    from raysgpo.serving.judge_replicas import start_judge, wait_for_judge
+    from raysgpo.session.ray_session import ray_session  # after the checks: these import Ray
+    from raysgpo.start.preparation import find_judge  # imports torch
 
     judge = find_judge(config, say)
     name = f"judge-quality-{os.getpid()}"

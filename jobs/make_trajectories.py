@@ -31,13 +31,13 @@ from raysgpo.guidance.selection import Fate, fate
 from raysgpo.judging.chat import Chat
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.server import NoAnswer, Server, Trouble
-from raysgpo.reasoning import split_steps
+from raysgpo.output.run_folder import JsonLines, read_rows
 from raysgpo.records import Problem
-from raysgpo.run_folder import JsonLines, read_rows
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.grader import DeadlineGrader, Grader
 from raysgpo.tasks.math import INSTRUCTION, read_problems
-from raysgpo.tasks.math_verifier import MathVerifier
+from raysgpo.tasks.math_grading import MathVerifier
+from raysgpo.tasks.reasoning import split_steps
 
 
 class TrajectoriesConfig(Section):

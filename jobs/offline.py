@@ -13,9 +13,9 @@ import sys
 sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from jobs.train import check_judge, configure, parser
-from raysgpo.model_path import check_model_path
-from raysgpo.offline.selection import selected
-from raysgpo.overrides import ConfigError, dump
+from raysgpo.config.model_path import check_model_path
+from raysgpo.config.overrides import ConfigError, dump
+from raysgpo.offline.kept_groups import selected
 
 
 def main() -> int:

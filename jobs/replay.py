@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from raysgpo.config import Config
-from raysgpo.run_folder import RunFolder
+from raysgpo.output.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from raysgpo.replay import ReplayedStep
+    from raysgpo.studies.replay import ReplayedStep
 
 TOLERANCE = 1e-6
 
@@ -39,7 +39,7 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         run = RunFolder.existing(arguments.run, Config(storage=arguments.storage).storage_root)
-        from raysgpo.replay import replay  # after the check: this imports torch
+        from raysgpo.studies.replay import replay  # after the check: this imports torch
 
         return report(replay(run, arguments.step), arguments.tolerance)
     except ValueError as error:

@@ -30,12 +30,12 @@ from pydantic import ValidationError
 from transformers.utils.logging import disable_progress_bar
 
 from raysgpo.config import Config, Section
-from raysgpo.overrides import dotted_keys
-from raysgpo.policy.imitation import ImitationConfig, imitate
-from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
-from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
-from raysgpo.policy.tiny_long import TinyLongConfig
-from raysgpo.policy.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier
+from raysgpo.config.overrides import dotted_keys
+from raysgpo.tiny.imitation import ImitationConfig, imitate
+from raysgpo.tiny.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
+from raysgpo.tiny.tiny_long import TinyLongConfig
+from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy
+from raysgpo.tiny.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier
 
 
 class BothConfig(Section):

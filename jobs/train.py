@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 from raysgpo.config import Config
-from raysgpo.config_reference import brief
+from raysgpo.config.model_path import check_judge_path, check_model_path
+from raysgpo.config.overrides import ConfigError, Tree, dump, load, resolve
+from raysgpo.config.reference import brief
 from raysgpo.judging.credentials import read_key
-from raysgpo.model_path import check_judge_path, check_model_path
-from raysgpo.overrides import ConfigError, Tree, dump, load, resolve
-from raysgpo.resume import resume_config
+from raysgpo.start.resume import resume_config
 
 RECIPES = Path(__file__).parent / "recipes"
 COMMANDS = {"online": "jobs/train.py", "offline": "jobs/offline.py"}

@@ -19,23 +19,23 @@ from types import FrameType
 
 import ray
 
-from raysgpo import checkpoint
-from raysgpo.advantage_picture import draw_advantages
-from raysgpo.board import Board
-from raysgpo.cluster_resources import wait_for_resources
-from raysgpo.conductor.messages import StartState, Status
+from raysgpo.conductor.messages import Status
 from raysgpo.config import Config
-from raysgpo.console import Console
-from raysgpo.curves import draw_curves, draw_guidance
+from raysgpo.config.overrides import ConfigError, dump
 from raysgpo.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
-from raysgpo.judging.build import JudgeAddress
-from raysgpo.overrides import ConfigError, dump
-from raysgpo.parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
-from raysgpo.preparation import prepare
-from raysgpo.prepared import Prepared
-from raysgpo.ray_session import link_logs, ray_session
-from raysgpo.run_folder import RunFolder
-from raysgpo.trainer import root_cause
+from raysgpo.groups.prepared import Prepared, StartState
+from raysgpo.judging.address import JudgeAddress
+from raysgpo.output import checkpoint
+from raysgpo.output.advantage_picture import draw_advantages
+from raysgpo.output.console import Console
+from raysgpo.output.curves import draw_curves, draw_guidance
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.tensorboard import Board
+from raysgpo.session.moving_parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
+from raysgpo.session.ray_session import link_logs, ray_session
+from raysgpo.session.resources import wait_for_resources
+from raysgpo.start.preparation import prepare
+from raysgpo.training.thread import root_cause
 
 POLL_SECONDS = 0.25
 """How often the console asks the conductor what is new."""

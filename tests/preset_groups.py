@@ -8,16 +8,16 @@ from collections.abc import Sequence
 import numpy as np
 
 from raysgpo.config import Config
+from raysgpo.config.overrides import resolve
+from raysgpo.groups.pipeline import Pipeline
+from raysgpo.groups.retrying_sampler import RetryingSampler
+from raysgpo.groups.stages import cap_negative_mass
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import first_wrong
-from raysgpo.overrides import resolve
-from raysgpo.pipeline import Pipeline
 from raysgpo.records import Completion, Group, Problem, SampleRequest, Ticket
-from raysgpo.sampling import RetryingSampler
-from raysgpo.stages import cap_negative_mass
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
-from raysgpo.tasks.build import build_task
 from raysgpo.tasks.grader import InlineGrader
+from raysgpo.tasks.kinds import build_task
 from tests.judging.scripted import scripted
 
 PROBLEM = Chain((3, 4, 2), "+-").problem()

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from raysgpo.console import Console
+from raysgpo.output.console import Console
 from raysgpo.run import Interrupts, interruptible
 
 

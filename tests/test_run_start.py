@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo import checkpoint
-from raysgpo.conductor.messages import StartState
 from raysgpo.config import Config
-from raysgpo.overrides import ConfigError
+from raysgpo.config.overrides import ConfigError
+from raysgpo.groups.prepared import StartState
+from raysgpo.output import checkpoint
 from raysgpo.run import start_state
 
 STATE = {"step": 3, "position": 96, "version": 4, "solved": ["a"], "controllers": {}}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from raysgpo.groups.window import Window
 from raysgpo.records import Group
-from raysgpo.window import Window
 
 
 class Assembly:

@@ -22,23 +22,23 @@ from typing import Any
 
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluator
-from raysgpo.conductor.handout import Handout
-from raysgpo.conductor.messages import Decision, StartState, Status, TrainReport
-from raysgpo.conductor.notices import failed_group, missed_sync, step_notices
+from raysgpo.conductor.issued_steps import Handout
+from raysgpo.conductor.messages import Decision, Status, TrainReport
 from raysgpo.conductor.progress import Progress
 from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.stream import StreamThread, build_dataset, stall_deadline
-from raysgpo.conductor.tickets import Tickets
 from raysgpo.conductor.versions import Versions
-from raysgpo.judging.build import JudgeAddress
-from raysgpo.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
+from raysgpo.groups.prepared import Prepared, StartState
+from raysgpo.groups.retrying_sampler import RetryingSampler
+from raysgpo.groups.tickets import Tickets
+from raysgpo.groups.window import run_window
+from raysgpo.judging.address import JudgeAddress
+from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.step_warnings import failed_group, missed_sync, step_notices
 from raysgpo.policy.sequences import Share
-from raysgpo.prepared import Prepared
 from raysgpo.records import Group, Ticket
-from raysgpo.run_folder import RunFolder
-from raysgpo.sampling import RetryingSampler
 from raysgpo.serving.sampler import serve_sampler
-from raysgpo.window import run_window
 
 
 class Conductor:

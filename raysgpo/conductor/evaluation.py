@@ -6,12 +6,12 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
-from raysgpo.metrics import Metrics, by_label, evaluation_metrics, problem_labels
-from raysgpo.pass_at_k import mean_pass_at_k, reported_k
-from raysgpo.prepared import Prepared, Prompt
+from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
+from raysgpo.output.metrics import Metrics, by_label, evaluation_metrics, problem_labels
+from raysgpo.output.pass_at_k import mean_pass_at_k, reported_k
+from raysgpo.output.run_folder import Row
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.run_folder import Row
-from raysgpo.sampling import RetryingSampler, SamplingFailed
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.grader import make_grader
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from raysgpo.config import Config
-from raysgpo.judging.build import JudgeAddress, build_judge
+from raysgpo.groups.pipeline import Pipeline
+from raysgpo.groups.retrying_sampler import RetryingSampler
+from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.panel import Panel
-from raysgpo.pipeline import Pipeline
 from raysgpo.records import Group, Ticket
-from raysgpo.sampling import RetryingSampler
 from raysgpo.serving.sampler import serve_sampler
 from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task

@@ -3,28 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-from raysgpo.metrics import Interval, Metrics, StepTimes
-
-
-@dataclass(frozen=True, slots=True)
-class StartState:
-    """Where a run begins; all of it stands in a checkpoint."""
-
-    step: int = 0
-    """Optimizer steps done."""
-    position: int = 0
-    """Where the next step begins in the stream."""
-    version: int = 0
-    """The newest weight version of the run so far; published versions are above it."""
-    solved: tuple[str, ...] = ()
-    """Ids of the training problems ever solved."""
-    controllers: dict[str, Any] = field(default_factory=dict)
-    """What each controller of the conductor goes on from, by its name."""
-    messages: tuple[str, ...] = ()
-    """What was said of the checkpoints that were passed over; the trainer, who looks again, finds the same."""
+from raysgpo.output.metrics import Interval, Metrics, StepTimes
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from ray.util.metrics import Gauge
 
-from raysgpo.group_json import group_row
-from raysgpo.metrics import Metrics
+from raysgpo.output.group_json import group_row
+from raysgpo.output.metrics import Metrics
+from raysgpo.output.run_folder import JsonLines, Row, RunFolder, cut_rows
 from raysgpo.records import Group
-from raysgpo.run_folder import JsonLines, Row, RunFolder, cut_rows
 
 
 def prometheus_name(metric: str) -> str:

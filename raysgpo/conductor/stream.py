@@ -14,7 +14,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from raysgpo.conductor.group_worker import GroupWorker, read_group
 from raysgpo.config import Config
-from raysgpo.judging.build import JudgeAddress
+from raysgpo.judging.address import JudgeAddress
 from raysgpo.records import Group
 from raysgpo.tasks.task import Task
 

@@ -2,7 +2,7 @@
 
 A recipe in ``jobs/`` is a function that returns a :class:`Config`; the command line overrides it
 with dotted keys (``sampling.temperature=0.7``); the run saves the result as ``config.yaml``. How
-text becomes a Config (overrides, presets, files, error messages) is ``raysgpo.overrides``; this
+text becomes a Config (overrides, presets, files, error messages) is ``raysgpo.config.overrides``; this
 file says what may be set, what it means, and which combinations are impossible.
 """
 

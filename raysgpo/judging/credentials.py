@@ -7,7 +7,7 @@ import os
 from pydantic import SecretStr
 
 from raysgpo.config import JudgeConfig
-from raysgpo.overrides import ConfigError
+from raysgpo.config.overrides import ConfigError
 
 
 def read_key(config: JudgeConfig) -> SecretStr | None:

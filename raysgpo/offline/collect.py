@@ -12,16 +12,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raysgpo.conductor.judging import Judging
 from raysgpo.config import Config
-from raysgpo.group_json import group_from_row, group_row
+from raysgpo.groups.judge_budget import Judging
+from raysgpo.groups.order import Order, rollout_seeds
+from raysgpo.groups.pipeline import Pipeline, compared
+from raysgpo.groups.prepared import Prepared
+from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.panel import Panel
-from raysgpo.order import Order, rollout_seeds
-from raysgpo.pipeline import Pipeline, compared
-from raysgpo.prepared import Prepared
+from raysgpo.output.group_json import group_from_row, group_row
+from raysgpo.output.run_folder import JsonLines, read_rows, replace_rows
 from raysgpo.records import Group, Ticket
-from raysgpo.run_folder import JsonLines, read_rows, replace_rows
-from raysgpo.sampling import RetryingSampler
 from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from raysgpo.conductor.conductor import Conductor
-from raysgpo.conductor.messages import StartState
-from raysgpo.group_json import group_from_row, group_row
-from raysgpo.order import Order
+from raysgpo.groups.order import Order
+from raysgpo.groups.prepared import Prepared, StartState
+from raysgpo.output.group_json import group_from_row, group_row
+from raysgpo.output.run_folder import RunFolder, read_rows, replace_rows
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs, step_shares, with_logprobs
-from raysgpo.prepared import Prepared
 from raysgpo.records import Group
-from raysgpo.run_folder import RunFolder, read_rows, replace_rows
 
 
 class RecordedConductor(Conductor):

@@ -11,9 +11,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from raysgpo.group_json import group_from_row
-from raysgpo.input_rows import checked_row, input_rows
+from raysgpo.output.group_json import group_from_row
 from raysgpo.records import CORRECTNESS, Drop, Group, Rollout
+from raysgpo.tasks.input_rows import checked_row, input_rows
 
 
 class _Segment(BaseModel):

@@ -20,31 +20,28 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from raysgpo import checkpoint
-from raysgpo.board import Board
-from raysgpo.cluster_resources import wait_for_resources
 from raysgpo.conductor.evaluation import Evaluator
-from raysgpo.conductor.messages import StartState
 from raysgpo.config import Config
-from raysgpo.console import Console, update_numbers
-from raysgpo.curves import draw_offline
+from raysgpo.config.overrides import ConfigError
 from raysgpo.exit_status import DONE, FAILED, STOPPED
-from raysgpo.judging.build import JudgeAddress, build_judge
+from raysgpo.groups.prepared import Prepared, StartState
+from raysgpo.groups.retrying_sampler import RetryingSampler
+from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.endpoint import EndpointJudge
 from raysgpo.judging.panel import Panel
-from raysgpo.metrics import Metrics
 from raysgpo.offline import collect
 from raysgpo.offline.conductor import has_logprobs, trainable
 from raysgpo.offline.groups_file import read_groups
-from raysgpo.offline.parts import running_replicas, running_trainer
-from raysgpo.offline.selection import kept_groups, right_answers
+from raysgpo.offline.kept_groups import kept_groups, right_answers
+from raysgpo.offline.running import running_replicas, running_trainer
 from raysgpo.offline.tokens import with_tokens
-from raysgpo.overrides import ConfigError
-from raysgpo.parts import Say, endpoint_address
+from raysgpo.output import checkpoint
+from raysgpo.output.console import Console, update_numbers
+from raysgpo.output.curves import draw_offline
+from raysgpo.output.metrics import Metrics
+from raysgpo.output.run_folder import JsonLines, RunFolder, cut_rows, read_rows
+from raysgpo.output.tensorboard import Board
 from raysgpo.policy.prompts import load_tokenizer
-from raysgpo.preparation import model_settings, prepare
-from raysgpo.prepared import Prepared
-from raysgpo.ray_session import link_logs, ray_session
 from raysgpo.records import Group
 from raysgpo.run import (
     Interrupts,
@@ -56,9 +53,11 @@ from raysgpo.run import (
     start_state,
     watch,
 )
-from raysgpo.run_folder import JsonLines, RunFolder, cut_rows, read_rows
-from raysgpo.sampling import RetryingSampler
 from raysgpo.serving.sampler import serve_sampler
+from raysgpo.session.moving_parts import Say, endpoint_address
+from raysgpo.session.ray_session import link_logs, ray_session
+from raysgpo.session.resources import wait_for_resources
+from raysgpo.start.preparation import model_settings, prepare
 
 COMMAND = "python jobs/offline.py"
 

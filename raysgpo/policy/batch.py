@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from raysgpo.policy.plan import Layout
+from raysgpo.policy.micro_batches import Layout
 from raysgpo.policy.sequences import TrainSequence
 
 

@@ -22,13 +22,13 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
-from raysgpo.metrics import Metrics
-from raysgpo.policy import checkpoint
+from raysgpo.output.metrics import Metrics
+from raysgpo.policy import model_files as checkpoint
 from raysgpo.policy.batch import Batch, lay_out
+from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loss import Objective, Terms, policy_loss
+from raysgpo.policy.micro_batches import choose_layout
 from raysgpo.policy.model import TokenScorer, load_causal, shard, training_device
-from raysgpo.policy.plan import choose_layout
-from raysgpo.policy.schedule import learning_rate
 from raysgpo.policy.sequences import Share, TrainSequence
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from raysgpo.overrides import ConfigError
-from raysgpo.prepared import Prompt
+from raysgpo.config.overrides import ConfigError
+from raysgpo.groups.prepared import Prompt
 from raysgpo.records import Problem
 
 

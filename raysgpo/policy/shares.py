@@ -9,7 +9,7 @@ import numpy as np
 
 from raysgpo.algorithms.aggregation import aggregate
 from raysgpo.config import Config
-from raysgpo.policy.plan import choose_layout, plan_step
+from raysgpo.policy.micro_batches import choose_layout, plan_step
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.records import Float_T, Group, Role, Rollout
 

@@ -16,7 +16,7 @@ from ray.serve.config import ProxyLocation
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
-from raysgpo.overrides import ConfigError
+from raysgpo.config.overrides import ConfigError
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Any
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
+from raysgpo.groups.retrying_sampler import Sampler, SamplingFailed
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.sampling import Sampler, SamplingFailed
 
 
 def serve_sampler(handle: Any) -> Sampler:

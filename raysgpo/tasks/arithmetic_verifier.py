@@ -31,7 +31,7 @@ from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.arithmetic import ANSWER_MARK, Chain, distinct_chains, split_lines
-from raysgpo.tasks.rating_verifier import RatingVerifier
+from raysgpo.tasks.rating_grading import RatingVerifier
 from raysgpo.tasks.ratings import REWARD_RANGE
 from raysgpo.tasks.verifier import Case, is_single
 

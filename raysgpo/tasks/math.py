@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 from raysgpo.config import TaskConfig
-from raysgpo.input_rows import input_rows
-from raysgpo.reasoning import split_steps
 from raysgpo.records import Problem
 from raysgpo.tasks.held_out import distinct, divided
-from raysgpo.tasks.math_verifier import MathVerifier
+from raysgpo.tasks.input_rows import input_rows
+from raysgpo.tasks.math_grading import MathVerifier
+from raysgpo.tasks.reasoning import split_steps
 
 INSTRUCTION = "\nPut the final answer in \\boxed{}."
 """What is said after each question; the format reward asks for nothing more."""

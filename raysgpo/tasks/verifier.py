@@ -14,13 +14,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from raysgpo.config import TaskConfig
-from raysgpo.input_rows import checked_row, input_rows
-from raysgpo.reasoning import split_steps
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.held_out import divided
-from raysgpo.tasks.rating_verifier import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingVerifier
+from raysgpo.tasks.input_rows import checked_row, input_rows
+from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingVerifier
 from raysgpo.tasks.ratings import REWARD_RANGE
+from raysgpo.tasks.reasoning import split_steps
 
 PAIR = """\
 Here are a question and two responses to it, A and B. Either may be right or wrong.

@@ -13,12 +13,12 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from raysgpo.config import Config
-from raysgpo.policy.corruption import corrupted
-from raysgpo.policy.sampling import sample_responses
-from raysgpo.policy.tiny import ensure_tiny_policy
-from raysgpo.policy.tiny_judge import TinyJudgeConfig, ensure_tiny_judge, lesson
 from raysgpo.records import Problem
 from raysgpo.tasks.arithmetic import Chain
+from raysgpo.tiny.corruption import corrupted
+from raysgpo.tiny.responses import sample_responses
+from raysgpo.tiny.tiny_judge import TinyJudgeConfig, ensure_tiny_judge, lesson
+from raysgpo.tiny.tiny_policy import ensure_tiny_policy
 
 
 def main() -> None:

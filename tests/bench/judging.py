@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from raysgpo.config import Config
-from raysgpo.policy.tiny_judge import ensure_tiny_judge, verdicts_so_far
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.tiny.tiny_judge import ensure_tiny_judge, verdicts_so_far
 from tests.judging.judge_server import JudgeServer
 
 ROOT = Path(__file__).parents[2]

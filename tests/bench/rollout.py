@@ -18,9 +18,9 @@ from contextlib import redirect_stdout
 from typing import Any
 
 from raysgpo.config import RolloutConfig
-from raysgpo.ray_session import ray_session
 from raysgpo.records import SampleRequest
 from raysgpo.serving.engine import VllmEngine
+from raysgpo.session.ray_session import ray_session
 from raysgpo.weights.payload import NOTHING_PUBLISHED
 from raysgpo.weights.store import start_weight_store
 from tests.rollouts import deploy_rollout

@@ -11,16 +11,16 @@ import numpy as np
 import ray
 
 from raysgpo.conductor.conductor import Conductor
-from raysgpo.conductor.messages import Decision, StartState, TrainReport
+from raysgpo.conductor.messages import Decision, TrainReport
 from raysgpo.config import Config
+from raysgpo.config.overrides import resolve
+from raysgpo.groups.order import Order, rollout_seeds
+from raysgpo.groups.prepared import Prepared, Prompt, StartState
 from raysgpo.guidance.trajectory import Trajectory
-from raysgpo.judging.build import JudgeAddress
-from raysgpo.order import Order, rollout_seeds
-from raysgpo.overrides import resolve
+from raysgpo.judging.address import JudgeAddress
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.sequences import Share
-from raysgpo.prepared import Prepared, Prompt
 from raysgpo.records import Problem, SampleRequest
-from raysgpo.run_folder import RunFolder
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
 from tests.conductor.fake_rollout import FakeRollout

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raysgpo.conductor.assembly import Assembly
+from raysgpo.groups.window import Window
 from raysgpo.records import Drop, Group
-from raysgpo.window import Window
 
 MakeGroup = Callable[..., Group]
 

@@ -13,11 +13,11 @@ import pytest
 import ray
 import torch
 
-from raysgpo.conductor.messages import StartState
 from raysgpo.config import RolloutConfig
+from raysgpo.groups.prepared import StartState
+from raysgpo.output.run_folder import RunFolder, read_rows
 from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem
-from raysgpo.run_folder import RunFolder, read_rows
 from raysgpo.serving.application import delete
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.weights.payload import pack

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from raysgpo.conductor.evaluation import Evaluation, Evaluator
-from raysgpo.overrides import resolve
-from raysgpo.prepared import Prepared, Prompt
+from raysgpo.config.overrides import resolve
+from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.sampling import RetryingSampler, SamplingFailed
 from raysgpo.tasks.arithmetic import ArithmeticTask
 
 STEPS = 4

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from raysgpo.conductor.messages import StartState
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.groups.prepared import StartState
+from raysgpo.output.run_folder import RunFolder, read_rows
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 

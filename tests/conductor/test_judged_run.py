@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from raysgpo.judging.build import JudgeAddress
-from raysgpo.run_folder import read_rows
+from raysgpo.judging.address import JudgeAddress
+from raysgpo.output.run_folder import read_rows
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 from tests.judging.judge_server import Fault, JudgeServer, content, gullible, hang, raw, status

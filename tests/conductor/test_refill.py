@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from raysgpo.conductor.messages import StartState
-from raysgpo.order import Order
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.groups.order import Order
+from raysgpo.groups.prepared import StartState
+from raysgpo.output.run_folder import RunFolder, read_rows
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 

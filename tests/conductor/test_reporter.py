@@ -10,9 +10,9 @@ import pytest
 
 from raysgpo.conductor import reporter as reporter_file
 from raysgpo.conductor.reporter import Reporter, prometheus_name
-from raysgpo.metrics import StepTimes, evaluation_metrics, group_metrics, time_metrics
+from raysgpo.output.metrics import StepTimes, evaluation_metrics, group_metrics, time_metrics
+from raysgpo.output.run_folder import RunFolder, read_rows
 from raysgpo.records import Group
-from raysgpo.run_folder import RunFolder, read_rows
 
 
 class FakeGauge:

@@ -22,10 +22,10 @@ import pytest
 from filelock import FileLock
 
 from raysgpo.config import Config
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.output.run_folder import RunFolder, read_rows
 
 if TYPE_CHECKING:
-    from raysgpo.parts import Parts
+    from raysgpo.session.moving_parts import Parts
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 900.0
@@ -120,10 +120,10 @@ def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
 @contextlib.contextmanager
 def trained_here(config: Config) -> Iterator[tuple[RunFolder, Parts]]:
     """A run made of its parts on this process's Ray, trained to its end; the parts stay up in the block."""
-    from raysgpo.conductor.messages import StartState
-    from raysgpo.parts import running_parts
-    from raysgpo.preparation import prepare
+    from raysgpo.groups.prepared import StartState
     from raysgpo.run import open_folder
+    from raysgpo.session.moving_parts import running_parts
+    from raysgpo.start.preparation import prepare
 
     run = open_folder(config)
     with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
@@ -138,7 +138,7 @@ def trained_here(config: Config) -> Iterator[tuple[RunFolder, Parts]]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that has begun to add: often wrong, sometimes right. Made once for all test processes."""
-    from raysgpo.policy.tiny import TinyConfig, ensure_tiny_policy
+    from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy
 
     config = TinyConfig(
         hidden_size=64, intermediate_size=128, heads=2, clean_terms=(2, 3), clean_steps=240, slip_steps=0, threads=1
@@ -218,8 +218,8 @@ class Battered(Finished):
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A judge that was taught for seconds: it says letters, and is often wrong."""
-    from raysgpo.policy.tiny_judge import TinyJudgeConfig, train_tiny_judge
-    from raysgpo.policy.tiny_model import save_tiny_model
+    from raysgpo.tiny.tiny_judge import TinyJudgeConfig, train_tiny_judge
+    from raysgpo.tiny.tiny_model import save_tiny_model
 
     config = TinyJudgeConfig(
         hidden_size=32, intermediate_size=64, heads=1, batch_size=16, terms=(3,), drill_steps=60, response_steps=20,
@@ -269,7 +269,7 @@ def checksums_by_version(run: RunFolder) -> dict[int, dict[str, str]]:
     """Weight version to the checksums of the checkpoint that holds those weights."""
     from transformers import AutoModelForCausalLM
 
-    from raysgpo import checkpoint
+    from raysgpo.output import checkpoint
     from raysgpo.weights.payload import named_checksums
 
     found = {}

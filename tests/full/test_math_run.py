@@ -20,8 +20,8 @@ import pytest
 import ray
 import torch
 
-from raysgpo.overrides import resolve
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.config.overrides import resolve
+from raysgpo.output.run_folder import RunFolder, read_rows
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
 from tests.full.conftest import checksums_by_version, trained_here
@@ -78,11 +78,11 @@ def guesser(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny policy after it has seen what a boxed number looks like: now and then it guesses right."""
     from transformers import AutoModelForCausalLM
 
-    from raysgpo.policy.sft import batches, teach
-    from raysgpo.policy.tiny import TinyConfig
-    from raysgpo.policy.tiny_model import save_tiny_model
-    from raysgpo.policy.tokenizer import byte_tokenizer
     from raysgpo.tasks.math import INSTRUCTION
+    from raysgpo.tiny.sft import batches, teach
+    from raysgpo.tiny.tiny_model import save_tiny_model
+    from raysgpo.tiny.tiny_policy import TinyConfig
+    from raysgpo.tiny.tokenizer import byte_tokenizer
 
     draw = random.Random(0)
 

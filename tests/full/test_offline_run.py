@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import jobs.offline
-from raysgpo import checkpoint
+from raysgpo.groups.order import Order
 from raysgpo.offline import run as offline_run
-from raysgpo.order import Order
-from raysgpo.run_folder import RunFolder, read_rows
+from raysgpo.output import checkpoint
+from raysgpo.output.run_folder import RunFolder, read_rows
 from tests.full.conftest import ROOT, Finished, run_to_end
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

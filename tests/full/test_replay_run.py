@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo.run_folder import RunFolder
+from raysgpo.output.run_folder import RunFolder
 from tests.full.conftest import ROOT, STEPS, Finished, run_to_end
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from raysgpo.comparison.report import write_report
-from tests.comparison.synthetic import plan_in, write_all
+from raysgpo.studies.comparison.report import write_report
+from tests.studies.comparison.synthetic import plan_in, write_all
 
 pytestmark = [
     pytest.mark.full,
     pytest.mark.skipif(find_spec("PyQt6") is None, reason="no browser: make browser installs one"),
 ]
 
-BROWSER = Path(__file__).parents[1] / "comparison" / "browser.py"
+BROWSER = Path(__file__).parents[1] / "studies" / "comparison" / "browser.py"
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from typing import Any
 import psutil
 import pytest
 
-from raysgpo import checkpoint
-from raysgpo.run_folder import RunFolder
+from raysgpo.output import checkpoint
+from raysgpo.output.run_folder import RunFolder
 from tests.full.conftest import DEADLINE, ROOT, STEPS, Finished, clean_environment, run_to_end
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

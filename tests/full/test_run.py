@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 import jobs.train
-from raysgpo import checkpoint, run
+from raysgpo import run
 from raysgpo.config import Config
-from raysgpo.group_json import group_from_row
-from raysgpo.overrides import load, resolve
+from raysgpo.config.overrides import load, resolve
+from raysgpo.output import checkpoint
+from raysgpo.output.group_json import group_from_row
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
-from raysgpo.replay import alone
+from raysgpo.studies.replay import alone
 from tests.full.conftest import STEPS, Finished, checksums_by_version
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysgpo import checkpoint
+from raysgpo.output import checkpoint
 from tests.full.conftest import Battered
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

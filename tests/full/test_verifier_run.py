@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo.overrides import resolve
-from raysgpo.run_folder import read_rows
+from raysgpo.config.overrides import resolve
+from raysgpo.output.run_folder import read_rows
 from raysgpo.tasks.ratings import pair_ratings
 from tests.full.conftest import trained_here
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from raysgpo.judging.compact import compact_table, letter_of, read_letter
 from raysgpo.judging.rule import first_wrong
-from raysgpo.policy.tokenizer import SPECIAL_TOKENS
 from raysgpo.records import Problem
 from raysgpo.tasks.arithmetic import Chain, split_lines
+from raysgpo.tiny.tokenizer import SPECIAL_TOKENS
 
 PROBLEM = Chain((3, 4, 2), "+-").problem()
 TRICKY = st.text(alphabet="3=# \t\n\\;_!-ab[]|A/")

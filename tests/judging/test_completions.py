@@ -15,8 +15,8 @@ from raysgpo.judging.compact import compact_prompt
 from raysgpo.judging.completions import MOST_TOGETHER
 from raysgpo.judging.endpoint import EndpointJudge
 from raysgpo.judging.judge import Failure, Judgement
-from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.records import Problem
+from raysgpo.tiny.tokenizer import byte_tokenizer
 from tests.judging.judge_server import TOKENS, Exchange, JudgeServer, completions, raw, status, when
 
 PROBLEM = Problem("p", "3+4-2=?", "5", "3+4=7\n7-2=5\n#### 5")

@@ -14,9 +14,9 @@ import pytest
 from pydantic import SecretStr
 
 from raysgpo.config import JudgeConfig
+from raysgpo.config.overrides import ConfigError
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.endpoint import EndpointJudge, JudgeUnavailable
-from raysgpo.overrides import ConfigError
 from tests.judging.asking import ask, closed_port, judge_at, run
 from tests.judging.judge_server import (
     Fault,

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from raysgpo.config import Config
+from raysgpo.config.overrides import resolve
+from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.panel import Panel
 from raysgpo.offline import collect
 from raysgpo.offline.collect import Watch, stored_groups
-from raysgpo.overrides import resolve
-from raysgpo.prepared import Prepared, Prompt
 from raysgpo.records import Completion, Drop, Group, Problem, Rollout, SampleRequest
-from raysgpo.sampling import RetryingSampler
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from tests.judging.scripted import scripted
 

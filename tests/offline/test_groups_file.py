@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raysgpo.group_json import group_row
 from raysgpo.offline.groups_file import read_groups
+from raysgpo.output.group_json import group_row
 from raysgpo.records import Drop, Group, Role, Rollout, Segment, Verdict
 from tests.offline.conftest import group, response
 

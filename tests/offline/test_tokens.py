@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from raysgpo.offline.tokens import with_tokens
 from raysgpo.policy.prompts import encode
-from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.records import Group, Role, Rollout, Segment
+from raysgpo.tiny.tokenizer import byte_tokenizer
 
 END = 260
 Make = Callable[..., Group]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raysgpo.policy.tiny import TinyConfig
-from raysgpo.policy.tiny_judge import TinyJudgeConfig
+from raysgpo.tiny.tiny_judge import TinyJudgeConfig
+from raysgpo.tiny.tiny_policy import TinyConfig
 
 POLICY = TinyConfig(
     hidden_size=32, intermediate_size=32, layers=1, heads=1, max_length=64, batch_size=4, clean_steps=3, slip_steps=2,

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from raysgpo.policy.schedule import learning_rate
+from raysgpo.policy.learning_rate import learning_rate
 
 
 def gradient(policy):

@@ -8,8 +8,8 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from raysgpo.policy.prompts import encode, encode_fitting, load_tokenizer
-from raysgpo.policy.tokenizer import byte_tokenizer
 from raysgpo.records import Problem
+from raysgpo.tiny.tokenizer import byte_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raysgpo.config import Config
-from raysgpo.overrides import resolve
+from raysgpo.config.overrides import resolve
 from raysgpo.policy.shares import step_shares, with_logprobs
 from raysgpo.records import Drop, Role, Segment
 

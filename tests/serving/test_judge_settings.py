@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raysgpo.config import JudgeConfig
-from raysgpo.serving.judge import _bundles, _download, _engine, _replicas
+from raysgpo.serving.judge_replicas import _bundles, _download, _engine, _replicas
 
 
 def judge(**settings: Any) -> JudgeConfig:

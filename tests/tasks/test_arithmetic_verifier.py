@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raysgpo.config import TaskConfig
 from raysgpo.tasks.arithmetic import Chain
 from raysgpo.tasks.arithmetic_verifier import ArithmeticVerifierTask, arithmetic_case, judgement, stated, wrong_solution
-from raysgpo.tasks.rating_verifier import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG
+from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG
 
 CHAIN = Chain((3, 4, 2), "+-")
 

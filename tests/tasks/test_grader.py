@@ -18,7 +18,7 @@ from raysgpo.records import Problem
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.grader import DeadlineGrader, Grader, InlineGrader, make_grader
 from raysgpo.tasks.grader_child import GradeFn
-from raysgpo.tasks.math_verifier import MathVerifier
+from raysgpo.tasks.math_grading import MathVerifier
 from raysgpo.tasks.task import Grade
 
 PROBLEM = Problem(id="p", prompt="2+3=?", answer="5")

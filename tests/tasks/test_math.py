@@ -12,7 +12,7 @@ import pytest
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.tasks.math import INSTRUCTION, MathTask, read_problems
-from raysgpo.tasks.math_verifier import MathVerifier, is_correct, is_well_formed
+from raysgpo.tasks.math_grading import MathVerifier, is_correct, is_well_formed
 
 ROWS = [{"question": f"What is {i} plus {i}?", "answer": str(2 * i), "solution": f"{2 * i}"} for i in range(40)]
 

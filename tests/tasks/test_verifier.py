@@ -11,7 +11,7 @@ import pytest
 
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
-from raysgpo.tasks.rating_verifier import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingVerifier
+from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingVerifier
 from raysgpo.tasks.ratings import COIN_FLIP, REWARD_RANGE
 from raysgpo.tasks.verifier import VerifierTask, read_cases
 

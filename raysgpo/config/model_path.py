@@ -1,0 +1,34 @@
+"""Is that a model? What can be said of ``model=...`` without loading anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raysgpo.config.overrides import ConfigError
+
+TINY = "tiny"
+"""The embedded policy (and the embedded judge), made by ``jobs/sft.py``."""
+TINY_LONG = "tiny_long"
+"""The embedded policy for long chains."""
+POLICIES = (TINY, TINY_LONG)
+
+
+def check_model_path(model: str, setting: str = "model", embedded: Sequence[str] = POLICIES) -> None:
+    """Accepts the words of ``embedded``, a Hugging Face folder, or what can be a hub name (``owner/name``).
+
+    Raises:
+        ConfigError: a folder that is not there or holds no checkpoint.
+    """
+    path = Path(model).expanduser()
+    if path.is_dir() and not (path / "config.json").is_file():
+        raise ConfigError(f"{setting}={model}: the folder has no config.json, so it is no Hugging Face checkpoint")
+    looks_like_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1
+    if model not in embedded and not path.is_dir() and looks_like_path:
+        words = " or ".join(embedded)
+        raise ConfigError(f"{setting}={model}: no such folder; give a Hugging Face checkpoint, a hub name, or {words}")
+
+
+def check_judge_path(model: str) -> None:
+    """As ``check_model_path``, for ``judge.model``."""
+    check_model_path(model, "judge.model", (TINY,))

@@ -1,0 +1,49 @@
+"""A run that can start: what the preparation found and where it begins, for those who only read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from raysgpo.config import Config
+from raysgpo.guidance.trajectory import Trajectory
+from raysgpo.records import Problem
+from raysgpo.tasks.task import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    problem: Problem
+    token_ids: list[int]
+    """The problem under the chat template, up to where the answer starts."""
+    trajectory: Trajectory | None = None
+    """What may be given of the true reasoning; None without guidance, or where it has nothing to give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The settings with every automatic value filled in, and the data."""
+
+    config: Config
+    task: Task
+    train: list[Prompt]
+    held_out: list[Prompt]
+    total_steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartState:
+    """Where a run begins; all of it stands in a checkpoint."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    position: int = 0
+    """Where the next step begins in the stream."""
+    version: int = 0
+    """The newest weight version of the run so far; published versions are above it."""
+    solved: tuple[str, ...] = ()
+    """Ids of the training problems ever solved."""
+    controllers: dict[str, Any] = field(default_factory=dict)
+    """What each controller of the conductor goes on from, by its name."""
+    messages: tuple[str, ...] = ()
+    """What was said of the checkpoints that were passed over; the trainer, who looks again, finds the same."""

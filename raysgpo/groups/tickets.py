@@ -1,0 +1,67 @@
+"""What each position of the stream stands for, and the controllers that have a say in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from raysgpo.groups.epoch_ranks import Ranking
+from raysgpo.groups.guidance_length import Guiding
+from raysgpo.groups.judge_budget import Judging
+from raysgpo.groups.order import Order, rollout_seeds
+from raysgpo.groups.prepared import Prepared, StartState
+from raysgpo.groups.window import Window
+from raysgpo.records import Group, Ticket
+
+
+class Tickets:
+    """Hands out tickets; a position that is asked for again has the same, but for newer weights.
+
+    With ``refill`` and S > 0 a group that was dropped meanwhile may have moved the position to an earlier step.
+    """
+
+    def __init__(self, prepared: Prepared, start: StartState, window: Window) -> None:
+        config, state = prepared.config, start.controllers
+        self._config = config
+        self._window = window
+        self._prompts = prepared.train
+        problems = [prompt.problem for prompt in prepared.train]
+        self.judging = Judging(config, len(problems), state.get("judging"))
+        self._guiding = Guiding(config, prepared.total_steps, start.step, state.get("guiding"))
+        self._ranking = Ranking(config, problems, window, start.step, state.get("ranking"))
+        self._order = Order(len(problems), config.seed, self._ranking)
+
+    def ticket(self, position: int, min_version: int) -> Ticket:
+        """The ticket of a position that the window has reached."""
+        config = self._config
+        epoch, index = self._order.at(position)
+        prompt, step = self._prompts[index], self._window.step_of(position)
+        return Ticket(
+            position=position,
+            step=step,
+            epoch=epoch,
+            problem=prompt.problem,
+            prompt_ids=prompt.token_ids,
+            seeds_G=rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size),
+            min_version=min_version,
+            judge=self.judging.grant(position, step),
+            guidance_length=self._guiding.length(step),
+            hint=self._guiding.hint(prompt, step),
+        )
+
+    def trained(self, step: int, groups_P: Sequence[Group]) -> None:
+        """A step has been trained. ``groups_P``: all of its groups in order, dropped or not."""
+        self._guiding.learn(step, groups_P)
+        self._ranking.learn(step, groups_P)
+
+    def judging_over(self, trained: int) -> bool:
+        """Whether no group will be judged any more, ``trained`` steps being done."""
+        return self.judging.over(trained, self._window.first_position(trained))
+
+    def state(self, steps: int) -> dict[str, Any]:
+        """What the controllers go on from after ``steps`` steps: JSON values, by name."""
+        return {
+            "judging": self.judging.spent,
+            "guiding": self._guiding.state(steps),
+            "ranking": self._ranking.state(steps),
+        }

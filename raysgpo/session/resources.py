@@ -1,0 +1,157 @@
+"""Will the cluster ever have what the run asks for? If so wait and say what for; if not, say so at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+from ray._private.state import state as ray_state
+
+from raysgpo.conductor.stream import WORKER_CPUS, worker_count
+from raysgpo.config import Config
+from raysgpo.config.overrides import ConfigError
+
+Amounts = dict[str, float]
+
+BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml").expanduser()
+"""Where ``ray up`` leaves the cluster's YAML on the head node."""
+MANY = 1000
+"""Nodes of a group without a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """``count`` bundles that each must fit on one node."""
+
+    what: str
+    settings: str
+    count: int
+    each: Amounts
+
+
+def phases(config: Config) -> list[list[Demand]]:
+    """What the run reserves at one time, phase by phase: an online run has one, an offline run two."""
+    if config.mode == "offline":
+        replicas = config.offline.groups is None or config.evaluation.every > 0
+        rollout = [_rollout_demand(config)] if replicas else []
+        return [[*rollout, *_judge_demand(config)], [_trainer_demand(config)]]
+    return [demands(config)]
+
+
+def demands(config: Config) -> list[Demand]:
+    """Everything that an online run reserves, by the settings that ask for it."""
+    return [
+        _rollout_demand(config),
+        _trainer_demand(config),
+        *_judge_demand(config),
+        Demand("group worker", "prompts_per_step", worker_count(config), _amounts(WORKER_CPUS, 0)),
+    ]
+
+
+def _rollout_demand(config: Config) -> Demand:
+    rollout = config.rollout
+    each = _amounts(rollout.cpus, rollout.gpus)
+    return Demand("rollout replica", "rollout.cpus / rollout.gpus", rollout.replicas, each)
+
+
+def _trainer_demand(config: Config) -> Demand:
+    trainer = config.trainer
+    each = _amounts(trainer.cpus, trainer.gpus)
+    return Demand("train worker", "trainer.cpus / trainer.gpus", trainer.workers, each)
+
+
+def _judge_demand(config: Config) -> list[Demand]:
+    judge = config.judge
+    if judge.kind != "replicas" or not config.needs_judge:
+        return []
+    return [Demand("judge replica", "judge.cpus / judge.gpus", judge.replicas[0], _amounts(judge.cpus, judge.gpus))]
+
+
+def impossible(wanted: list[Demand], nodes: list[Amounts]) -> str | None:
+    """Why these nodes, all idle, could not hold the demands; None if they could."""
+    for demand in wanted:
+        if not any(_fits(demand.each, node) for node in nodes):
+            return f"a {demand.what} asks for {_text(demand.each)} and no node has that; change {demand.settings}"
+    for name in ("CPU", "GPU"):
+        asked = sum(demand.count * demand.each.get(name, 0) for demand in wanted)
+        there = sum(node.get(name, 0) for node in nodes)
+        if asked > there:
+            parts = ", ".join(f"{d.count} {d.what} x {d.each.get(name, 0):g}" for d in wanted if d.each.get(name))
+            return f"the run asks for {asked:g} {name} ({parts}) and the cluster has {there:g}"
+    return None
+
+
+def wait_for_resources(config: Config, deadline: float, say: Callable[[str], None]) -> None:
+    """Return once the cluster could hold the run; with an autoscaler, wait for its nodes.
+
+    Raises:
+        ConfigError: no node type can give it, or it did not come before the deadline.
+    """
+    for wanted in phases(config):
+        _wait_for(wanted, deadline, say)
+
+
+def _wait_for(wanted: list[Demand], deadline: float, say: Callable[[str], None]) -> None:
+    end = time.monotonic() + deadline
+    said = False
+    while (reason := impossible(wanted, _live_nodes())) is not None:
+        types = _node_types()
+        if not types or (never := impossible(wanted, types)) is not None:
+            raise ConfigError(reason if not types else f"{never} (all node types of the autoscaler counted)")
+        if time.monotonic() > end:
+            raise ConfigError(f"waited {deadline:.0f} s for nodes: {reason}")
+        if not said:
+            say(f"waiting for nodes: {reason}")
+            _ask_autoscaler(wanted)
+            said = True
+        time.sleep(2.0)
+
+
+def _live_nodes() -> list[Amounts]:
+    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
+
+def _node_types() -> list[Amounts]:
+    """One entry for each node that the autoscaler may start; empty without an autoscaler.
+
+    Kubernetes and managed clusters report their node groups to Ray; a cluster made by ``ray up``
+    keeps its YAML on the head node, where a submitted job runs.
+    """
+    reported = ray_state.get_cluster_config()
+    if reported is not None:
+        groups = [(dict(g.resources), g.max_count) for g in reported.node_group_configs]
+    elif BOOTSTRAP_CONFIG.is_file():
+        groups = node_groups(yaml.safe_load(BOOTSTRAP_CONFIG.read_text()))
+    else:
+        return []
+    return [resources for resources, count in groups for _ in range(count if count >= 0 else MANY)]
+
+
+def node_groups(cluster: dict[str, Any]) -> list[tuple[Amounts, int]]:
+    """(resources of one node, most nodes) for each node type of a cluster YAML."""
+    most = int(cluster.get("max_workers", 2))
+    types = cluster.get("available_node_types", {}).values()
+    return [(dict(kind.get("resources", {})), int(kind.get("max_workers", most))) for kind in types]
+
+
+def _ask_autoscaler(wanted: list[Demand]) -> None:
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=[demand.each for demand in wanted for _ in range(demand.count)])
+
+
+def _amounts(cpus: float, gpus: float) -> Amounts:
+    return {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}
+
+
+def _fits(each: Amounts, node: Amounts) -> bool:
+    return all(node.get(name, 0) >= amount for name, amount in each.items())
+
+
+def _text(amounts: Amounts) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in amounts.items()) or "nothing"

@@ -1,0 +1,138 @@
+"""Everything that can be known, and can be wrong, before a cluster is touched."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
+
+from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, doubtful_algorithm
+from raysgpo.config.model_path import TINY, check_judge_path, check_model_path
+from raysgpo.config.overrides import ConfigError
+from raysgpo.groups.curriculum import chosen
+from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.policy.prompts import encode_fitting, load_tokenizer
+from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
+from raysgpo.tasks.kinds import build_task
+from raysgpo.tiny.embedded import embedded_policy
+from raysgpo.tiny.tiny_judge import ensure_tiny_judge
+from raysgpo.tiny.tiny_verifier import ensure_tiny_verifier
+
+
+def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
+    """Find the model, read the data, encode the prompts, count the steps.
+
+    Raises:
+        ConfigError: the model, the data or their sizes do not fit; the message names the setting.
+    """
+    disable_progress_bar()
+    set_verbosity_error()  # a prompt that is too long is ours to report
+    try:
+        task = build_task(config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    config = config.model_copy(update={"algorithm": _with_threshold(config)})
+    for doubt in doubtful_algorithm(config.algorithm, *task.reward_range):
+        say(doubt)
+    model = find_model(config, say)
+    tokenizer = load_tokenizer(model)
+    context = _context_length(config, model, tokenizer)
+    budget = context - config.sampling.max_tokens
+    if budget < 1:
+        raise ConfigError(
+            f"sampling.max_tokens={config.sampling.max_tokens} leaves no room for a prompt: the model takes "
+            f"{context} tokens; lower sampling.max_tokens"
+        )
+    train, too_long = encode_fitting(tokenizer, task.train, budget)
+    held_out, held_out_too_long = encode_fitting(tokenizer, task.held_out, budget)
+    for name, ids in (("training", too_long), ("held-out", held_out_too_long)):
+        if ids:
+            say(f"{len(ids)} {name} prompts are longer than {budget} tokens and are left out (the first: {ids[0]})")
+    train = _kept(config, train, say)
+    if config.guidance.on:
+        train = with_trajectories(tokenizer, train, task, config, context)
+        config = config.model_copy(update={"guidance": resolved_guidance(config, train, context, say)})
+    longest = max(longest_prompt(prompt, config.guidance.max_length) for prompt in [*train, *held_out])
+    judge = find_judge(config, say) if config.needs_judge else config.judge
+    rollout = config.rollout.model_copy(update={"max_model_len": longest + config.sampling.max_tokens})
+    config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge})
+    return Prepared(config, task, train, held_out, _total_steps(config, len(train)))
+
+
+def _with_threshold(config: Config) -> AlgorithmConfig:
+    """The algorithm with the task's own threshold where it needs one and none was given."""
+    algorithm = config.algorithm
+    if algorithm.r_min_correct is not None or not algorithm.has_threshold:
+        return algorithm
+    return algorithm.model_copy(update={"r_min_correct": config.task.coin_flip})
+
+
+def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
+    """The training prompts that the curriculum takes."""
+    try:
+        kept = chosen([prompt.problem for prompt in train], config.curriculum)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if len(kept) < len(train):
+        above = config.curriculum.remove_above
+        say(f"{len(train) - len(kept)} training prompts are harder than {above} and are left out")
+    return [train[index] for index in kept]
+
+
+def find_model(config: Config, say: Callable[[str], None]) -> str:
+    """The folder or hub name of the policy to start from; makes an embedded one if it is asked for."""
+    check_model_path(config.model)
+    if config.model == TINY and config.task.is_verifier:
+        return str(ensure_tiny_verifier(config.storage_root, report=say))
+    embedded = embedded_policy(config.model, config.storage_root, say)
+    return _absolute(config.model) if embedded is None else str(embedded)
+
+
+def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
+    """The judge's settings with its checkpoint found; the tiny one is made if it is asked for."""
+    judge = config.judge
+    if judge.kind != "replicas":
+        return judge
+    assert judge.model is not None, "the configuration refuses judge.kind=replicas without judge.model"
+    check_judge_path(judge.model)
+    if judge.model == TINY:
+        return judge.model_copy(update={"model": str(ensure_tiny_judge(config.storage_root, report=say))})
+    return judge.model_copy(update={"model": _absolute(judge.model)})
+
+
+def _absolute(model: str) -> str:
+    """Workers have other working directories: a folder by its whole path, a hub name as it is."""
+    path = Path(model).expanduser()
+    return str(path.absolute()) if path.is_dir() else model
+
+
+def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:
+    settings = model_settings(model)
+    if len(tokenizer) > settings.vocab_size:
+        raise ConfigError(
+            f"model={config.model}: its tokenizer has {len(tokenizer)} tokens but the model embeds only "
+            f"{settings.vocab_size}; the tokenizer belongs to another model"
+        )
+    limit = settings.max_position_embeddings
+    asked = config.rollout.max_model_len
+    if asked is not None and asked > limit:
+        raise ConfigError(f"rollout.max_model_len={asked}: the model takes at most {limit} tokens")
+    return asked or limit
+
+
+def model_settings(model: str) -> PretrainedConfig:
+    try:
+        settings = AutoConfig.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        first_line = str(error).strip().splitlines()[0]
+        raise ConfigError(f"model={model}: neither a folder nor a model that can be fetched: {first_line}") from None
+    return settings.get_text_config()
+
+
+def _total_steps(config: Config, prompts: int) -> int:
+    if config.steps is not None:
+        return config.steps
+    return math.ceil(config.epochs * prompts / config.prompts_per_step)

@@ -1,0 +1,77 @@
+"""Ray Train in a side thread: ``fit()`` blocks and would take Ctrl-C for itself on the main one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+
+from ray.train import FailureConfig, RunConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from raysgpo.config import TrainerConfig
+from raysgpo.training.job import TrainJob, train_loop
+
+
+class TrainerThread:
+    """Runs the workers to the end. A dead worker starts again from the last checkpoint, a bounded
+    number of times."""
+
+    def __init__(self, job: TrainJob, folder: Path) -> None:
+        """``folder``: where Ray Train keeps its own files."""
+        self.failure: BaseException | None = None
+        self._trainer = _trainer(job, folder)
+        self._thread = threading.Thread(target=self._fit, name="trainer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def _fit(self) -> None:
+        logging.getLogger("ray.train").setLevel(logging.CRITICAL)
+        try:
+            self._trainer.fit()
+        except BaseException as error:  # the boundary of the thread: the run prints it and ends
+            self.failure = error
+
+
+def _trainer(job: TrainJob, folder: Path) -> TorchTrainer:
+    settings: TrainerConfig = job.config.trainer
+    resources = {"CPU": settings.cpus, "GPU": settings.gpus}
+    return TorchTrainer(
+        train_loop,
+        train_loop_config={"job": job},
+        torch_config=TorchConfig(
+            backend="nccl" if settings.gpus else "gloo", timeout_s=int(settings.collective_timeout)
+        ),
+        scaling_config=ScalingConfig(
+            num_workers=settings.workers,
+            use_gpu=settings.gpus > 0,
+            resources_per_worker={name: amount for name, amount in resources.items() if amount},
+        ),
+        run_config=RunConfig(
+            name="train",
+            storage_path=str(folder),
+            failure_config=FailureConfig(max_failures=settings.max_failures),
+        ),
+    )
+
+
+def root_cause(error: BaseException) -> str:
+    """The innermost reason of a failed run, without the frames of the machinery around it."""
+    failures = getattr(error, "worker_failures", None)
+    if failures:
+        rank, failure = next(iter(sorted(failures.items())))
+        return f"train worker {rank}: {root_cause(failure)}"
+    for attribute in ("cause", "health_check_failure", "controller_failure"):
+        inner = getattr(error, attribute, None)
+        if isinstance(inner, BaseException) and inner is not error:
+            return root_cause(inner)
+    inner = error.__cause__
+    if inner is not None and not str(error).strip():
+        return root_cause(inner)
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1].strip() if lines else 'no message'}"

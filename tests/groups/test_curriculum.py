@@ -1,0 +1,64 @@
+"""What the data says of a problem's difficulty, and which problems stay."""
+
+from __future__ import annotations
+
+import pytest
+
+from raysgpo.config import CurriculumConfig
+from raysgpo.groups.curriculum import chosen, order_ranks, ranks
+from raysgpo.records import Problem
+
+
+def problems(field: str, *values: object) -> list[Problem]:
+    return [Problem(f"row-{i}", "?", "1", metadata={field: value}) for i, value in enumerate(values)]
+
+
+def test_a_difficulty_ranks_as_it_is() -> None:
+    config = CurriculumConfig(order="difficulty")
+    assert ranks(problems("difficulty", 3, 1, 2.5), config) == [3, 1, 2.5]
+
+
+def test_a_tier_ranks_by_its_place() -> None:
+    config = CurriculumConfig(order="tier", field="source")
+    rows = problems("source", "olympiads", "cn_contest", "amc_aime", "olympiads_ref", "aops_forum")
+    assert ranks(rows, config) == [3, 0, 2, 4, 1]
+    own = CurriculumConfig(order="tier", field="source", tiers=("low", "high"))
+    assert ranks(problems("source", "high", "low"), own) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("order", "value", "expected"),
+    [
+        ("difficulty", "hard", "do not have a number there"),
+        ("difficulty", None, "do not have a number there"),
+        ("difficulty", True, "do not have a number there"),
+        ("tier", "imo", "do not have one of cn_contest, aops_forum, amc_aime, olympiads, olympiads_ref"),
+    ],
+)
+def test_rows_that_cannot_be_ranked_are_named(order: str, value: object, expected: str) -> None:
+    config = CurriculumConfig(order=order)  # type: ignore[arg-type]
+    good = 1 if order == "difficulty" else "amc_aime"
+    with pytest.raises(ValueError, match="set curriculum=random") as caught:
+        chosen(problems("difficulty", good, value, good, value), config)
+    assert "2 of 4 training rows (row-1, row-3)" in str(caught.value) and expected in str(caught.value)
+
+
+@pytest.mark.parametrize("order", ["random", "success"])
+def test_where_the_data_does_not_decide_it_need_not_say_anything(order: str) -> None:
+    config = CurriculumConfig(order=order)  # type: ignore[arg-type]
+    assert order_ranks(problems("difficulty", None), config) is None
+    assert chosen(problems("difficulty", None), config) == [0]
+
+
+def test_the_hard_ones_are_left_out_in_any_order() -> None:
+    rows = problems("difficulty", 4, 2, 3, 5)
+    for order in ("random", "difficulty", "success"):
+        config = CurriculumConfig(order=order, remove_above=3)  # type: ignore[arg-type]
+        assert chosen(rows, config) == [1, 2]
+    tiers = problems("source", "olympiads", "cn_contest", "amc_aime")
+    assert chosen(tiers, CurriculumConfig(field="source", remove_above="amc_aime")) == [1, 2]
+
+
+def test_if_none_stays_it_says_so() -> None:
+    with pytest.raises(ValueError, match=r"curriculum\.remove_above=1.0: all of the 2 training prompts are harder"):
+        chosen(problems("difficulty", 2, 3), CurriculumConfig(remove_above=1))

@@ -1,0 +1,190 @@
+"""Checkpoint folders: complete or absent, whatever happens and whenever it happens."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raysgpo.output import checkpoint
+
+STATE = {"step": 3, "position": 96, "rng": {"state": 2**100}, "controllers": [0.1, None]}
+
+
+def content(text):
+    """A ``save`` that writes two files, one of them in a folder of its own."""
+
+    def save(folder: Path) -> None:
+        (folder / "model").mkdir()
+        (folder / "model" / "weights").write_text(text * 100)
+        (folder / "optimizer").write_text(text)
+
+    return save
+
+
+def write(folder, step, text=None, keep=3):
+    return checkpoint.write(folder, step, content(text or f"text of {step}"), {"step": step}, keep)
+
+
+def visible(folder):
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_what_was_written_is_found_and_read_back(tmp_path):
+    made = checkpoint.write(tmp_path / "checkpoints", 10, content("ab"), STATE, keep=1)
+    assert made == tmp_path / "checkpoints" / "step-000010"
+    assert checkpoint.newest_complete(tmp_path / "checkpoints") == (made, [])
+    assert checkpoint.read_state(made) == STATE
+    assert (made / "model" / "weights").read_text() == "ab" * 100
+
+
+def test_the_manifest_can_be_checked_by_other_tools(tmp_path):
+    made = write(tmp_path, 1)
+    files = json.loads((made / "manifest.json").read_text())["files"]
+    assert sorted(files) == ["model/weights", "optimizer", "state.json"]
+    listing = "".join(f"{entry['sha256']}  {name}\n" for name, entry in files.items())
+    subprocess.run(["sha256sum", "--check", "--quiet"], input=listing, text=True, cwd=made, check=True)
+
+
+def test_the_newest_wins_by_number_and_the_last_ones_stay(tmp_path):
+    for step in (5, 10, 999_999, 1_000_000):
+        write(tmp_path, step, keep=2)
+    assert visible(tmp_path) == ["step-1000000", "step-999999"]
+    assert checkpoint.newest_complete(tmp_path)[0].name == "step-1000000"
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        (lambda c: (c / "optimizer").unlink(), "optimizer is missing"),
+        (lambda c: (c / "optimizer").write_text("short"), "optimizer has 5 bytes instead of 9"),
+        (lambda c: (c / "optimizer").write_text("TEXT of 2"), "optimizer has changed"),
+        (lambda c: (c / "state.json").write_text("{}"), "state.json has 2 bytes"),
+        (lambda c: (c / "manifest.json").unlink(), "has no manifest.json"),
+        (lambda c: (c / "manifest.json").write_text('{"step": 2, "fi'), "manifest.json cannot be read"),
+        (lambda c: (c / "manifest.json").write_text("[]"), "manifest.json cannot be read"),
+        (lambda c: [shutil.rmtree(c), c.mkdir()], "has no manifest.json"),
+    ],
+)
+def test_a_corrupt_newest_is_passed_over_by_name_and_reason(tmp_path, harm, reason):
+    good, bad = write(tmp_path, 1), write(tmp_path, 2)
+    harm(bad)
+    found, messages = checkpoint.newest_complete(tmp_path)
+    assert found == good
+    assert len(messages) == 1
+    assert "step-000002" in messages[0]
+    assert reason in messages[0]
+
+
+def test_with_nothing_to_use_the_error_says_what_was_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds none at all"):
+        checkpoint.newest_complete(tmp_path / "never made")
+    (write(tmp_path, 4) / "optimizer").unlink()
+    with pytest.raises(FileNotFoundError, match=r"step-000004 is corrupt .* optimizer is missing"):
+        checkpoint.newest_complete(tmp_path)
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+def crashing_at(monkeypatch, name, number):
+    """Let the ``number``-th call of os.<name> or shutil.<name> be the last thing that happens."""
+    module = os if hasattr(os, name) else shutil
+    real, calls = getattr(module, name), []
+
+    def call(*arguments, **named):
+        calls.append(name)
+        if len(calls) == number:
+            raise Crash
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(module, name, call)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("fsync", n) for n in range(1, 8)] + [("replace", n) for n in (1, 2)] + [("rmtree", n) for n in (1, 2)],
+)
+@pytest.mark.parametrize("step", [2, 3])
+def test_a_crash_at_any_moment_leaves_whole_checkpoints_and_the_next_write_cleans_up(
+    tmp_path, monkeypatch, step, name, number
+):
+    write(tmp_path, 1)
+    write(tmp_path, 2)
+    with monkeypatch.context() as patch:
+        crashing_at(patch, name, number)
+        with contextlib.suppress(Crash):  # some moments come only where a step is replaced
+            write(tmp_path, step, text="new", keep=1)
+    found, messages = checkpoint.newest_complete(tmp_path)
+    assert messages == []
+    text = (found / "optimizer").read_text()
+    assert text in ("text of 1", "text of 2", "new")
+    assert text != "new" or found.name == f"step-{step:06d}"
+    final = write(tmp_path, 4, keep=1)
+    assert visible(tmp_path) == [final.name]
+
+
+def test_a_save_that_fails_leaves_the_checkpoints_as_they_were(tmp_path):
+    def failing(folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise OSError("disk full")
+
+    good = write(tmp_path, 1)
+    with pytest.raises(OSError, match="disk full"):
+        checkpoint.write(tmp_path, 2, failing, {}, keep=1)
+    assert checkpoint.newest_complete(tmp_path) == (good, [])
+    assert [name for name in visible(tmp_path) if not name.startswith(".")] == ["step-000001"]
+
+
+def test_the_same_step_is_replaced(tmp_path):
+    write(tmp_path, 2, text="first")
+    made = write(tmp_path, 2, text="second")
+    assert (made / "optimizer").read_text() == "second"
+    assert checkpoint.newest_complete(tmp_path) == (made, [])
+    assert visible(tmp_path) == ["step-000002"]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_crash_while_the_only_checkpoint_is_replaced_does_not_lose_it(tmp_path, monkeypatch, number):
+    write(tmp_path, 2, text="first")
+    with monkeypatch.context() as patch, pytest.raises(Crash):
+        crashing_at(patch, "replace", number)
+        write(tmp_path, 2, text="second", keep=1)
+    found, _ = checkpoint.newest_complete(tmp_path)
+    assert (found / "optimizer").read_text() == "first"
+
+
+def test_a_run_that_went_back_removes_the_steps_it_abandoned(tmp_path):
+    write(tmp_path, 1)
+    (write(tmp_path, 9) / "optimizer").unlink()
+    made = write(tmp_path, 2, keep=1)
+    assert visible(tmp_path) == ["step-000002"]
+    assert checkpoint.newest_complete(tmp_path) == (made, [])
+
+
+def test_ranks_that_save_together_agree_on_the_folder_without_a_word(tmp_path):
+    (tmp_path / ".step-000006.partial").mkdir()
+    (tmp_path / ".step-000006.partial" / "leftover").write_text("of a crash")
+    place = checkpoint.begin(tmp_path, 7)
+    assert place == checkpoint.partial(tmp_path, 7)
+    assert visible(tmp_path) == [place.name]
+    for rank in range(2):
+        (checkpoint.partial(tmp_path, 7) / f"shard-{rank}").write_text("rank")
+    with pytest.raises(FileNotFoundError):
+        checkpoint.newest_complete(tmp_path)
+    made = checkpoint.commit(tmp_path, 7, {}, keep=1)
+    assert checkpoint.newest_complete(tmp_path) == (made, [])
+    assert visible(made) == ["manifest.json", "shard-0", "shard-1", "state.json"]
+
+
+def test_it_can_be_read_before_torch_and_ray_are_imported():
+    code = "import sys, raysgpo.output.checkpoint; print({'torch', 'ray', 'vllm', 'transformers'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

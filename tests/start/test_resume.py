@@ -1,0 +1,78 @@
+"""Which settings a resumed run may change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysgpo.config import AlgorithmConfig, Config, PartialCreditConfig, SamplingConfig
+from raysgpo.config.overrides import ConfigError, dump
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.start.resume import FIXED, resume_config
+
+SGPO = AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo"))
+CHANGES = {
+    "seed": "seed=1",
+    "model": "model=org/other",
+    "prompts_per_step": "prompts_per_step=16",
+    "task": "task.prompts=7",
+    "curriculum": "curriculum=difficulty",
+    "sampling.group_size": "sampling.group_size=16",
+    "evaluation.prompts": "evaluation.prompts=3",
+    "mode": "mode=offline",
+    "offline.groups": "offline.groups=/other.jsonl",
+    "offline.passes": "offline.passes=2",
+    "offline.keep": "offline.keep=positive",
+    "offline.positive_advantage": "offline.positive_advantage=group",
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    run = RunFolder.create(tmp_path, "run")
+    config = Config(steps=5, storage=str(tmp_path), sampling=SamplingConfig(temperature=0.9), algorithm=SGPO)
+    run.config.write_text(dump(config))
+    return run
+
+
+def test_a_run_goes_on_with_its_own_settings_and_what_is_said_now(run: RunFolder, tmp_path: Path) -> None:
+    config = resume_config("run-001", tmp_path, ["steps=9", "optimizer.lr=1e-5"])
+    assert (config.steps, config.optimizer.lr, config.sampling.temperature) == (9, 1e-5, 0.9)
+    assert config.resume == str(run.path)
+
+
+@pytest.mark.parametrize("key", FIXED)
+def test_what_decides_the_data_cannot_be_changed(key: str, run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resume_config("run-001", tmp_path, [CHANGES[key]])
+    assert str(caught.value).startswith(key) and "see the same data" in str(caught.value)
+
+
+@pytest.mark.parametrize("key", FIXED)
+def test_saying_the_same_again_is_no_change(key: str, run: RunFolder, tmp_path: Path) -> None:
+    same = {
+        "seed": "seed=0",
+        "model": "model=tiny",
+        "prompts_per_step": "prompts_per_step=32",
+        "task": "task.prompts=1024",
+        "curriculum": "curriculum=random",
+        "sampling.group_size": "sampling.group_size=8",
+        "evaluation.prompts": "evaluation.prompts=128",
+        "mode": "mode=online",
+        "offline.groups": "offline.groups=null",
+        "offline.passes": "offline.passes=1",
+        "offline.keep": "offline.keep=all_negative",
+        "offline.positive_advantage": "offline.positive_advantage=one",
+    }
+    assert resume_config("run-001", tmp_path, [same[key]]).resume is not None
+
+
+def test_an_unknown_run_lists_those_there_are(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"resume=run-009: no run there .*: run-001"):
+        resume_config("run-009", tmp_path, [])
+
+
+def test_an_override_is_checked_like_any_other(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"did you mean steps\?"):
+        resume_config("run-001", tmp_path, ["step=9"])

@@ -1,0 +1,262 @@
+"""``jobs/evaluate_judge.py`` as a user runs it, against a server that does as it is told."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.judging.asking import closed_port
+from tests.judging.judge_server import TOKENS, Exchange, JudgeServer, content, gullible, hang, status
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "jobs" / "evaluate_judge.py"
+pytestmark = pytest.mark.usefixtures("short_pauses")
+
+
+@pytest.fixture
+def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The entry point as a module."""
+    monkeypatch.syspath_prepend(str(ROOT))
+    from jobs import evaluate_judge
+
+    return evaluate_judge
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """Eight rows: in six a wrong step (``index 1`` of five, once the last of two), in two none."""
+    rows = [_row(f"w{i}", 5, 1, source="first") for i in range(5)] + [_row("last", 2, 1, source="second")]
+    rows += [_row(f"r{i}", 4, None, source="second", final_answer_correct=True) for i in range(2)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return str(path)
+
+
+def _row(name: str, steps: int, first_error: int | None, **fields: Any) -> dict[str, Any]:
+    texts = [f"step {i} of {name}" for i in range(steps)]
+    return {"id": name, "question": "?", "reference": None, "steps": texts, "first_error": first_error, **fields}
+
+
+def run(job: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["evaluate_judge.py", *words])
+    return int(job.main())
+
+
+def endpoint(url: str, **settings: Any) -> list[str]:
+    given = {"judge.base_url": url, "judge.model": "judge", "judge.api_key_env": "null", **settings}
+    return ["judge=endpoint", *(f"{key}={value}" for key, value in given.items())]
+
+
+def test_a_judge_is_measured_on_every_row(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str, tmp_path: Path
+) -> None:
+    judge_server.reply, judge_server.latency = gullible(1), 0.02  # always step 2
+    out = tmp_path / "report.json"
+    words = [data, *endpoint(judge_server.base_url, **{"judge.votes": 2}), "--out", str(out)]
+    assert run(job, monkeypatch, *words) == 0
+    shown = capsys.readouterr().out
+    assert "first error found exactly  100.0 % of 6 [61.0, 100.0]" in shown
+    assert "right responses passed     0.0 % of 2 [0.0, 65.8]" in shown
+    assert "always index 1 100.0 %, last step 16.7 %, uniform guess 25.0 %" in shown
+    assert "agreement of votes         100.0 %" in shown
+    report = json.loads(out.read_text())
+    assert (report["wrong"]["value"], report["right"]["value"], report["f1"]) == (1, 0, 0)
+    assert (report["tokens"]["mean"], report["votes"], len(report["verdicts"])) == (2 * TOKENS, 16, 8)
+    assert report["seconds"]["p50"] >= 0.02 and report["wall_seconds"] >= 0.02
+    assert report["breakdown"]["source"]["second"]["wrong"]["rows"] == 1
+    assert len(judge_server.questions) == 8 * 2 + 1  # one asks whether the judge is there
+
+
+def test_lost_votes_count_as_wrong_and_by_reason(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str
+) -> None:
+    judge_server.reply = gullible(1)
+    judge_server.script(Exchange.answer, status(400), content("I cannot tell."), status(500))
+    assert run(job, monkeypatch, data, *endpoint(judge_server.base_url, **{"judge.retries": 0})) == 0
+    shown = capsys.readouterr().out
+    assert "3 of 8 (1 parse failures, 0 timeouts, 2 errors)" in shown
+    found = re.search(r"exactly +([0-9.]+) % of 6", shown)
+    assert found and float(found[1]) <= 83.4  # at most two of the three can be lost of the right ones
+
+
+def test_a_limit_draws_rows(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str
+) -> None:
+    assert run(job, monkeypatch, data, "--limit", "3", *endpoint(judge_server.base_url)) == 0
+    assert "on 3 rows of" in capsys.readouterr().out
+    assert len(judge_server.questions) == 3 + 1
+
+
+def test_the_rule_judge_is_perfect_on_arithmetic(job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    assert run(job, monkeypatch, "arithmetic", "judge=rule", "--limit", "64", "task.terms=[3,5]") == 0
+    shown = capsys.readouterr().out
+    assert "harmonic mean (F1)         100.0 %" in shown and "on 64 rows of arithmetic" in shown
+
+
+def test_a_judge_that_is_down_ends_with_2(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, data: str
+) -> None:
+    url = closed_port()
+    assert run(job, monkeypatch, data, *endpoint(url, **{"judge.retries": 0})) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.startswith(f"error: judge.base_url={url}: no connection")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["DATA", "judge=rule"], "judge=rule can check chained arithmetic only, not "),
+        (["arithmetic", "judge=none"], "judge=none judges nothing"),
+        (["arithmetic", "judge=rule", "judge.vote=3"], "judge.vote: unknown key; did you mean judge.votes?"),
+        (["arithmetic", "judge=rule", "steps=3"], "steps: has no effect on a judge's measurement"),
+        (["arithmetic", "judge=rule", "--out", "/no/such/folder/x.json"], "--out /no/such/folder/x.json: there is no"),
+        (["judge=rule", "arithmetic"], "judge=rule: name the data first"),
+        (["missing.jsonl", "judge=rule"], "missing.jsonl: there is no such file"),
+        (["arithmetic", "judge=replicas", "judge.model=./nowhere"], "judge.model=./nowhere: no such folder"),
+    ],
+)
+def test_what_is_set_wrong_is_said_in_one_line(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, data: str, words: list[str], said: str
+) -> None:
+    assert run(job, monkeypatch, *(data if word == "DATA" else word for word in words)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "" and shown.err.startswith(f"error: {said}") and shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "prompt"),
+    [
+        ([], "replicas", "compact"),
+        (["judge.votes=3"], "replicas", "compact"),
+        (["judge=endpoint", "judge.base_url=http://h/v1", "judge.model=m"], "endpoint", "verify"),
+        (["judge.kind=replicas", "judge.model=a/b"], "replicas", "verify"),
+    ],
+)
+def test_the_embedded_judge_is_the_default_and_leaves_no_trace_in_another(
+    job: ModuleType, words: list[str], kind: str, prompt: str
+) -> None:
+    config, rows = job.configure(job.parser().parse_intermixed_args(["arithmetic", "--limit", "5", *words]))
+    assert (config.judge.kind, config.judge.prompt, len(rows)) == (kind, prompt, 5)
+    assert (config.judge.model == "tiny") == (prompt == "compact")
+
+
+def test_the_help_needs_nothing_heavy() -> None:
+    code = (
+        "import atexit, runpy, sys\n"
+        "heavy = ('ray', 'torch', 'vllm', 'transformers', 'openai')\n"
+        "atexit.register(lambda: print([name for name in heavy if name in sys.modules], file=sys.stderr))\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code, SCRIPT, "--help"], capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (0, "[]\n")
+    assert "judge=rule checks\narithmetic only" in result.stdout
+
+
+# --- replicas ---
+
+
+class Replicas:
+    """Stands for Ray and its Serve: what was done, in order."""
+
+    def __init__(self, url: str, failure: Exception | None = None) -> None:
+        self.url, self.failure = url, failure
+        self.done: list[str] = []
+
+    @contextmanager
+    def ray_session(self) -> Iterator[None]:
+        self.done.append("ray")
+        yield
+        self.done.append("end of ray")
+
+    def start_judge(self, judge: Any, name: str) -> Any:
+        from raysgpo.judging.address import JudgeAddress
+
+        self.done.append(f"start {Path(judge.model).name}")
+        return JudgeAddress(self.url, "judge")
+
+    def wait_for_judge(self, judge: Any, name: str, report: Any) -> None:
+        self.done.append("wait")
+        if self.failure is not None:
+            raise self.failure
+
+    def delete(self, name: str, deadline: float) -> None:
+        self.done.append("delete")
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        modules = {"session.ray_session": "ray_session", "serving.application": "delete", "serving.judge_replicas": ""}
+        for module, name in modules.items():
+            fake = ModuleType(f"raysgpo.{module}")
+            for function in (name,) if name else ("start_judge", "wait_for_judge"):
+                setattr(fake, function, getattr(self, function))
+            monkeypatch.setitem(sys.modules, f"raysgpo.{module}", fake)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> str:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return f"judge.model={folder}"
+
+
+def test_replicas_are_started_asked_and_taken_down(
+    job: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+    judge_server: JudgeServer,
+    data: str,
+    checkpoint: str,
+) -> None:
+    replicas = Replicas(judge_server.base_url)
+    replicas.install(monkeypatch)
+    assert run(job, monkeypatch, data, "judge=replicas", checkpoint) == 0
+    assert replicas.done == ["ray", "start checkpoint", "wait", "delete", "end of ray"]
+    assert "right responses passed     100.0 % of 2" in capsys.readouterr().out
+
+
+def test_replicas_that_do_not_come_up_are_taken_down(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, data: str, checkpoint: str
+) -> None:
+    replicas = Replicas("http://127.0.0.1:9/v1", TimeoutError("the judge replicas were not up"))
+    replicas.install(monkeypatch)
+    assert run(job, monkeypatch, data, "judge=replicas", checkpoint) == 2
+    assert replicas.done[-2:] == ["wait", "delete"]
+    assert "error: the judge replicas were not up" in capsys.readouterr().err
+
+
+# --- Ctrl-C ---
+
+
+def test_ctrl_c_shows_what_was_scored(judge_server: JudgeServer, data: str, tmp_path: Path) -> None:
+    judge_server.script(*[Exchange.answer] * (1 + 5))  # the check, and five rows
+    judge_server.always = hang()
+    out = tmp_path / "report.json"
+    words = [data, *endpoint(judge_server.base_url, **{"judge.concurrency": 2}), "--out", str(out)]
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while len(judge_server.questions) < 1 + 5 + 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        shown, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == "stopped: 5 of 8 rows were scored"
+    assert "on 5 rows of" in shown
+    report = json.loads(out.read_text())
+    assert (report["rows"], report["asked"], len(report["verdicts"])) == (5, 8, 5)

@@ -1,0 +1,48 @@
+"""The embedded policies by name, and what sets the one for long chains apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from raysgpo.config.model_path import POLICIES, check_judge_path, check_model_path
+from raysgpo.config.overrides import ConfigError
+from raysgpo.tiny import embedded
+from raysgpo.tiny.embedded import SETTINGS, embedded_policy
+from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy, policy_folder
+
+SHAPE = {"hidden_size": 16, "intermediate_size": 16, "layers": 1, "heads": 1, "max_length": 128, "batch_size": 2}
+SMALL = {**SHAPE, "clean_steps": 1, "slip_steps": 1}
+
+
+def test_every_word_has_a_policy_of_its_own(tmp_path: Path) -> None:
+    assert tuple(SETTINGS) == POLICIES
+    assert len({policy_folder(tmp_path, settings) for settings in SETTINGS.values()}) == len(POLICIES)
+
+
+def test_the_word_gives_the_policy_that_the_command_makes_and_others_are_nobodys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = {name: settings.model_copy(update=SMALL) for name, settings in SETTINGS.items()}
+    monkeypatch.setattr(embedded, "SETTINGS", small)
+    folder = embedded_policy("tiny_long", tmp_path, lambda line: None)
+    assert folder == ensure_tiny_policy(
+        tmp_path, report=pytest.fail, config=TinyConfig(**small["tiny_long"].model_dump())
+    )
+    assert embedded_policy("owner/name", tmp_path, pytest.fail) is None
+
+
+def test_long_chains_are_taught_whole_and_slip_at_every_length() -> None:
+    settings = SETTINGS["tiny_long"]
+    assert set(settings.clean_terms) == set(range(2, 9)) and max(settings.slip_terms) == 8
+
+
+def test_a_judge_is_none_of_them_but_tiny() -> None:
+    for word in POLICIES:
+        check_model_path(word)
+    check_judge_path("tiny")
+    with pytest.raises(ConfigError, match=r"judge\.model=tiny_long: no such folder; .* a hub name, or tiny$"):
+        check_judge_path("tiny_long")
+    with pytest.raises(ConfigError, match=r"model=tiny_lnog: no such folder; .* a hub name, or tiny or tiny_long$"):
+        check_model_path("tiny_lnog")
