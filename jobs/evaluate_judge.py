@@ -228,7 +228,7 @@ def progress(total: int) -> Iterator[Callable[[], None]]:
             TimeRemainingColumn(),
         )
         with Progress(*columns, console=Console(stderr=True), redirect_stdout=False) as bar:
-            task = bar.add_task("judging", total=total)
+            task = bar.add_task("judge_budget", total=total)
             yield lambda: bar.advance(task)
         return
     done, said = 0, time.monotonic()

@@ -36,7 +36,7 @@ from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.grader import DeadlineGrader, Grader
 from raysgpo.tasks.math import INSTRUCTION, read_problems
-from raysgpo.tasks.math_grading import MathVerifier
+from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.reasoning import split_steps
 
 
@@ -93,7 +93,7 @@ async def make(problems: list[Problem], out: Path, config: TrajectoriesConfig) -
         NoAnswer: there is no server, or it refuses the question, after all retries.
     """
     done = {str(row["id"]) for row in read_rows(out)}
-    grader = DeadlineGrader(MathVerifier(0.0), config.grade_deadline)
+    grader = DeadlineGrader(MathGrading(0.0), config.grade_deadline)
     lines, fates, places = JsonLines(out), Counter[Fate](), asyncio.Semaphore(config.concurrency)
     server = _server(config)
     chat = Chat(server) if server is not None else None

@@ -212,7 +212,7 @@ class Rollout:
     """False for a rollout whose votes were all lost: no part in the baseline, advantage 0."""
 
     @property
-    def beside(self) -> float:
+    def auxiliary_reward(self) -> float:
         """Sum of the reward parts beside the correctness: format, length."""
         return sum(value for name, value in self.reward_parts.items() if name != CORRECTNESS)
 

@@ -30,8 +30,8 @@ from raysgpo.output.advantage_picture import draw_advantages
 from raysgpo.output.console import Console
 from raysgpo.output.curves import draw_curves, draw_guidance
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.output.tensorboard import Board
-from raysgpo.session.moving_parts import CALL_DEADLINE, Parts, Say, endpoint_address, running_parts
+from raysgpo.output.tensorboard import TensorBoardLog
+from raysgpo.session.moving_parts import CALL_DEADLINE, MovingParts, Say, endpoint_address, running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_resources
 from raysgpo.start.preparation import prepare
@@ -133,8 +133,11 @@ def _train(prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAd
     with console, interruptible(console.say) as interrupts:
 
         def body() -> None:
-            with Board(run, start.step) as board, running_parts(prepared, run, start, judge, console.say) as parts:
-                watch(parts, console, board, interrupts)
+            with (
+                TensorBoardLog(run, start.step) as tensorboard,
+                running_parts(prepared, run, start, judge, console.say) as parts,
+            ):
+                watch(parts, console, tensorboard, interrupts)
             if parts.trainer.failure is not None:
                 raise parts.trainer.failure
 
@@ -160,7 +163,7 @@ def resume_words(command: str, run: RunFolder, config: Config) -> str:
     return f"{command} resume={run.path.name if numbered else run.path}"
 
 
-def watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) -> None:
+def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts) -> None:
     """Show what is new until the trainer ends."""
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
@@ -171,7 +174,7 @@ def watch(parts: Parts, console: Console, board: Board, interrupts: Interrupts) 
             console.say(message)
         for row in status.rows:
             console.row(row)
-            board.row(row)
+            tensorboard.row(row)
         console.phase(status.phase)
         if end_judging is not None and not status.judging:
             console.say("judging is over: the judge replicas are taken down")

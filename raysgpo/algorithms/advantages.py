@@ -92,7 +92,7 @@ def group_advantages(
     rewards_G: ArrayLike,
     in_baseline_G: ArrayLike | None = None,
     *,
-    beside_G: ArrayLike | None = None,
+    auxiliary_G: ArrayLike | None = None,
     baseline: str = "mean",
     r_min_correct: float | None = None,
     scale: str = "group_std",
@@ -102,7 +102,7 @@ def group_advantages(
 ) -> Float_G:
     """``A = (r - b) / s``, float64 [..., G] -> [..., G].
 
-    ``rewards_G`` is the reward's correctness part where ``beside_G`` holds the sum of its other parts
+    ``rewards_G`` is the reward's correctness part where ``auxiliary_G`` holds the sum of its other parts
     (format, length), and the whole reward where there are none. A rollout with ``in_baseline_G``
     false has no part in baseline and scale, and advantage 0.
 
@@ -117,16 +117,16 @@ def group_advantages(
     assert baseline in BASELINES, f"baseline {baseline!r} is none of {', '.join(BASELINES)}"
     assert scale in SCALES, f"scale {scale!r} is none of {', '.join(SCALES)}"
     rewards_G, part_G = _arrays(rewards_G, in_baseline_G)
-    beside_G, _ = _arrays(np.zeros_like(rewards_G) if beside_G is None else beside_G, part_G)
+    auxiliary_G, _ = _arrays(np.zeros_like(rewards_G) if auxiliary_G is None else auxiliary_G, part_G)
     if baseline in THRESHOLD:
         assert r_min_correct is not None, f"baseline {baseline!r} needs r_min_correct"
         assert scale != "group_std", f"baseline {baseline!r} with the group's std: an equal group would explode"
         advantages_G = rewards_G - BASELINES[baseline](rewards_G, part_G, r_min_correct)
-        further_G = beside_G - _mean(beside_G, part_G)
+        further_G = auxiliary_G - _mean(auxiliary_G, part_G)
         failed_G = rewards_G < r_min_correct
         advantages_G = advantages_G + np.where(failed_G, np.minimum(further_G, 0.0), further_G)
     else:
-        rewards_G = rewards_G + beside_G
+        rewards_G = rewards_G + auxiliary_G
         advantages_G = rewards_G - BASELINES[baseline](rewards_G, part_G, 0.0)
     advantages_G = np.where(part_G, advantages_G, 0.0)
     if scale == "none":

@@ -22,7 +22,7 @@ from typing import Any
 
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluator
-from raysgpo.conductor.issued_steps import Handout
+from raysgpo.conductor.issued_steps import IssuedSteps
 from raysgpo.conductor.messages import Decision, Status, TrainReport
 from raysgpo.conductor.progress import Progress
 from raysgpo.conductor.reporter import Reporter
@@ -35,7 +35,7 @@ from raysgpo.groups.window import run_window
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.output.step_warnings import failed_group, missed_sync, step_notices
+from raysgpo.output.step_warnings import failed_group, missed_sync, step_warnings
 from raysgpo.policy.sequences import Share
 from raysgpo.records import Group, Ticket
 from raysgpo.serving.sampler import serve_sampler
@@ -61,7 +61,7 @@ class Conductor:
         self._decisions: dict[int, Decision] = {}
         self._solved = Solved(set(start.solved))
         self._versions = Versions(start.version)
-        self._handout = Handout(config, self._versions)
+        self._issued = IssuedSteps(config, self._versions)
         self._covered = start.step
         self._progress = Progress(prepared.total_steps, trained=start.step)
         self._changed = asyncio.Condition()
@@ -110,7 +110,7 @@ class Conductor:
 
     async def _arrived(self, group: Group) -> None:
         self._assembly.add(group)
-        self._tickets.judging.settle(group)
+        self._tickets.judge_budget.settle(group)
         self.say(failed_group(group))
         await self._notify()
 
@@ -161,10 +161,10 @@ class Conductor:
                 "checkpoint covered them; is that checkpoint corrupt? Resume the run: it samples them again"
             )
         self._progress.phase = "sampling"
-        if step not in self._handout:
-            self._handout.add(step, await self._groups(step), world)
+        if step not in self._issued:
+            self._issued.add(step, await self._groups(step), world)
         self._progress.phase = "training"
-        return self._handout.share(step, rank)
+        return self._issued.share(step, rank)
 
     async def _groups(self, step: int) -> list[Group]:
         """The groups of a step. The deadline runs from the last arrival."""
@@ -218,8 +218,8 @@ class Conductor:
         return self._decisions[step]
 
     def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
-        groups = self._handout.groups(step)
-        for kind, notice in step_notices(step, groups, self._config).items():
+        groups = self._issued.groups(step)
+        for kind, notice in step_warnings(step, groups, self._config).items():
             self.say(notice, kind)
         row: Metrics = {
             "step": step,
@@ -247,7 +247,7 @@ class Conductor:
         """A checkpoint covers the steps before ``step``: their groups may go."""
         self._covered = step
         self._assembly.forget_before(step)
-        self._handout.forget_before(step)
+        self._issued.forget_before(step)
 
     # --- evaluation ---
 

@@ -13,7 +13,7 @@ from raysgpo.policy.shares import step_shares
 from raysgpo.records import Drop, Group
 
 
-class Handout:
+class IssuedSteps:
     """The groups of each step, with their age when it was handed out, and the ranks' shares of them.
 
     They stay until a checkpoint covers them.

@@ -18,7 +18,7 @@ UNKNOWN = 0.5
 """Success rate of a problem that was not sampled yet: in the middle."""
 
 
-class Ranking:
+class EpochRanks:
     """The ranks of the problems in each epoch, lower ones first. Its state is in the checkpoint.
 
     Under ``order=success`` an epoch is ranked when its first slot opens, by the steps that were trained

@@ -14,7 +14,7 @@ State = dict[str, Any]
 """``lengths``: l after 0, 1, 2, ... trained steps; ``means``: r of each of them. Empty unless adaptive."""
 
 
-class Guiding:
+class GuidanceLength:
     """The length of each step; asking again gives the same. Its state is in the checkpoint.
 
     The slots of step s open when s - S steps are trained (S = ``max_staleness``), so its groups carry

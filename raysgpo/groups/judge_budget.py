@@ -9,7 +9,7 @@ Spent = dict[str, float]
 """``calls`` and ``tokens`` of the run so far."""
 
 
-class Judging:
+class JudgeBudget:
     """Grants groups their judgement and keeps the account. Its state is in the checkpoint.
 
     A grant reserves the most calls that the group can make, and its arrival gives back what it did not

@@ -1,4 +1,4 @@
-"""What happens to one ticket: sample -> reward -> judge -> credit -> advantage -> keep -> within.
+"""What happens to one ticket: sample -> reward -> judge -> credit -> advantage -> keep -> success_filter.
 
 No Ray here: the sampler comes in as a callable, so the whole path is tested without a cluster.
 """
@@ -81,7 +81,7 @@ class Pipeline:
 
 
 async def compared(group: Group, config: Config, task: Task, panel: Panel | None) -> Group:
-    """What happens to a graded group: judge -> credit -> advantage -> keep -> within.
+    """What happens to a graded group: judge -> credit -> advantage -> keep -> success_filter.
 
     One that was judged is not judged again.
     """
@@ -91,7 +91,7 @@ async def compared(group: Group, config: Config, task: Task, panel: Panel | None
     if config.needs_judge:
         group = stages.credit(group, algorithm.partial_credit)
     group = stages.keep(stages.advantage(group, algorithm), algorithm.keep)
-    return stages.within(group, config.curriculum.success_window)
+    return stages.success_filter(group, config.curriculum.success_window)
 
 
 def _given(prompt_ids: list[int], hint: Hint | None, loss_weight: float) -> list[Segment]:

@@ -1,6 +1,6 @@
 """What happens to a group between sampling and training, as functions without Ray.
 
-    reward -> judge -> credit -> advantage -> keep -> within
+    reward -> judge -> credit -> advantage -> keep -> success_filter
 
 Each takes a group and returns a new one; a group that was dropped passes through untouched.
 
@@ -104,7 +104,7 @@ def advantage(group: Group, config: AlgorithmConfig) -> Group:
         advantages_G = group_advantages(
             np.array([rollout.graded for rollout in group.rollouts_G]),
             part_G,
-            beside_G=np.array([rollout.beside for rollout in group.rollouts_G]),
+            auxiliary_G=np.array([rollout.auxiliary_reward for rollout in group.rollouts_G]),
             baseline=config.baseline,
             r_min_correct=config.r_min_correct,
             scale=config.scale,
@@ -131,7 +131,7 @@ def keep(group: Group, rule: str = "nonzero_advantage") -> Group:
     return replace(group, dropped=Drop.NO_SIGNAL)
 
 
-def within(group: Group, window: tuple[float, float] | None) -> Group:
+def success_filter(group: Group, window: tuple[float, float] | None) -> Group:
     """Drop a group whose share of right answers does not lie strictly within the window, if there is one."""
     if group.dropped is not None or window is None:
         return group
@@ -166,7 +166,7 @@ def _graded(rollout: Rollout, grade: Grade, reasoning_steps: int) -> Rollout:
     graded = grade.parts.get(CORRECTNESS, math.nan)
     parts = {name: _number(value) for name, value in grade.parts.items()}
     rollout = replace(rollout, correct=grade.correct, reward_parts=parts, reasoning_steps=reasoning_steps)
-    return replace(rollout, graded=graded, reward=graded + rollout.beside, readings=grade.readings)
+    return replace(rollout, graded=graded, reward=graded + rollout.auxiliary_reward, readings=grade.readings)
 
 
 def _bad_part(rollout: Rollout) -> str | None:
@@ -220,7 +220,7 @@ def _credited(rollout: Rollout, config: PartialCreditConfig) -> Rollout:
     if rollout.correct or rollout.rts is None:
         return rollout
     worth = partial_credit(rollout.rts, kind=config.kind, beta=config.beta, gamma=config.gamma, scale=config.scale)
-    return replace(rollout, graded=worth, reward=worth + rollout.beside)
+    return replace(rollout, graded=worth, reward=worth + rollout.auxiliary_reward)
 
 
 def _added(counts: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:

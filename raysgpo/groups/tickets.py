@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from raysgpo.groups.epoch_ranks import Ranking
-from raysgpo.groups.guidance_length import Guiding
-from raysgpo.groups.judge_budget import Judging
+from raysgpo.groups.epoch_ranks import EpochRanks
+from raysgpo.groups.guidance_length import GuidanceLength
+from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.groups.order import Order, rollout_seeds
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.window import Window
@@ -26,10 +26,10 @@ class Tickets:
         self._window = window
         self._prompts = prepared.train
         problems = [prompt.problem for prompt in prepared.train]
-        self.judging = Judging(config, len(problems), state.get("judging"))
-        self._guiding = Guiding(config, prepared.total_steps, start.step, state.get("guiding"))
-        self._ranking = Ranking(config, problems, window, start.step, state.get("ranking"))
-        self._order = Order(len(problems), config.seed, self._ranking)
+        self.judge_budget = JudgeBudget(config, len(problems), state.get("judge_budget"))
+        self._guidance_length = GuidanceLength(config, prepared.total_steps, start.step, state.get("guidance_length"))
+        self._epoch_ranks = EpochRanks(config, problems, window, start.step, state.get("epoch_ranks"))
+        self._order = Order(len(problems), config.seed, self._epoch_ranks)
 
     def ticket(self, position: int, min_version: int) -> Ticket:
         """The ticket of a position that the window has reached."""
@@ -44,24 +44,24 @@ class Tickets:
             prompt_ids=prompt.token_ids,
             seeds_G=rollout_seeds(config.seed, epoch, prompt.problem.id, config.sampling.group_size),
             min_version=min_version,
-            judge=self.judging.grant(position, step),
-            guidance_length=self._guiding.length(step),
-            hint=self._guiding.hint(prompt, step),
+            judge=self.judge_budget.grant(position, step),
+            guidance_length=self._guidance_length.length(step),
+            hint=self._guidance_length.hint(prompt, step),
         )
 
     def trained(self, step: int, groups_P: Sequence[Group]) -> None:
         """A step has been trained. ``groups_P``: all of its groups in order, dropped or not."""
-        self._guiding.learn(step, groups_P)
-        self._ranking.learn(step, groups_P)
+        self._guidance_length.learn(step, groups_P)
+        self._epoch_ranks.learn(step, groups_P)
 
     def judging_over(self, trained: int) -> bool:
         """Whether no group will be judged any more, ``trained`` steps being done."""
-        return self.judging.over(trained, self._window.first_position(trained))
+        return self.judge_budget.over(trained, self._window.first_position(trained))
 
     def state(self, steps: int) -> dict[str, Any]:
         """What the controllers go on from after ``steps`` steps: JSON values, by name."""
         return {
-            "judging": self.judging.spent,
-            "guiding": self._guiding.state(steps),
-            "ranking": self._ranking.state(steps),
+            "judge_budget": self.judge_budget.spent,
+            "guidance_length": self._guidance_length.state(steps),
+            "epoch_ranks": self._epoch_ranks.state(steps),
         }

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raysgpo.config import Config
-from raysgpo.groups.judge_budget import Judging
+from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.groups.order import Order, rollout_seeds
 from raysgpo.groups.pipeline import Pipeline, compared
 from raysgpo.groups.prepared import Prepared
@@ -74,20 +74,20 @@ async def judge(
     ``judge.max_calls`` and ``judge.max_run_tokens`` hold; judged epochs and steps are of online runs.
     """
     whole = config.model_copy(update={"judge": config.judge.model_copy(update={"epochs": 1, "steps": None})})
-    judging = Judging(whole, len(groups))
+    judge_budget = JudgeBudget(whole, len(groups))
     place = {group.position: index for index, group in enumerate(groups)}
 
     async def one(position: int) -> Group:
         index = place[position]
-        group = replace(groups[index], judge=panel is not None and judging.grant(index, step=0))
+        group = replace(groups[index], judge=panel is not None and judge_budget.grant(index, step=0))
         finished = await compared(group, config, task, panel)
-        judging.settle(replace(finished, position=index))
+        judge_budget.settle(replace(finished, position=index))
         return finished
 
     calls = config.judge.votes * max(len(group.rollouts_G) for group in groups)
     await _fill(path, list(place), one, max(1, config.judge.concurrency // calls), "judged", watch)
-    if judging.exhausted is not None:
-        watch.say(f"the judge's budget is spent ({judging.exhausted}): the groups that are left carry no signal")
+    if judge_budget.exhausted is not None:
+        watch.say(f"the judge's budget is spent ({judge_budget.exhausted}): the groups that are left carry no signal")
 
 
 def write_groups(groups: Iterable[Group], path: Path) -> None:

@@ -127,7 +127,7 @@ def _group(row: _Row, position: int, rejudge: bool) -> Group:
 def _plain(rollout: Rollout) -> Rollout:
     """The rewards before any partial credit."""
     graded = rollout.reward_parts[CORRECTNESS]
-    return replace(rollout, graded=graded, reward=graded + rollout.beside)
+    return replace(rollout, graded=graded, reward=graded + rollout.auxiliary_reward)
 
 
 def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:

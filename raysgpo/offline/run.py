@@ -40,7 +40,7 @@ from raysgpo.output.console import Console, update_numbers
 from raysgpo.output.curves import draw_offline
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import JsonLines, RunFolder, cut_rows, read_rows
-from raysgpo.output.tensorboard import Board
+from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.policy.prompts import load_tokenizer
 from raysgpo.records import Group
 from raysgpo.run import (
@@ -238,11 +238,11 @@ class _Offline:
         self.say("starting the trainer ...")
         with (
             Console(total, start.step, self.out, update_numbers) as console,
-            Board(self.run, start.step) as board,
+            TensorBoardLog(self.run, start.step) as tensorboard,
             running_trainer(prepared, self.run, start, score) as parts,
         ):
             self.interrupts.say = console.say
-            watch(parts, console, board, self.interrupts)
+            watch(parts, console, tensorboard, self.interrupts)
         if parts.trainer.failure is not None:
             raise parts.trainer.failure
 
@@ -275,8 +275,8 @@ class _Offline:
                 for one in rows:
                     file.write(one)
         Console(step, step, self.out).row(row)
-        with Board(self.run, step) as board:
-            board.row(row)
+        with TensorBoardLog(self.run, step) as tensorboard:
+            tensorboard.row(row)
 
     def tell(self) -> None:
         """The last lines."""

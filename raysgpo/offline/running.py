@@ -18,7 +18,7 @@ from raysgpo.serving.deployment import start_rollout, wait_for_rollout
 from raysgpo.serving.judge_replicas import start_judge
 from raysgpo.session.moving_parts import (
     CALL_DEADLINE,
-    Parts,
+    MovingParts,
     Say,
     check_vocabulary,
     close_conductor,
@@ -54,7 +54,7 @@ def running_replicas(
 
 
 @contextmanager
-def running_trainer(prepared: Prepared, run: RunFolder, start: StartState, score: bool) -> Iterator[Parts]:
+def running_trainer(prepared: Prepared, run: RunFolder, start: StartState, score: bool) -> Iterator[MovingParts]:
     """The trainer on the groups of ``judged.jsonl``, with no replica beside it. ``score``: see ``TrainJob``."""
     conductor = ray.remote(RecordedConductor).options(num_cpus=0).remote(prepared, run, start)
     try:
@@ -62,6 +62,6 @@ def running_trainer(prepared: Prepared, run: RunFolder, start: StartState, score
         job = TrainJob(prepared.config, run.checkpoints, conductor, None, None, prepared.total_steps, score)
         trainer = TrainerThread(job, run.path)
         trainer.start()
-        yield Parts(conductor, None, trainer, None)
+        yield MovingParts(conductor, None, trainer, None)
     finally:
         close_conductor(conductor)

@@ -72,12 +72,12 @@ def short_step(step: int, groups: Sequence[Group], config: Config) -> str | None
     )
 
 
-def step_notices(step: int, groups: Sequence[Group], config: Config) -> dict[str, str]:
+def step_warnings(step: int, groups: Sequence[Group], config: Config) -> dict[str, str]:
     """What a run is told once, by kind."""
-    notices = {
+    warnings = {
         "lost votes": lost_votes(step, groups),
         "failed grading": failed_grading(step, groups, config.task.failed_grading),
         "without reward": without_reward(step, groups),
         "short step": short_step(step, groups, config),
     }
-    return {kind: notice for kind, notice in notices.items() if notice is not None}
+    return {kind: warning for kind, warning in warnings.items() if warning is not None}

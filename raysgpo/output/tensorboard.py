@@ -10,7 +10,7 @@ from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import RunFolder
 
 
-class Board:
+class TensorBoardLog:
     """Writes each row of metrics or evaluations once; a resumed run hides what it wrote past its checkpoint.
 
     It belongs to the process of the console: TensorBoard's writer imports torch, which the conductor
@@ -26,7 +26,7 @@ class Board:
             if value is not None and name != "step":
                 self._writer.add_scalar(name, value, int(row["step"] or 0))
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> TensorBoardLog:
         return self
 
     def __exit__(

@@ -28,7 +28,9 @@ def tokens_of(lengths: Sequence[int], layout: Layout) -> int:
     return sum(lengths) if layout == "packed" else len(lengths) * max(lengths)
 
 
-def plan_step(lengths: Sequence[int], world: int, tokens_per_micro_batch: int, layout: Layout) -> list[list[Indices]]:
+def plan_micro_batches(
+    lengths: Sequence[int], world: int, tokens_per_micro_batch: int, layout: Layout
+) -> list[list[Indices]]:
     """Divide a step's sequences: rank -> micro-batch -> indices into ``lengths``.
 
     Every index comes exactly once. Ranks differ by at most one sequence's length in tokens (the

@@ -9,7 +9,7 @@ import numpy as np
 
 from raysgpo.algorithms.aggregation import aggregate
 from raysgpo.config import Config
-from raysgpo.policy.micro_batches import choose_layout, plan_step
+from raysgpo.policy.micro_batches import choose_layout, plan_micro_batches
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.records import Float_T, Group, Role, Rollout
 
@@ -69,7 +69,7 @@ def _scored(rollout: Rollout, logprobs_T: Float_T) -> Rollout:
 def _plan(lengths: Sequence[int], config: Config, world: int) -> list[list[list[int]]]:
     trainer = config.trainer
     layout = choose_layout(trainer.layout, trainer.attention)
-    return plan_step(lengths, world, trainer.tokens_per_micro_batch, layout)
+    return plan_micro_batches(lengths, world, trainer.tokens_per_micro_batch, layout)
 
 
 def _sequence(rollout: Rollout, loss_weight_T: np.ndarray) -> TrainSequence:

@@ -13,7 +13,7 @@ import ray
 from raysgpo.conductor.conductor import Conductor
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
-from raysgpo.groups.judge_budget import Judging
+from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.judging.credentials import read_key
@@ -34,7 +34,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class MovingParts:
     conductor: Any
     """Actor handle of the conductor."""
     rollout: Any
@@ -47,7 +47,7 @@ class Parts:
 @contextmanager
 def running_parts(
     prepared: Prepared, run: RunFolder, start: StartState, judge: JudgeAddress | None, say: Say
-) -> Iterator[Parts]:
+) -> Iterator[MovingParts]:
     """Everything up, within the session of Ray that is there, and taken down at the end.
 
     All processes come up at the same time; the trainer publishes once the replicas are there, and
@@ -75,7 +75,7 @@ def running_parts(
         if replicas and judge is not None:
             wait_for_judge_replicas(config, judge, judge_name, say)
         ray.get([started, conductor.replicas_are_up.remote()], timeout=CALL_DEADLINE)
-        yield Parts(conductor, rollout, trainer, judging.close if replicas else None)
+        yield MovingParts(conductor, rollout, trainer, judging.close if replicas else None)
 
 
 def endpoint_address(config: Config, say: Say) -> JudgeAddress | None:
@@ -95,8 +95,8 @@ def endpoint_address(config: Config, say: Say) -> JudgeAddress | None:
 
 def _wants_replicas(prepared: Prepared, start: StartState) -> bool:
     """Whether judge replicas have anything to do in what is left of the run."""
-    judging = Judging(prepared.config, len(prepared.train), start.controllers.get("judging"))
-    return prepared.config.judge.kind == "replicas" and not judging.over(start.step, start.position)
+    judge_budget = JudgeBudget(prepared.config, len(prepared.train), start.controllers.get("judge_budget"))
+    return prepared.config.judge.kind == "replicas" and not judge_budget.over(start.step, start.position)
 
 
 def wait_for_judge_replicas(config: Config, address: JudgeAddress, name: str, say: Say) -> None:

@@ -31,7 +31,7 @@ from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.arithmetic import ANSWER_MARK, Chain, distinct_chains, split_lines
-from raysgpo.tasks.rating_grading import RatingVerifier
+from raysgpo.tasks.rating_grading import RatingGrading
 from raysgpo.tasks.ratings import REWARD_RANGE
 from raysgpo.tasks.verifier import Case, is_single
 
@@ -61,7 +61,7 @@ class ArithmeticVerifierTask:
             arithmetic_case(chain, HELD_OUT_TRUTHS[index % len(HELD_OUT_TRUTHS)], _generator(chain, config))
             for index, chain in enumerate(distinct_chains(config, held_out, held_out=True))
         )
-        self.grade = RatingVerifier(config.format_reward)
+        self.grade = RatingGrading(config.format_reward)
 
     def split(self, text: str) -> list[str]:
         return split_lines(text)

@@ -13,7 +13,7 @@ from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.tasks.held_out import distinct, divided
 from raysgpo.tasks.input_rows import input_rows
-from raysgpo.tasks.math_grading import MathVerifier
+from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.reasoning import split_steps
 
 INSTRUCTION = "\nPut the final answer in \\boxed{}."
@@ -38,7 +38,7 @@ class MathTask:
         source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path")
         questions = distinct(source, _question)
         self.held_out, self.train = divided(rows, questions, held_out, _question, config.path)
-        self.grade = MathVerifier(config.format_reward)
+        self.grade = MathGrading(config.format_reward)
         """Called as ``grade(problem, text)``; it may hang, so a DeadlineGrader calls it."""
 
     def split(self, text: str) -> list[str]:

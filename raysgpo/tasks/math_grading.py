@@ -25,7 +25,7 @@ logging.getLogger("math_verify").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
-class MathVerifier:
+class MathGrading:
     """Grades an answer against ``problem.answer``; small, so that it pickles without the data set.
 
     Slow or endless on some answers (a tower of powers): call it behind a deadline. math-verify's own

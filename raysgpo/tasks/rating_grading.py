@@ -22,7 +22,7 @@ RIGHT, WRONG = "right", "wrong"
 
 
 @dataclass(frozen=True, slots=True)
-class RatingVerifier:
+class RatingGrading:
     """Grades a judgement against ``problem.answer``; its time is bounded, since it reads the end of a text.
 
     A judgement of a pair with one right response is correct if it prefers that one; any other is

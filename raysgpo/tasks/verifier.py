@@ -18,7 +18,7 @@ from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.held_out import divided
 from raysgpo.tasks.input_rows import checked_row, input_rows
-from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingVerifier
+from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingGrading
 from raysgpo.tasks.ratings import REWARD_RANGE
 from raysgpo.tasks.reasoning import split_steps
 
@@ -120,7 +120,7 @@ class VerifierTask:
         kept, left = divided(rows, source, held_out, lambda case: case.question, config.path)
         self.held_out: Sequence[Problem] = tuple(case.problem() for case in kept)
         self.train: Sequence[Problem] = tuple(_for_training(case, config).problem() for case in left)
-        self.grade = RatingVerifier(config.format_reward)
+        self.grade = RatingGrading(config.format_reward)
         """Called as ``grade(problem, text)``."""
 
     def split(self, text: str) -> list[str]:

@@ -153,7 +153,7 @@ def test_correctness_guarantee(baseline: str, rewards: list[float], threshold: f
     part = np.array(data.draw(st.lists(st.booleans(), min_size=size, max_size=size)))
     beside = data.draw(st.lists(st.floats(-1e3, 1e3, allow_nan=False), min_size=size, max_size=size))
     advantages_G = group_advantages(
-        rewards, part, beside_G=beside, baseline=baseline, scale="none", r_min_correct=threshold
+        rewards, part, auxiliary_G=beside, baseline=baseline, scale="none", r_min_correct=threshold
     )
     failed_G = np.array(rewards) < threshold
     assert (advantages_G[failed_G & part] < 0).all()
@@ -204,11 +204,11 @@ def test_leave_one_out_recomputed(rewards: list[float]) -> None:
 def test_other_parts_cannot_shift_the_threshold() -> None:
     """Format bonuses of 0.3: neither does a failed answer pass with one, nor the threshold move."""
     rewards, beside = [0.4, 0.4, 0.9, 0.9], [0.3, 0.0, 0.3, 0.0]
-    found = group_advantages(rewards, beside_G=beside, baseline="static", scale="none", r_min_correct=0.5)
+    found = group_advantages(rewards, auxiliary_G=beside, baseline="static", scale="none", r_min_correct=0.5)
     assert found.tolist() == pytest.approx([-0.1, -0.1 - 0.15, 0.4 + 0.15, 0.4 - 0.15])
-    lifted = group_advantages(rewards, beside_G=[5.0] * 4, baseline="static", scale="none", r_min_correct=0.5)
+    lifted = group_advantages(rewards, auxiliary_G=[5.0] * 4, baseline="static", scale="none", r_min_correct=0.5)
     assert lifted.tolist() == pytest.approx([-0.1, -0.1, 0.4, 0.4]), "what all have alike shifts nothing"
-    whole = group_advantages(rewards, beside_G=beside, baseline="mean", scale="none")
+    whole = group_advantages(rewards, auxiliary_G=beside, baseline="mean", scale="none")
     assert whole.tolist() == pytest.approx([-0.1, -0.4, 0.4, 0.1]), "the mean compares whole rewards"
 
 

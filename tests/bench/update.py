@@ -20,7 +20,7 @@ import torch.distributed as dist
 from transformers import AutoModelForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
-from raysgpo.policy.micro_batches import plan_step
+from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 
@@ -47,7 +47,7 @@ def sequences(vocabulary: int) -> list[TrainSequence]:
 
 
 def shares(made: list[TrainSequence]) -> Share:
-    [plan] = plan_step([len(sequence) for sequence in made], 1, BUDGET, "padded")
+    [plan] = plan_micro_batches([len(sequence) for sequence in made], 1, BUDGET, "padded")
     tokens = sum(int(sequence.sampled_T.sum()) for sequence in made)
     return Share(0, [[made[index] for index in batch] for batch in plan], float(tokens), tokens)
 

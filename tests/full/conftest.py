@@ -25,7 +25,7 @@ from raysgpo.config import Config
 from raysgpo.output.run_folder import RunFolder, read_rows
 
 if TYPE_CHECKING:
-    from raysgpo.session.moving_parts import Parts
+    from raysgpo.session.moving_parts import MovingParts
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 900.0
@@ -118,7 +118,7 @@ def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def trained_here(config: Config) -> Iterator[tuple[RunFolder, Parts]]:
+def trained_here(config: Config) -> Iterator[tuple[RunFolder, MovingParts]]:
     """A run made of its parts on this process's Ray, trained to its end; the parts stay up in the block."""
     from raysgpo.groups.prepared import StartState
     from raysgpo.run import open_folder

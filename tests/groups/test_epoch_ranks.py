@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
-from raysgpo.groups.epoch_ranks import Ranking, State
+from raysgpo.groups.epoch_ranks import EpochRanks, State
 from raysgpo.groups.window import run_window
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
 
@@ -21,10 +21,10 @@ def settings(*words: str) -> Config:
     return resolve({}, overrides=["curriculum=success", "prompts_per_step=2", *words])
 
 
-def ranking_of(config: Config, trained: int = 0, state: State | None = None, position: int | None = None) -> Ranking:
+def ranking_of(config: Config, trained: int = 0, state: State | None = None, position: int | None = None) -> EpochRanks:
     """``position``: where the step after ``trained`` steps begins; without refilling it follows."""
     position = trained * config.prompts_per_step if position is None else position
-    return Ranking(config, PROBLEMS, run_window(config, trained, position, 100), trained, state)
+    return EpochRanks(config, PROBLEMS, run_window(config, trained, position, 100), trained, state)
 
 
 def group_of(problem: int, right: int, wrong: int, guided_right: int = 0) -> Group:
@@ -73,7 +73,7 @@ def test_where_dropped_groups_are_replaced_an_epoch_opens_with_the_step_that_rea
     """P = 2, four problems: of step 0 position 1 is dropped, so step 1 is 3 and 4, of which 4 is the second epoch's."""
     config = settings("algorithm.refill=true", "algorithm.refill_limit=3")
     window = run_window(config, 0, 0, 100)
-    ranking = Ranking(config, PROBLEMS, window)
+    ranking = EpochRanks(config, PROBLEMS, window)
     window.dropped(1)
     window.close(0)
     ranking.learn(0, [group_of(0, right=4, wrong=0), group_of(1, right=0, wrong=4), group_of(2, right=1, wrong=3)])
@@ -87,7 +87,7 @@ def test_a_drop_within_a_step_opens_an_epoch_with_what_is_known_then() -> None:
     """Positions 0 and 1 make step 0 and leave step 1 with 2 and 3, until one of these is dropped."""
     config = settings("algorithm.refill=true", "algorithm.refill_limit=3")
     window = run_window(config, 0, 0, 100)
-    ranking = Ranking(config, PROBLEMS, window)
+    ranking = EpochRanks(config, PROBLEMS, window)
     window.close(0)
     ranking.learn(0, [group_of(0, right=4, wrong=0), group_of(1, right=0, wrong=4)])
     window.dropped(2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
-from raysgpo.groups.guidance_length import Guiding
+from raysgpo.groups.guidance_length import GuidanceLength
 from raysgpo.groups.prepared import Prompt
 from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
@@ -25,8 +25,8 @@ def settings(*words: str) -> Config:
     return resolve({}, overrides=[*base, *words])
 
 
-def guiding(*words: str) -> Guiding:
-    return Guiding(settings(*words), STEPS)
+def guiding(*words: str) -> GuidanceLength:
+    return GuidanceLength(settings(*words), STEPS)
 
 
 def group_of(rewards: list[float], guided: int = 0, **changes: object) -> Group:
@@ -41,7 +41,7 @@ def group_of(rewards: list[float], guided: int = 0, **changes: object) -> Group:
     return Group(0, 0, 0, Problem("p", "?", "1"), rollouts, **changes)  # type: ignore[arg-type]
 
 
-def taught(guiding: Guiding, *means: float) -> Guiding:
+def taught(guiding: GuidanceLength, *means: float) -> GuidanceLength:
     for step, mean in enumerate(means):
         guiding.learn(step, [group_of([mean])])
     return guiding
@@ -117,9 +117,9 @@ def test_a_step_that_is_trained_again_was_learned_from_before() -> None:
 def test_a_resumed_controller_goes_on_as_if_it_had_not_stopped(means: list[float], stop: int, staleness: int) -> None:
     config = settings(f"max_staleness={staleness}")
     stop = min(stop, len(means))
-    whole = taught(Guiding(config, STEPS), *means)
+    whole = taught(GuidanceLength(config, STEPS), *means)
     state = json.loads(json.dumps(whole.state(stop)))  # trained past the checkpoint: its state is that of then
-    resumed = Guiding(config, STEPS, stop, state)
+    resumed = GuidanceLength(config, STEPS, stop, state)
     for step in range(stop, len(means)):
         assert resumed.length(step + staleness) == whole.length(step + staleness)
         resumed.learn(step, [group_of([means[step]])])
@@ -127,7 +127,7 @@ def test_a_resumed_controller_goes_on_as_if_it_had_not_stopped(means: list[float
 
 
 def test_a_run_that_gets_a_controller_in_the_middle_begins_with_l0() -> None:
-    late = Guiding(settings(), STEPS, trained=3, state={})
+    late = GuidanceLength(settings(), STEPS, trained=3, state={})
     assert late.length(3) == 1000
     late.learn(3, [group_of([0.4])])
     late.learn(4, [group_of([0.8])])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
-from raysgpo.groups.judge_budget import Judging
+from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.records import Group
 
 PROBLEMS = 10
@@ -21,8 +21,8 @@ def settings(*words: str) -> Config:
     return resolve({}, overrides=[*base, *words])
 
 
-def judging(*words: str, spent: dict[str, float] | None = None) -> Judging:
-    return Judging(settings(*words), PROBLEMS, spent)
+def judging(*words: str, spent: dict[str, float] | None = None) -> JudgeBudget:
+    return JudgeBudget(settings(*words), PROBLEMS, spent)
 
 
 def judged(make_group: Callable[..., Group], position: int, calls: int = 2, tokens: int = 100) -> Group:
@@ -33,7 +33,7 @@ STEP = 4
 """Positions of a step."""
 
 
-def granted(judging: Judging, count: int = 40) -> list[int]:
+def granted(judging: JudgeBudget, count: int = 40) -> list[int]:
     return [position for position in range(count) if judging.grant(position, position // STEP)]
 
 

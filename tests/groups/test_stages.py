@@ -406,13 +406,13 @@ def test_the_rts_is_that_of_the_free_steps(characters: int, error: int | None, f
 @pytest.mark.parametrize(("right", "kept"), [(0, False), (1, True), (2, True), (3, True), (4, False)])
 def test_the_open_window_drops_both_extremes(right: int, kept: bool) -> None:
     group = graded(*["ok"] * right, *["no"] * (4 - right))
-    assert (stages.within(group, (0, 1)).dropped is None) == kept
-    assert stages.within(group, None) == group
+    assert (stages.success_filter(group, (0, 1)).dropped is None) == kept
+    assert stages.success_filter(group, None) == group
 
 
 def test_the_bounds_of_the_window_lie_outside_of_it() -> None:
     group = graded("ok", "no", "no", "no")
-    dropped = [stages.within(group, window).dropped for window in ((0.25, 0.5), (0.2, 0.8), (0.0, 0.25))]
+    dropped = [stages.success_filter(group, window).dropped for window in ((0.25, 0.5), (0.2, 0.8), (0.0, 0.25))]
     assert dropped == [Drop.FILTERED, None, Drop.FILTERED]
     failed = replace(group, dropped=Drop.FAILED, rollouts_G=())
-    assert stages.within(failed, (0, 1)) == failed
+    assert stages.success_filter(failed, (0, 1)) == failed

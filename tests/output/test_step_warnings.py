@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from raysgpo.config.overrides import resolve
-from raysgpo.output.step_warnings import failed_group, lost_votes, missed_sync, step_notices
+from raysgpo.output.step_warnings import failed_group, lost_votes, missed_sync, step_warnings
 from raysgpo.records import Drop, Group
 
 
@@ -38,18 +38,18 @@ def test_lost_votes_are_told_by_reason(make_group: Callable[..., Group]) -> None
 def test_what_a_step_lost_is_told_by_kind(make_group: Callable[..., Group]) -> None:
     config = resolve({}, overrides=["prompts_per_step=3", "algorithm.refill=true"])
     fine = [make_group(p) for p in range(3)]
-    assert step_notices(0, fine, config) == {}
+    assert step_warnings(0, fine, config) == {}
     bad = [
         make_group(0, dropped=Drop.NO_REWARD, error="an answer's reward is no finite number: correctness=nan"),
         make_group(1, counts={"grader/timeouts": 2}),
         make_group(2, dropped=Drop.NO_SIGNAL),
         make_group(3, counts={"judge/calls": 4, "judge/timeouts": 1}),
     ]
-    told = step_notices(4, bad, config)
+    told = step_warnings(4, bad, config)
     assert set(told) == {"lost votes", "failed grading", "without reward", "short step"}
     assert told["failed grading"].startswith("step 5: grading failed for 2 answers; such an answer counts as wrong")
     assert told["without reward"].startswith(
         "step 5: 1 groups are dropped, the first at position 0: an answer's reward"
     )
     assert told["short step"].startswith("step 5: of 4 prompts only 2 gave a group to train on, instead of 3")
-    assert set(step_notices(4, bad, resolve({}, overrides=["prompts_per_step=3"]))) == set(told) - {"short step"}
+    assert set(step_warnings(4, bad, resolve({}, overrides=["prompts_per_step=3"]))) == set(told) - {"short step"}

@@ -10,7 +10,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.output.tensorboard import Board
+from raysgpo.output.tensorboard import TensorBoardLog
 
 
 def events(run: RunFolder) -> Iterator[Event]:
@@ -25,7 +25,7 @@ def events(run: RunFolder) -> Iterator[Event]:
 
 def test_every_number_is_a_scalar_of_its_step(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    with Board(run, 0) as board:
+    with TensorBoardLog(run, 0) as board:
         board.row({"step": 0, "accuracy/mean": 0.25, "judge/rts_mean": None})
         board.row({"step": 1, "accuracy/mean": 0.5})
         board.row({"step": 2, "eval/accuracy": 1.0})
@@ -36,7 +36,7 @@ def test_every_number_is_a_scalar_of_its_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [0, 3])
 def test_a_resumed_run_hides_what_lies_past_its_checkpoint(tmp_path: Path, step: int) -> None:
     run = RunFolder(tmp_path)
-    with Board(run, step):
+    with TensorBoardLog(run, step):
         pass
     starts = [event.step for event in events(run) if event.session_log.status == event.session_log.START]
     assert starts == [step]

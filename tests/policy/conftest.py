@@ -12,7 +12,7 @@ import torch.distributed as dist
 from transformers import PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
-from raysgpo.policy.micro_batches import plan_step
+from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 
@@ -116,6 +116,6 @@ def _shares(
     sequences: list[TrainSequence], world: int = 1, budget: int = 4096, layout: str = "padded", step: int = 0
 ) -> list[Share]:
     """The step over these sequences, one Share a rank."""
-    plan = plan_step([len(s) for s in sequences], world, budget, layout)
+    plan = plan_micro_batches([len(s) for s in sequences], world, budget, layout)
     tokens = int(sum(s.sampled_T.sum() for s in sequences))
     return [Share(step, [[sequences[i] for i in cut] for cut in rank], 100.0, tokens) for rank in plan]

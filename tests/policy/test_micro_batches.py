@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.policy.micro_batches import choose_layout, plan_step, tokens_of
+from raysgpo.policy.micro_batches import choose_layout, plan_micro_batches, tokens_of
 
 LENGTHS = st.lists(st.integers(1, 200), max_size=60)
 WORLD = st.integers(1, 9)
@@ -15,13 +15,13 @@ LAYOUT = st.sampled_from(["padded", "packed"])
 
 @given(LENGTHS, WORLD, BUDGET, LAYOUT)
 def test_every_sequence_is_trained_on_exactly_once(lengths, world, budget, layout):
-    plan = plan_step(lengths, world, budget, layout)
+    plan = plan_micro_batches(lengths, world, budget, layout)
     assert sorted(index for rank in plan for cut in rank for index in cut) == list(range(len(lengths)))
 
 
 @given(LENGTHS, WORLD, BUDGET, LAYOUT)
 def test_every_rank_makes_the_same_number_of_passes(lengths, world, budget, layout):
-    plan = plan_step(lengths, world, budget, layout)
+    plan = plan_micro_batches(lengths, world, budget, layout)
     assert len(plan) == world
     assert len({len(rank) for rank in plan}) == 1
     assert len(plan[0]) >= 1
@@ -29,7 +29,7 @@ def test_every_rank_makes_the_same_number_of_passes(lengths, world, budget, layo
 
 @given(LENGTHS, WORLD, BUDGET, LAYOUT)
 def test_a_pass_keeps_the_budget_unless_one_sequence_alone_exceeds_it(lengths, world, budget, layout):
-    for rank in plan_step(lengths, world, budget, layout):
+    for rank in plan_micro_batches(lengths, world, budget, layout):
         for cut in rank:
             sizes = [lengths[i] for i in cut]
             computed = sum(sizes) if layout == "packed" else len(sizes) * max(sizes, default=0)
@@ -38,38 +38,42 @@ def test_a_pass_keeps_the_budget_unless_one_sequence_alone_exceeds_it(lengths, w
 
 @given(LENGTHS, WORLD, BUDGET, LAYOUT)
 def test_the_loads_of_ranks_differ_by_at_most_one_sequence(lengths, world, budget, layout):
-    loads = [sum(lengths[i] for cut in rank for i in cut) for rank in plan_step(lengths, world, budget, layout)]
+    loads = [
+        sum(lengths[i] for cut in rank for i in cut) for rank in plan_micro_batches(lengths, world, budget, layout)
+    ]
     assert max(loads) - min(loads) <= max(lengths, default=0)
 
 
 @given(LENGTHS, WORLD, BUDGET, LAYOUT)
 def test_no_pass_is_empty_while_another_of_its_rank_could_be_halved(lengths, world, budget, layout):
-    for rank in plan_step(lengths, world, budget, layout):
+    for rank in plan_micro_batches(lengths, world, budget, layout):
         assert all(rank) or all(len(cut) <= 1 for cut in rank)
 
 
 @given(LENGTHS, WORLD, BUDGET, LAYOUT)
 def test_the_same_step_is_planned_in_the_same_way(lengths, world, budget, layout):
-    assert plan_step(lengths, world, budget, layout) == plan_step(list(lengths), world, budget, layout)
+    assert plan_micro_batches(lengths, world, budget, layout) == plan_micro_batches(
+        list(lengths), world, budget, layout
+    )
 
 
 @given(LENGTHS, BUDGET, LAYOUT)
 def test_the_largest_passes_come_first_so_that_ranks_meet_in_collectives(lengths, budget, layout):
-    for rank in plan_step(lengths, 2, budget, layout):
+    for rank in plan_micro_batches(lengths, 2, budget, layout):
         costs = [tokens_of([lengths[i] for i in cut], layout) for cut in rank]
         assert costs == sorted(costs, reverse=True)
 
 
 def test_a_hand_worked_padded_plan():
     # Longest first to the lighter rank (a tie goes to the first): 9 | 8, 9 | 8 5, 9 4 | 8 5, 9 4 1 | 8 5.
-    plan = plan_step([4, 9, 1, 8, 5], world=2, tokens_per_micro_batch=16, layout="padded")
+    plan = plan_micro_batches([4, 9, 1, 8, 5], world=2, tokens_per_micro_batch=16, layout="padded")
     # 2 x 9 = 18 is over the budget, 2 x 4 is not; 2 x 8 = 16 just fits, but is halved to keep step.
     assert plan == [[[1], [0, 2]], [[3], [4]]]
 
 
 def test_a_hand_worked_packed_plan():
     # First fit, longest first, 10 a row: 6+4, 5+5, 3.
-    assert plan_step([5, 3, 6, 5, 4], 1, 10, "packed") == [[[2, 4], [0, 3], [1]]]
+    assert plan_micro_batches([5, 3, 6, 5, 4], 1, 10, "packed") == [[[2, 4], [0, 3], [1]]]
 
 
 def test_padding_counts_as_tokens_and_packing_has_none():
@@ -79,7 +83,7 @@ def test_padding_counts_as_tokens_and_packing_has_none():
 
 
 def test_ranks_without_a_sequence_still_make_a_pass():
-    assert plan_step([12], world=3, tokens_per_micro_batch=100, layout="padded") == [[[0]], [[]], [[]]]
+    assert plan_micro_batches([12], world=3, tokens_per_micro_batch=100, layout="padded") == [[[0]], [[]], [[]]]
 
 
 def test_auto_packs_for_variable_length_kernels_only():

@@ -18,7 +18,7 @@ from raysgpo.records import Problem
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.grader import DeadlineGrader, Grader, InlineGrader, make_grader
 from raysgpo.tasks.grader_child import GradeFn
-from raysgpo.tasks.math_grading import MathVerifier
+from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.task import Grade
 
 PROBLEM = Problem(id="p", prompt="2+3=?", answer="5")
@@ -180,7 +180,7 @@ def test_a_verifier_that_the_child_cannot_load_is_an_error_and_not_a_wrong_answe
 
 
 def test_the_tower_of_powers_in_a_mathematical_answer() -> None:
-    grader = DeadlineGrader(MathVerifier(), deadline=2.0)
+    grader = DeadlineGrader(MathGrading(), deadline=2.0)
     grades = graded(grader, "\\boxed{5}", "$9^{9^{9^{9}}}$", "9**9**9**9", "2+3=5")
     grader.close()
     assert [grade.correct for grade in grades] == [True, False, False, True]
@@ -203,7 +203,7 @@ def test_each_kind_of_task_gets_its_grader() -> None:
 
     class Rows:
         train = held_out = (PROBLEM,)
-        grade = MathVerifier()
+        grade = MathGrading()
 
         def split(self, text: str) -> list[str]:
             return [text]

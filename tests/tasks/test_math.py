@@ -12,7 +12,7 @@ import pytest
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.tasks.math import INSTRUCTION, MathTask, read_problems
-from raysgpo.tasks.math_grading import MathVerifier, is_correct, is_well_formed
+from raysgpo.tasks.math_grading import MathGrading, is_correct, is_well_formed
 
 ROWS = [{"question": f"What is {i} plus {i}?", "answer": str(2 * i), "solution": f"{2 * i}"} for i in range(40)]
 
@@ -114,8 +114,8 @@ def test_grading_with_and_without_the_format_part(tmp_path: Path) -> None:
 
 
 def test_the_verifier_pickles_small() -> None:
-    assert pickle.loads(pickle.dumps(MathVerifier(0.1))) == MathVerifier(0.1)
-    assert len(pickle.dumps(MathVerifier(0.1))) < 200
+    assert pickle.loads(pickle.dumps(MathGrading(0.1))) == MathGrading(0.1)
+    assert len(pickle.dumps(MathGrading(0.1))) < 200
 
 
 def test_steps_lose_nothing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
-from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingVerifier
+from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingGrading
 from raysgpo.tasks.ratings import COIN_FLIP, REWARD_RANGE
 from raysgpo.tasks.verifier import VerifierTask, read_cases
 
@@ -143,15 +143,15 @@ def test_a_file_that_is_all_held_out_is_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_grades_by_hand(truth: str, text: str, correct: bool, reward: float) -> None:
-    grade = RatingVerifier()(problem(truth), text)
+    grade = RatingGrading()(problem(truth), text)
     assert grade.correct is correct
     assert grade.parts == {"correctness": pytest.approx(reward)}
 
 
 def test_the_ratings_are_kept_and_the_format_part_stands_apart() -> None:
-    grade = RatingVerifier(0.1)(problem(FIRST), "Rating A: 8\nRating B: 3")
+    grade = RatingGrading(0.1)(problem(FIRST), "Rating A: 8\nRating B: 3")
     assert grade.readings == {"rating_a": 8.0, "rating_b": 3.0}
     assert grade.parts == {"correctness": pytest.approx(math.log(0.75)), "format": 0.1}
-    unread = RatingVerifier(0.1)(problem(FIRST), "?")
+    unread = RatingGrading(0.1)(problem(FIRST), "?")
     assert unread.readings == {}
     assert unread.parts == {"correctness": REWARD_RANGE[0], "format": 0.0}
