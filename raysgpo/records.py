@@ -9,6 +9,7 @@ logprobs and advantages.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -190,7 +191,8 @@ class Rollout:
     correct: bool | None = None
     """c_i: is the final answer right? None before grading."""
     reward_parts: dict[str, float] = field(default_factory=dict)
-    """Named parts, e.g. {"correctness": 1.0, "format": 0.1}; the plain reward is their sum."""
+    """Named parts, e.g. {"correctness": 1.0, "format": 0.1}, as the verifier gave them; empty before grading. NaN
+    stands for a part that could not be had."""
     readings: dict[str, float] | None = None
     """What the verifier read in the answer, e.g. {"rating_a": 8.0, "rating_b": 3.0}; empty where nothing could be
     read, None where there is nothing to be read."""
@@ -202,14 +204,22 @@ class Rollout:
     first_error: int | None = None
     rts: float | None = None
     """Reasoning Trajectory Score, in [0, 1]."""
-    graded: float = 0.0
-    """The reward's correctness part as it enters the advantage, partial credit included."""
-    reward: float = 0.0
-    """r_i, the reward that enters the advantage: ``graded`` plus the other parts. NaN where it could not be had."""
+    credit: float | None = None
+    """Partial credit of a judged wrong answer, in the place of its correctness part; None where it has none."""
     advantage: float = 0.0
     """A_i, the same for every token that the policy sampled. Of a dropped group it is what it would have been."""
     in_baseline: bool = True
     """False for a rollout whose votes were all lost: no part in the baseline, advantage 0."""
+
+    @property
+    def graded(self) -> float:
+        """The reward's correctness part as it enters the advantage, partial credit included."""
+        return self.reward_parts.get(CORRECTNESS, math.nan) if self.credit is None else self.credit
+
+    @property
+    def reward(self) -> float:
+        """r_i, the reward that enters the advantage: ``graded`` plus the other parts. NaN where it could not be had."""
+        return self.graded + self.auxiliary_reward
 
     @property
     def auxiliary_reward(self) -> float:

@@ -30,7 +30,7 @@ from raysgpo.tasks.task import Grade, Task
 
 
 async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong") -> Group:
-    """Grade every response: ``correct``, ``reward_parts``, ``graded``, ``reward``, ``readings``, ``reasoning_steps``.
+    """Grade every response: ``correct``, ``reward_parts``, ``readings`` and ``reasoning_steps``.
 
     A grading that failed is counted in ``group.counts``. With ``failed="wrong"`` the response is wrong,
     at the least correctness reward of the task; with ``"drop"`` its group is dropped, as is one with a
@@ -163,10 +163,14 @@ def given_steps(steps: Sequence[str], characters: int) -> int:
 
 
 def _graded(rollout: Rollout, grade: Grade, reasoning_steps: int) -> Rollout:
-    graded = grade.parts.get(CORRECTNESS, math.nan)
     parts = {name: _number(value) for name, value in grade.parts.items()}
-    rollout = replace(rollout, correct=grade.correct, reward_parts=parts, reasoning_steps=reasoning_steps)
-    return replace(rollout, graded=graded, reward=graded + rollout.auxiliary_reward, readings=grade.readings)
+    return replace(
+        rollout,
+        correct=grade.correct,
+        reward_parts=parts,
+        readings=grade.readings,
+        reasoning_steps=reasoning_steps,
+    )
 
 
 def _bad_part(rollout: Rollout) -> str | None:
@@ -220,7 +224,7 @@ def _credited(rollout: Rollout, config: PartialCreditConfig) -> Rollout:
     if rollout.correct or rollout.rts is None:
         return rollout
     worth = partial_credit(rollout.rts, kind=config.kind, beta=config.beta, gamma=config.gamma, scale=config.scale)
-    return replace(rollout, graded=worth, reward=worth + rollout.auxiliary_reward)
+    return replace(rollout, credit=worth)
 
 
 def _added(counts: Mapping[str, float], more: Mapping[str, float]) -> dict[str, float]:

@@ -6,13 +6,12 @@ whether it is right and how it ended. Tokens with their logprobs are used where 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from raysgpo.output.group_json import group_from_row
-from raysgpo.records import CORRECTNESS, Drop, Group, Rollout
+from raysgpo.records import CORRECTNESS, Drop, Group
 from raysgpo.tasks.input_rows import checked_row, input_rows
 
 
@@ -120,14 +119,8 @@ def _group(row: _Row, position: int, rejudge: bool) -> Group:
     judged = row.judged and not rejudge
     rollouts = [_rollout_row(rollout, judged) for rollout in row.rollouts]
     tree = row.model_dump(mode="json") | {"dropped": None, "judged": judged, "rollouts": rollouts}
-    group = group_from_row(tree | {"position": position, "step": 0, "epoch": 0, "age": 0, "error": None})
-    return group.with_rollouts([_plain(rollout) for rollout in group.rollouts_G])
-
-
-def _plain(rollout: Rollout) -> Rollout:
-    """The rewards before any partial credit."""
-    graded = rollout.reward_parts[CORRECTNESS]
-    return replace(rollout, graded=graded, reward=graded + rollout.auxiliary_reward)
+    unknown: dict[str, Any] = {"epoch": 0, "age": 0, "error": None, "may_be_judged": False, "counts": {}}
+    return group_from_row(tree | unknown | {"position": position, "step": 0})
 
 
 def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:
@@ -136,7 +129,8 @@ def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:
     tree["reward_parts"] = rollout.reward_parts or {CORRECTNESS: float(rollout.correct)}
     if not judged:
         tree |= {"verdict": None, "first_error": None, "votes": [], "rts": None}
-    return tree | {"weight_versions": [], "attempt": 0, "reward": 0.0, "advantage": 0.0}
+    part = not (judged and rollout.verdict == "lost")
+    return tree | {"weight_versions": [], "attempt": 0, "credit": None, "advantage": 0.0, "in_baseline": part}
 
 
 def row_of(path: str, group: Group) -> str:

@@ -27,9 +27,11 @@ def group_row(group: Group, tokens: bool = False) -> dict[str, Any]:
         "dropped": group.dropped.value if group.dropped else None,
         "error": group.error,
         "all_negative": group.all_negative,
+        "may_be_judged": group.judge,
         "judged": group.judged,
         "age": group.age,
         "guidance_length": group.guidance_length,
+        "counts": group.counts,
         "rollouts": [_rollout_row(rollout, tokens) for rollout in group.rollouts_G],
     }
 
@@ -48,8 +50,10 @@ def _rollout_row(rollout: Rollout, tokens: bool) -> dict[str, Any]:
         "first_error": rollout.first_error,
         "votes": list(rollout.votes),
         "rts": rollout.rts,
+        "credit": rollout.credit,
         "reward": _finite(rollout.reward),
         "advantage": rollout.advantage,
+        "in_baseline": rollout.in_baseline,
         "guidance_tokens": rollout.guidance_tokens,
         "guidance_characters": rollout.guidance_characters,
         "seed": rollout.seed,
@@ -83,11 +87,9 @@ def _logprobs(segment: Segment) -> list[float] | None:
 
 
 def group_from_row(row: dict[str, Any]) -> Group:
-    """The group of a line that was written with tokens, as the trainer gets it.
+    """The group of a line that was written with tokens: all that the stages and the trainer read.
 
-    What a line does not carry is at its default: whether the group might have been judged, the
-    intervals of its phases, and ``graded``. A rollout of a judged group whose verdict was lost has no part in
-    the baseline.
+    What a line does not carry, the intervals of the phases, is at its default.
 
     Raises:
         ValueError: the line was written without tokens.
@@ -98,19 +100,20 @@ def group_from_row(row: dict[str, Any]) -> Group:
         step=row["step"],
         epoch=row["epoch"],
         problem=problem,
-        rollouts_G=tuple(_rollout(rollout, row["position"], row["judged"]) for rollout in row["rollouts"]),
+        rollouts_G=tuple(_rollout(rollout, row["position"]) for rollout in row["rollouts"]),
+        judge=row["may_be_judged"],
         judged=row["judged"],
         dropped=Drop(row["dropped"]) if row["dropped"] else None,
         error=row["error"],
         age=row["age"],
         guidance_length=row["guidance_length"],
+        counts=row["counts"],
     )
 
 
-def _rollout(row: dict[str, Any], position: int, judged: bool) -> Rollout:
+def _rollout(row: dict[str, Any], position: int) -> Rollout:
     if "segments" not in row:
         raise ValueError(f"position {position} was recorded without tokens: set records.tokens=true in the run")
-    verdict = Verdict(row["verdict"]) if row["verdict"] else None
     return Rollout(
         segments=tuple(_segment(segment) for segment in row["segments"]),
         text=row["text"],
@@ -120,16 +123,16 @@ def _rollout(row: dict[str, Any], position: int, judged: bool) -> Rollout:
         attempt=row["attempt"],
         guidance_characters=row["guidance_characters"],
         correct=row["correct"],
-        reward_parts=row["reward_parts"],
+        reward_parts={name: math.nan if value is None else value for name, value in row["reward_parts"].items()},
         readings=row["readings"],
         reasoning_steps=row["reasoning_steps"],
-        verdict=verdict,
+        verdict=Verdict(row["verdict"]) if row["verdict"] else None,
         votes=tuple(row["votes"]),
         first_error=row["first_error"],
         rts=row["rts"],
-        reward=math.nan if row["reward"] is None else row["reward"],
+        credit=row["credit"],
         advantage=row["advantage"],
-        in_baseline=not (judged and verdict is Verdict.LOST),
+        in_baseline=row["in_baseline"],
     )
 
 

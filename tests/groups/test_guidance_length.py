@@ -35,7 +35,7 @@ def group_of(rewards: list[float], guided: int = 0, **changes: object) -> Group:
     def rollout(index: int, reward: float) -> Rollout:
         roles = [Role.PROMPT, *[Role.GUIDANCE] * (index < guided)]
         segments = tuple(Segment.given(role, [1, 2]) for role in roles)
-        return Rollout(segments, "", "stop", index, (), correct=reward == 1, reward=reward)
+        return Rollout(segments, "", "stop", index, (), correct=reward == 1, reward_parts={"correctness": reward})
 
     rollouts = tuple(rollout(index, reward) for index, reward in enumerate(rewards))
     return Group(0, 0, 0, Problem("p", "?", "1"), rollouts, **changes)  # type: ignore[arg-type]

@@ -37,9 +37,9 @@ def test_what_a_run_wrote_comes_back_without_its_comparison(
     file: File, make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
 ) -> None:
     """Graded and judged as recorded; the reward is the plain one, the advantage is still to come."""
-    judged = {"verdict": Verdict.ERROR, "first_error": 1, "votes": (1,), "rts": 0.25, "reward": 0.3, "advantage": 1.2}
+    judged = {"verdict": Verdict.ERROR, "first_error": 1, "votes": (1,), "rts": 0.25, "credit": 0.2, "advantage": 1.2}
     parts = {"correctness": 0.0, "format": 0.1}
-    lost = {"verdict": Verdict.LOST, "votes": (None,)}
+    lost = {"verdict": Verdict.LOST, "votes": (None,), "in_baseline": False}
     rollouts = [make_rollout("a", reward_parts=parts, **judged), make_rollout("b", **lost), make_rollout("c")]
     written = make_group(7, rollouts, judged=True, dropped=Drop.NO_SIGNAL, step=3, epoch=1, age=1)
     [read] = read_groups(file(group_row(written, tokens=True)))
@@ -84,7 +84,7 @@ def test_a_group_whose_sampling_failed_is_left_out_and_keeps_the_others_numbers(
 def test_a_group_that_had_no_reward_is_left_out(
     file: File, make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
 ) -> None:
-    without = make_rollout("a", reward=float("nan"), reward_parts={"correctness": float("nan")})
+    without = make_rollout("a", reward_parts={"correctness": float("nan")})
     dropped = make_group(0, [without, without], dropped=Drop.NO_REWARD, error="no finite number")
     assert [read.position for read in read_groups(file(group_row(dropped), group()))] == [1]
 

@@ -22,7 +22,8 @@ def graded(make_group: Make, make_rollout: Callable[..., Rollout]) -> Make:
 
     def make(position: int, correct: list[bool]) -> Group:
         rollouts = [
-            make_rollout(f"{position}-{g}", correct=c, graded=float(c), reward=float(c)) for g, c in enumerate(correct)
+            make_rollout(f"{position}-{g}", correct=c, reward_parts={"correctness": float(c)})
+            for g, c in enumerate(correct)
         ]
         return make_group(position, rollouts)
 

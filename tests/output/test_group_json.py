@@ -7,10 +7,13 @@ import json
 import math
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
 from raysgpo.groups import stages
@@ -20,15 +23,16 @@ from raysgpo.output.group_json import group_from_row, group_row
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment, Verdict
 from raysgpo.tasks.grader import InlineGrader
 from raysgpo.tasks.task import Grade
+from tests.conftest import build_group, build_rollout
 from tests.judging.scripted import scripted
 
 GROUP_KEYS = (
-    "step position epoch prompt_id prompt reference answer metadata dropped error all_negative judged age "
-    "guidance_length rollouts"
+    "step position epoch prompt_id prompt reference answer metadata dropped error all_negative "
+    "may_be_judged judged age guidance_length counts rollouts"
 )
 ROLLOUT_KEYS = (
     "text num_tokens finish_reason truncated correct reward_parts readings reasoning_steps verdict first_error votes "
-    "rts reward advantage guidance_tokens guidance_characters seed attempt weight_versions"
+    "rts credit reward advantage in_baseline guidance_tokens guidance_characters seed attempt weight_versions"
 )
 CREDIT = PartialCreditConfig(kind="sgpo", beta=7.0, gamma=0.4, scale=0.8)
 PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
@@ -170,3 +174,64 @@ def test_a_line_with_tokens_gives_back_what_the_trainer_reads(
         for name in ("token_ids_T", "loss_weight_T", "logprobs_T"):
             np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
     assert group_row(back, tokens=True) == row
+
+
+NUMBERS = st.floats(allow_infinity=False, allow_nan=False)
+SHARES = st.floats(0, 1)
+
+
+@st.composite
+def rollouts(draw: st.DrawFn) -> Rollout:
+    """Anything that the stages may have made of an answer, or be given."""
+    verdict = draw(st.none() | st.sampled_from(Verdict))
+    return build_rollout(
+        draw(st.text(st.characters(exclude_categories=["Cs"]))),
+        tokens=draw(st.integers(1, 4)),
+        finish_reason=draw(st.sampled_from(["stop", "length"])),
+        seed=draw(st.integers(0, 2**31 - 1)),
+        attempt=draw(st.integers(0, 3)),
+        guidance_characters=draw(st.integers(0, 9)),
+        correct=draw(st.none() | st.booleans()),
+        reward_parts=draw(st.dictionaries(st.sampled_from(["correctness", "format"]), NUMBERS | st.just(math.nan))),
+        readings=draw(st.none() | st.dictionaries(st.sampled_from(["rating_a", "rating_b"]), NUMBERS)),
+        reasoning_steps=draw(st.none() | st.integers(0, 9)),
+        verdict=verdict,
+        votes=tuple(draw(st.lists(st.none() | st.integers(0, 9), max_size=3))),
+        first_error=draw(st.none() | st.integers(0, 9)),
+        rts=draw(st.none() | SHARES),
+        credit=draw(st.none() | SHARES),
+        advantage=draw(NUMBERS),
+        in_baseline=draw(st.booleans()),
+    )
+
+
+@st.composite
+def groups(draw: st.DrawFn) -> Group:
+    return build_group(
+        draw(st.integers(0, 99)),
+        draw(st.lists(rollouts(), max_size=3)),
+        step=draw(st.integers(0, 9)),
+        epoch=draw(st.integers(0, 9)),
+        judge=draw(st.booleans()),
+        judged=draw(st.booleans()),
+        guidance_length=draw(st.none() | NUMBERS),
+        dropped=draw(st.none() | st.sampled_from(Drop)),
+        error=draw(st.none() | st.just("why")),
+        age=draw(st.integers(0, 3)),
+        counts=draw(st.dictionaries(st.sampled_from(["judge/calls", "grader/errors"]), st.integers(0, 9))),
+    )
+
+
+def facts(record: Group | Rollout) -> dict[str, Any]:
+    """Every field of a record, but for tokens (compared above) and clocks (which no stage reads)."""
+    left_out = ("segments", "rollouts_G", "sample_interval", "judge_interval")
+    return {field.name: getattr(record, field.name) for field in fields(record) if field.name not in left_out}
+
+
+@given(groups())
+def test_a_group_comes_back_from_its_line_with_all_that_stages_read(group: Group) -> None:
+    back = group_from_row(json.loads(json.dumps(group_row(group, tokens=True), allow_nan=False)))
+    np.testing.assert_equal(facts(back), facts(group))
+    for found, expected in zip(back.rollouts_G, group.rollouts_G, strict=True):
+        np.testing.assert_equal(facts(found), facts(expected))
+        np.testing.assert_equal((found.reward, found.graded), (expected.reward, expected.graded))

@@ -35,8 +35,8 @@ INTERVALS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorte
 def groups(make_rollout: Callable[..., Rollout], make_group: Callable[..., Group]) -> list[Group]:
     """One mixed, one all-negative and judged, one without signal, one failed."""
     mixed = [
-        make_rollout(tokens=2, correct=True, reward=1.0, advantage=1.0),
-        make_rollout(tokens=4, reward=0.1, advantage=-1.0),
+        make_rollout(tokens=2, correct=True, reward_parts={"correctness": 1.0}, advantage=1.0),
+        make_rollout(tokens=4, reward_parts={"correctness": 0.1}, advantage=-1.0),
     ]
     judged = [
         make_rollout(
@@ -45,11 +45,11 @@ def groups(make_rollout: Callable[..., Rollout], make_group: Callable[..., Group
             verdict=Verdict.NONE_FOUND,
             votes=(2, None, 2),
             rts=1.0,
-            reward=0.9,
+            credit=0.9,
             advantage=0.5,
             attempt=2,
         ),
-        make_rollout(tokens=4, verdict=Verdict.ERROR, votes=(0, 0, 1), rts=0.25, reward=0.1, advantage=-0.5),
+        make_rollout(tokens=4, verdict=Verdict.ERROR, votes=(0, 0, 1), rts=0.25, credit=0.1, advantage=-0.5),
     ]
     dull = [make_rollout(tokens=1), make_rollout(tokens=1, verdict=Verdict.LOST, votes=(None,), in_baseline=False)]
     return [

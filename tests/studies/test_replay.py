@@ -99,7 +99,7 @@ def random_rollout(draw: np.random.Generator, number: int) -> Rollout:
         finish_reason="stop",
         seed=number,
         weight_versions=((0, length),),
-        reward=1.0,
+        reward_parts={"correctness": 1.0},
         advantage=float(draw.normal()),
     )
 

@@ -92,7 +92,7 @@ def _group(
         build_rollout(
             tokens=10,
             correct=one,
-            reward=float(one),
+            reward_parts={"correctness": float(one)},
             finish_reason="length" if not one and rng.random() < 0.3 else "stop",
             verdict=Verdict.ERROR if judged else None,
             votes=(1,) if judged else (),
