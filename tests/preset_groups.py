@@ -11,7 +11,7 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
 from raysgpo.groups.pipeline import Pipeline
 from raysgpo.groups.retrying_sampler import RetryingSampler
-from raysgpo.groups.stages import cap_negative_mass
+from raysgpo.groups.stages import over_step
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import first_wrong
 from raysgpo.records import Completion, Group, Problem, SampleRequest, Ticket
@@ -55,7 +55,7 @@ def finished_groups(config: Config) -> list[Group]:
         tickets = [Ticket(p, 0, 0, PROBLEM, [p], (1, 2, 3, 4), 1, judge=True) for p in range(len(GROUPS))]
         return [await pipeline.run(ticket) for ticket in tickets]
 
-    return cap_negative_mass(asyncio.run(everything()), config.algorithm.max_negative_mass)
+    return over_step(asyncio.run(everything()), config.algorithm)
 
 
 def judged_groups(config: Config, texts: Sequence[str]) -> list[Group]:

@@ -5,73 +5,23 @@ treated alike and apart.
 
     A_i = (r_i - b) / s
 
-    baseline        b                               source
-    mean            mean(r)                         GRPO, arXiv 2402.03300
-    leave_one_out   mean of the others' r           RLOO, arXiv 2402.14740
-    static          R_min_correct                   CoRPO, arXiv 2511.04439
-    corpo           max(R_min_correct, mean(r))     CoRPO
-    none            0
+    baseline b     a row of ``baselines.BASELINES``: the mean of the group (GRPO), R_min_correct (CoRPO), ...
 
     scale           s
     group_std       std(r) + eps                    GRPO (ddof 1 in its code, 0 in the theory of SGPO)
     fixed           a constant
     none            1                               Dr. GRPO, CoRPO
 
-Baseline and scale are chosen apart, by name, so that a new method is one more entry of a table.
+Baseline and scale are chosen apart, by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Float_G = NDArray[np.float64]
-Bool_G = NDArray[np.bool_]
+from raysgpo.algorithms.baselines import BASELINES, Bool_G, Float_G, mean
 
-BaselineFn = Callable[[Float_G, Bool_G, float], Float_G]
-"""(rewards [..., G], who takes part [..., G], R_min_correct) -> b, broadcastable to [..., G]."""
-
-
-def _mean(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float = 0.0) -> Float_G:
-    """Held within the rewards that it is the mean of: rounding must not take the mean of equal
-    rewards away from them, or dividing by eps would blow the difference up."""
-    count = np.maximum(part_G.sum(axis=-1, keepdims=True), 1)
-    mean = (rewards_G / count).sum(axis=-1, keepdims=True)
-    low = np.where(part_G, rewards_G, np.inf).min(axis=-1, keepdims=True, initial=np.inf)
-    high = np.where(part_G, rewards_G, -np.inf).max(axis=-1, keepdims=True, initial=-np.inf)
-    return np.asarray(np.maximum(np.minimum(mean, high), low))
-
-
-def _leave_one_out(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
-    """Worked out from the mean m, which is exact for equal rewards: m - (r - m) / (n - 1)."""
-    mean = _mean(rewards_G, part_G)
-    others = np.maximum(part_G.sum(axis=-1, keepdims=True) - 1, 1)
-    return np.asarray(mean - (rewards_G - mean) / others)
-
-
-def _static(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
-    return np.full_like(rewards_G, r_min_correct)
-
-
-def _corpo(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
-    return np.maximum(_mean(rewards_G, part_G), r_min_correct)
-
-
-def _none(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G:
-    return np.zeros_like(rewards_G)
-
-
-BASELINES: Mapping[str, BaselineFn] = {
-    "mean": _mean,
-    "leave_one_out": _leave_one_out,
-    "static": _static,
-    "corpo": _corpo,
-    "none": _none,
-}
-THRESHOLD = ("static", "corpo")
-"""Baselines that compare with R_min_correct, and so promise a failed answer a negative advantage."""
 SCALES = ("group_std", "fixed", "none")
 
 
@@ -81,7 +31,7 @@ def group_std(rewards_G: ArrayLike, part_G: ArrayLike | None = None, *, ddof: in
     ``ddof`` 1 is the sample's, 0 the population's. Fewer than ``ddof + 1`` rewards give 0.
     """
     rewards_G, part_G = _arrays(rewards_G, part_G)
-    deviations_G = np.where(part_G, rewards_G - _mean(rewards_G, part_G), 0.0)
+    deviations_G = np.where(part_G, rewards_G - mean(rewards_G, part_G), 0.0)
     largest = np.abs(deviations_G).max(axis=-1, keepdims=True, initial=0.0)
     largest = np.where(largest > 0, largest, 1.0)  # squares of what is divided by it cannot overflow
     count = np.maximum(part_G.sum(axis=-1, keepdims=True) - ddof, 1)
@@ -106,11 +56,11 @@ def group_advantages(
     (format, length), and the whole reward where there are none. A rollout with ``in_baseline_G``
     false has no part in baseline and scale, and advantage 0.
 
-    ``mean``, ``leave_one_out`` and ``none`` compare the whole reward. Under the mean a group whose
-    largest reward equals its smallest gets exact zeros, and so does one with fewer than two rollouts
-    that take part. The rule belongs to the mean: an equal, failed group is negative under the others.
+    Without a threshold the whole reward is compared. Under the mean a group whose largest reward equals
+    its smallest gets exact zeros, and so does one with fewer than two rollouts that take part. The rule
+    belongs to the mean: an equal, failed group is negative under the others.
 
-    ``static`` and ``corpo`` compare the correctness part with ``r_min_correct``, which the other parts
+    Baselines with a threshold compare the correctness part with ``r_min_correct``, which the other parts
     cannot shift: those have their own mean as baseline, and count for a failed answer only where
     they lower it. So r_i < R_min_correct implies A_i < 0, always.
     """
@@ -118,16 +68,17 @@ def group_advantages(
     assert scale in SCALES, f"scale {scale!r} is none of {', '.join(SCALES)}"
     rewards_G, part_G = _arrays(rewards_G, in_baseline_G)
     auxiliary_G, _ = _arrays(np.zeros_like(rewards_G) if auxiliary_G is None else auxiliary_G, part_G)
-    if baseline in THRESHOLD:
+    row = BASELINES[baseline]
+    if row.threshold:
         assert r_min_correct is not None, f"baseline {baseline!r} needs r_min_correct"
         assert scale != "group_std", f"baseline {baseline!r} with the group's std: an equal group would explode"
-        advantages_G = rewards_G - BASELINES[baseline](rewards_G, part_G, r_min_correct)
-        further_G = auxiliary_G - _mean(auxiliary_G, part_G)
+        advantages_G = rewards_G - row.value(rewards_G, part_G, r_min_correct)
+        further_G = auxiliary_G - mean(auxiliary_G, part_G)
         failed_G = rewards_G < r_min_correct
         advantages_G = advantages_G + np.where(failed_G, np.minimum(further_G, 0.0), further_G)
     else:
         rewards_G = rewards_G + auxiliary_G
-        advantages_G = rewards_G - BASELINES[baseline](rewards_G, part_G, 0.0)
+        advantages_G = rewards_G - row.value(rewards_G, part_G, 0.0)
     advantages_G = np.where(part_G, advantages_G, 0.0)
     if scale == "none":
         return np.asarray(advantages_G)

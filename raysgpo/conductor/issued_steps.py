@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from raysgpo.conductor.versions import Versions
 from raysgpo.config import Config
-from raysgpo.groups.stages import cap_negative_mass
+from raysgpo.groups.stages import over_step
 from raysgpo.groups.window import age
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import step_shares
@@ -32,7 +32,7 @@ class IssuedSteps:
         """Hand the step out now; a second time changes nothing."""
         if step not in self:
             aged = [self._aged(group, step) for group in groups]
-            self._groups[step] = cap_negative_mass(aged, self._config.algorithm.max_negative_mass)
+            self._groups[step] = over_step(aged, self._config.algorithm)
             self._shares[step] = step_shares(step, self._groups[step], self._config, ranks)
 
     def groups(self, step: int) -> list[Group]:

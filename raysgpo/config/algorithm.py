@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from raysgpo.config.presets import PRESETS, Aggregation, Baseline, CreditKind, LearnFrom, Scale
-from raysgpo.config.section import Section
+from raysgpo.algorithms.baselines import BASELINES, Baseline
+from raysgpo.algorithms.surrogates import SURROGATES
+from raysgpo.config.presets import PRESETS, Aggregation, CreditKind, LearnFrom, Scale
+from raysgpo.config.section import OneOf, Section
 
 
 class PartialCreditConfig(Section):
@@ -37,9 +39,10 @@ class AlgorithmConfig(Section):
 
     presets: ClassVar = {name: preset.settings() for name, preset in PRESETS.items()}
 
-    baseline: Baseline = "mean"
+    baseline: Annotated[str, AfterValidator(OneOf(BASELINES))] = "mean"
     """What a reward is compared with: the group's ``mean`` (GRPO), the mean of the others (``leave_one_out``,
-    RLOO), ``r_min_correct`` (``static``), the larger of that and the mean (``corpo``), or nothing (``none``)."""
+    RLOO), ``r_min_correct`` (``static``), the larger of that and the mean (``corpo``), the mean of all groups of the
+    step (``step_mean``, REINFORCE), or nothing (``none``)."""
     r_min_correct: float | None = Field(None, allow_inf_nan=False)
     """static, corpo: the least correctness reward of an acceptable answer. Other reward parts do not shift it.
     None takes the task's own; only the verifier tasks have one, the reward of a coin flip, ln 0.5."""
@@ -59,7 +62,7 @@ class AlgorithmConfig(Section):
     """Which groups are trained on, decided after the baseline: those with an advantage that is not 0, those
     whose rewards differ, or all."""
     force_keep: bool = False
-    """Allow keep=reward_variance with baseline=static or corpo, as CoRPO's paper has it."""
+    """Allow keep=reward_variance with a baseline that learns from equal groups, as CoRPO's paper has it."""
     refill: bool = False
     """Sample further prompts in the place of dropped groups, until a step has ``prompts_per_step`` groups."""
     refill_limit: int = Field(4, ge=2)
@@ -67,69 +70,68 @@ class AlgorithmConfig(Section):
     partial_credit: PartialCreditConfig = PartialCreditConfig()
     aggregation: Aggregation = "token-mean"
     """How token losses become one number; the denominator is counted once for the whole step."""
-    ratio: Literal["token", "sequence"] = "token"
-    """What is clipped: each token's ratio, or their geometric mean over the answer (GSPO, arXiv 2507.18071)."""
-    clip_low: float = Field(0.2, ge=0, lt=1)
-    """The ratio is clipped below at 1 - clip_low."""
+    surrogate: Annotated[str, AfterValidator(OneOf(SURROGATES))] = "clip"
+    """The loss of a token: clipped, by the ratio of the token (``clip``), of its answer (``clip_sequence``, GSPO) or
+    by the product of the answer's (``clip_product``); the policy gradient weighted by the ratio (``truncate``,
+    ``truncate_product``, ``cispo``); or without a ratio (``log_prob``)."""
+    clip_low: float = Field(0.2, ge=0, le=1)
+    """clip, cispo: the ratio is held above 1 - clip_low."""
     clip_high: float = Field(0.2, ge=0)
-    """The ratio is clipped above at 1 + clip_high."""
-    truncation: Literal["none", "token", "sequence"] = "none"
-    """Truncated importance sampling in the place of the clip: the gradient is weighted by the ratio of the
-    ``token``, or by the product of the answer's ratios (``sequence``), at most ``truncation_cap``."""
+    """clip, cispo: the ratio is held below 1 + clip_high."""
     truncation_cap: float = Field(2.0, gt=0)
-    """truncation: the largest weight."""
+    """truncate: the largest weight."""
     kl_coefficient: float = Field(0.0, ge=0)
     """Weight of the k3 KL estimate to the frozen starting policy; 0 loads no reference model."""
 
     @property
-    def has_threshold(self) -> bool:
-        """Whether rewards are compared with ``r_min_correct``."""
-        return self.baseline in ("static", "corpo")
+    def compared_with(self) -> Baseline:
+        """The row of the baseline."""
+        return BASELINES[self.baseline]
 
     @property
     def needs_group(self) -> bool:
         """Whether a rollout is compared with the others of its group."""
-        return self.baseline in ("mean", "leave_one_out", "corpo") and self.learn_from != "right"
+        return self.compared_with.within_group and self.learn_from != "right"
+
+    @property
+    def needs_step(self) -> bool:
+        """Whether a rollout is compared with those of the whole step, so that its advantage waits for them."""
+        return self.compared_with.over == "step" and self.learn_from != "right"
 
 
 def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int, threshold: float | None) -> str | None:
     """What cannot work among the settings of the algorithm, with the fix. ``threshold``: the task's own."""
-    baseline = algorithm.baseline
+    baseline, row = algorithm.baseline, algorithm.compared_with
     if algorithm.needs_group and group_size < 2:
-        why = {
-            "mean": "gives every answer an advantage of zero",
-            "leave_one_out": "leaves nothing to compare an answer with",
-            "corpo": "never gives a positive advantage",
-        }[baseline]
         return (
-            f"sampling.group_size={group_size} with algorithm.baseline={baseline} {why}: "
+            f"sampling.group_size={group_size} with algorithm.baseline={baseline} {row.alone}: "
             "set sampling.group_size to 2 or more, or algorithm.baseline=none"
         )
-    if algorithm.has_threshold and algorithm.r_min_correct is None and threshold is None:
+    if row.threshold and algorithm.r_min_correct is None and threshold is None:
         return (
             f"algorithm.baseline={baseline} needs algorithm.r_min_correct: set it to the least reward of an "
             "acceptably correct answer, such as algorithm.r_min_correct=0.5"
         )
-    if algorithm.scale == "group_std" and algorithm.has_threshold:
+    if algorithm.scale == "group_std" and row.threshold:
         return (
             f"algorithm.scale=group_std with algorithm.baseline={baseline} divides the equal, failed groups that "
             "it learns from by nothing but std_eps: set algorithm.scale=none or fixed"
         )
-    if algorithm.scale == "group_std" and baseline == "none":
+    if algorithm.scale == "group_std" and not row.within_group:
         return (
-            "algorithm.scale=group_std with algorithm.baseline=none is no known method: "
+            f"algorithm.scale=group_std with algorithm.baseline={baseline} is no known method: "
             "set algorithm.scale=none, or algorithm.baseline=mean"
         )
-    if algorithm.keep == "reward_variance" and algorithm.has_threshold and not algorithm.force_keep:
+    if algorithm.keep == "reward_variance" and row.learns_from_equal and not algorithm.force_keep:
         return (
             f"algorithm.keep=reward_variance with algorithm.baseline={baseline} drops the groups in which every "
             "answer failed alike, and those are what it learns from: leave algorithm.keep=nonzero_advantage, "
             "or set algorithm.force_keep=true, as the recipe of CoRPO's paper does"
         )
-    if algorithm.ratio == "sequence" and algorithm.truncation != "none":
+    if algorithm.refill and algorithm.needs_step:
         return (
-            f"algorithm.ratio=sequence with algorithm.truncation={algorithm.truncation}: truncation takes the place "
-            "of the clipped ratio; set algorithm.ratio=token, or algorithm.truncation=none"
+            f"algorithm.refill=true with algorithm.baseline={baseline}: whether a group has a signal is known when the "
+            "step is whole, too late to replace it; set algorithm.refill=false"
         )
     return None
 
@@ -140,7 +142,7 @@ def doubtful_algorithm(algorithm: AlgorithmConfig, least: float, largest: float)
     ``least`` and ``largest``: the range of the task's correctness reward.
     """
     threshold = algorithm.r_min_correct
-    if threshold is None or not algorithm.has_threshold:
+    if threshold is None or not algorithm.compared_with.threshold:
         return
     named = f"algorithm.r_min_correct={threshold:g}"
     rewards = f"the correctness rewards of this task, {least:g} to {largest:g}"

@@ -96,7 +96,7 @@ class Config(Section):
             raise ValueError(impossible)
         if (impossible := impossible_curriculum(self.curriculum)) is not None:
             raise ValueError(impossible)
-        impossible = impossible_offline(self.offline, self.guidance, self.curriculum)
+        impossible = impossible_offline(self.offline, self.guidance, self.curriculum, self.algorithm)
         if self.mode == "offline" and impossible is not None:
             raise ValueError(impossible)
         if self.task.is_verifier and (self.guidance.on or self.algorithm.partial_credit.kind != "none"):
@@ -127,6 +127,7 @@ class Config(Section):
 
     @property
     def _without_signal(self) -> bool:
-        """Whether the run keeps groups of equal rewards alone, which their mean says nothing of."""
+        """Whether the run keeps groups of equal rewards alone, of which its baseline says nothing."""
         kept = self.mode == "offline" and self.offline.keep == "all_negative"
-        return kept and self.algorithm.partial_credit.kind == "none" and self.algorithm.baseline == "mean"
+        equal = self.algorithm.partial_credit.kind == "none"
+        return kept and equal and self.algorithm.compared_with.equal_is_zero

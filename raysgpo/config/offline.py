@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from raysgpo.config.algorithm import AlgorithmConfig
 from raysgpo.config.curriculum import CurriculumConfig
 from raysgpo.config.guidance import GuidanceConfig
 from raysgpo.config.section import Section
@@ -28,8 +29,15 @@ class OfflineConfig(Section):
     """Judge those groups of the file again that it says were judged."""
 
 
-def impossible_offline(offline: OfflineConfig, guidance: GuidanceConfig, curriculum: CurriculumConfig) -> str | None:
+def impossible_offline(
+    offline: OfflineConfig, guidance: GuidanceConfig, curriculum: CurriculumConfig, algorithm: AlgorithmConfig
+) -> str | None:
     """What has no meaning in an offline run: its groups are sampled before the first step, and shuffled."""
+    if offline.keep == "positive" and offline.positive_advantage == "group" and algorithm.needs_step:
+        return (
+            f"offline.positive_advantage=group with algorithm.baseline={algorithm.baseline}: the advantage within a "
+            "group is asked for, and this baseline compares over a step; set algorithm.baseline=mean"
+        )
     if guidance.on:
         return (
             f"guidance.schedule={guidance.schedule}: an offline run samples before its first step, and a guidance's "

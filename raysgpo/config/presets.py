@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Baseline = Literal["mean", "leave_one_out", "static", "corpo", "none"]
 Scale = Literal["group_std", "fixed", "none"]
 Aggregation = Literal["token-mean", "sequence-mean", "group-token-mean", "constant"]
 LearnFrom = Literal["all", "right", "positive"]
@@ -30,10 +29,11 @@ class Credit:
 class Preset:
     """A named algorithm; what is not said is as in GRPO."""
 
-    baseline: Baseline = "mean"
+    baseline: str = "mean"
     scale: Scale = "group_std"
     r_min_correct: float | None = None
     learn_from: LearnFrom = "all"
+    surrogate: str = "clip"
     aggregation: Aggregation = "token-mean"
     clip_low: float = 0.2
     clip_high: float = 0.2
@@ -56,5 +56,10 @@ PRESETS: Mapping[str, Preset] = {
     "rloo": Preset(baseline="leave_one_out", scale="none"),
     "dr_grpo": Preset(scale="none", aggregation="constant"),
     "dapo": Preset(clip_high=0.28, refill=True),
+    # The bounds of its paper: the ratio of a whole answer moves little.
+    "gspo": Preset(surrogate="clip_sequence", aggregation="sequence-mean", clip_low=3e-4, clip_high=4e-4),
+    # No lower bound, as in its paper; the upper one, a weight of 5, is that of ScaleRL (arXiv 2510.13786).
+    "cispo": Preset(surrogate="cispo", clip_low=1.0, clip_high=4.0),
+    "reinforce": Preset(baseline="step_mean", scale="none", surrogate="log_prob"),
     "positive_only": Preset(baseline="none", scale="none", learn_from="right"),
 }

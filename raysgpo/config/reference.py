@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from raysgpo.config import Config, Section
 from raysgpo.config.overrides import section_of
+from raysgpo.config.section import OneOf
 
 HEAD = """# Configuration
 
@@ -42,7 +45,15 @@ def settings(section: type[Section] = Config, prefix: str = "") -> Iterator[Sett
         if inner is not None:
             yield from settings(inner, f"{prefix}{name}.")
         else:
-            yield Setting(prefix + name, _text(field.get_default()), field.description or "")
+            yield Setting(prefix + name, _text(field.get_default()), _meaning(field))
+
+
+def _meaning(field: FieldInfo) -> str:
+    """What the setting says of itself; names of its table that it does not mention are listed."""
+    meaning = field.description or ""
+    tables = [one.func.table for one in field.metadata if isinstance(getattr(one, "func", None), OneOf)]
+    more = [name for table in tables for name in table if f"``{name}``" not in meaning]
+    return f"{meaning} Also: {', '.join(f'``{name}``' for name in more)}." if more else meaning
 
 
 def brief() -> str:

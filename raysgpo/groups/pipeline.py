@@ -90,7 +90,8 @@ async def compared(group: Group, config: Config, task: Task, panel: Panel | None
         group = await stages.judge(group, task, panel, algorithm.partial_credit)
     if config.needs_judge:
         group = stages.credit(group, algorithm.partial_credit)
-    group = stages.keep(stages.advantage(group, algorithm), algorithm.keep)
+    if not algorithm.needs_step:  # else its advantages wait for the other groups of its step
+        group = stages.keep(stages.advantage(group, algorithm), algorithm.keep)
     return stages.success_filter(group, config.curriculum.success_window)
 
 

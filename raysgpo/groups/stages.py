@@ -1,6 +1,7 @@
 """What happens to a group between sampling and training, as functions without Ray.
 
-    reward -> judge -> credit -> advantage -> keep -> success_filter
+    reward -> judge -> credit -> advantage -> keep -> success_filter          a group at a time
+                                                  -> over_step                all groups of a step
 
 Each takes a group and returns a new one; a group that was dropped passes through untouched.
 
@@ -97,14 +98,19 @@ def advantage(group: Group, config: AlgorithmConfig) -> Group:
     """The baseline over the rollouts that take part in it, and the scale; the others get 0."""
     if group.dropped is not None:
         return group
-    part_G = np.array([rollout.in_baseline for rollout in group.rollouts_G], dtype=np.bool_)
+    return group.with_rollouts(_compared(group.rollouts_G, config))
+
+
+def _compared(rollouts_G: Sequence[Rollout], config: AlgorithmConfig) -> list[Rollout]:
+    """Rollouts that are compared with one another, with their advantages."""
+    part_G = np.array([rollout.in_baseline for rollout in rollouts_G], dtype=np.bool_)
     if config.learn_from == "right":
-        advantages_G = np.array([float(bool(rollout.correct)) for rollout in group.rollouts_G]) * part_G
+        advantages_G = np.array([float(bool(rollout.correct)) for rollout in rollouts_G]) * part_G
     else:
         advantages_G = group_advantages(
-            np.array([rollout.graded for rollout in group.rollouts_G]),
+            np.array([rollout.graded for rollout in rollouts_G]),
             part_G,
-            auxiliary_G=np.array([rollout.auxiliary_reward for rollout in group.rollouts_G]),
+            auxiliary_G=np.array([rollout.auxiliary_reward for rollout in rollouts_G]),
             baseline=config.baseline,
             r_min_correct=config.r_min_correct,
             scale=config.scale,
@@ -114,9 +120,7 @@ def advantage(group: Group, config: AlgorithmConfig) -> Group:
         )
     if config.learn_from == "positive":
         advantages_G = np.maximum(advantages_G, 0.0)
-    return group.with_rollouts(
-        [replace(r, advantage=float(a)) for r, a in zip(group.rollouts_G, advantages_G, strict=True)]
-    )
+    return [replace(r, advantage=float(a)) for r, a in zip(rollouts_G, advantages_G, strict=True)]
 
 
 def keep(group: Group, rule: str = "nonzero_advantage") -> Group:
@@ -137,6 +141,27 @@ def success_filter(group: Group, window: tuple[float, float] | None) -> Group:
         return group
     right = sum(bool(rollout.correct) for rollout in group.rollouts_G) / len(group.rollouts_G)
     return group if window[0] < right < window[1] else replace(group, dropped=Drop.FILTERED)
+
+
+def over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> list[Group]:
+    """What is decided over all groups of a step: a baseline over the step, and the cap on negative mass.
+
+    Only groups that are trained on take part, and only they are changed.
+    """
+    if config.needs_step:
+        groups_P = _compared_over_step(groups_P, config)
+    return cap_negative_mass(groups_P, config.max_negative_mass)
+
+
+def _compared_over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> list[Group]:
+    taking_part = [r for group in groups_P if group.dropped is None for r in group.rollouts_G]
+    compared = iter(_compared(taking_part, config))
+    return [
+        keep(group.with_rollouts([next(compared) for _ in group.rollouts_G]), config.keep)
+        if group.dropped is None
+        else group
+        for group in groups_P
+    ]
 
 
 def cap_negative_mass(groups_P: Sequence[Group], most: float | None) -> list[Group]:

@@ -50,7 +50,7 @@ def kept_groups(groups: Sequence[Group], settings: OfflineConfig, algorithm: Alg
         missing = "has a right answer: take an easier task, or set offline.keep=all_negative"
     if not kept:
         raise ValueError(f"{path}: none of its {len(groups)} groups {missing}")
-    alone = len(kept[0].rollouts_G) == 1 and algorithm.baseline == "mean"
+    alone = len(kept[0].rollouts_G) == 1 and algorithm.needs_group
     if alone and not (settings.keep == "positive" and settings.positive_advantage == "one"):
         raise ValueError(
             f"{path}, row {kept[0].position + 1}: a group of one response has nothing to be compared with: sample two "

@@ -1,19 +1,11 @@
-"""The clipped surrogate with a KL penalty, and what is measured beside it.
+"""The loss of a micro-batch: a surrogate with a KL penalty, and what is measured beside it.
 
 Shape legend: _N scored tokens of a micro-batch.
 
-    loss = sum_t weight_t ( -min(w_t A_t, clip(w_t, 1 - low, 1 + high) A_t) + beta k3_t ) / denominator
-    w_t  = exp(logp_t - logp_sampler_t)
+    loss = sum_t weight_t (surrogate_t + beta k3_t) / denominator
 
-(GRPO, arXiv 2402.03300.) ``ratio="sequence"`` puts the geometric mean of an answer's ratios in the place
-of each (GSPO, arXiv 2507.18071). Truncated importance sampling replaces the clipped term by
-
-    -min(c_t, cap) A_t exp(logp_t - stop_gradient(logp_t)),     c_t = stop_gradient(w_t), or its product over the answer
-
-(IMPALA, arXiv 1802.01561): the policy gradient, corrected for what sampled the token, with bounded weights.
-
-The denominator is counted once for the whole step and passed in, so
-micro-batches and ranks only add up: however a step is divided, the gradient is the same.
+``algorithms.surrogates`` has the surrogates. The denominator is counted once for the whole step and passed in,
+so micro-batches and ranks only add up: however a step is divided, the gradient is the same.
 """
 
 from __future__ import annotations
@@ -23,22 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-LOG_RATIO_LIMIT = 20.0
-"""Larger ones are clipped anyway, or hopeless; unlimited, exp() makes inf, and inf * 0 spoils the step."""
+from raysgpo.algorithms.surrogates import LOG_RATIO_LIMIT, SURROGATES, Bounds
+from raysgpo.policy.batch import Batch
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective(Bounds):
     """The constants of the loss."""
 
-    clip_low: float
-    clip_high: float
-    kl_coefficient: float
-    ratio: str = "token"
-    """``token`` or ``sequence``."""
-    truncation: str = "none"
-    """``none``, ``token`` or ``sequence``."""
-    truncation_cap: float = 2.0
+    surrogate: str = "clip"
+    """A row of ``SURROGATES``."""
+    kl_coefficient: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +50,6 @@ def sampling_logprobs(logprobs_N: Tensor, sampler_logprobs_N: Tensor, sampled_N:
     The latter gives a token that was put there (guidance) a ratio of 1 with a living gradient.
     """
     return torch.where(sampled_N, sampler_logprobs_N, logprobs_N.detach())
-
-
-def clipped_surrogate(
-    log_ratio_N: Tensor, advantages_N: Tensor, clip_low: float, clip_high: float
-) -> tuple[Tensor, Tensor]:
-    """-min(w A, clip(w) A), and True where clipping took the gradient away."""
-    ratio_N = log_ratio_N.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
-    free_N = ratio_N * advantages_N
-    bound_N = ratio_N.clamp(1 - clip_low, 1 + clip_high) * advantages_N
-    return -torch.minimum(free_N, bound_N), bound_N < free_N
-
-
-def truncated_importance(
-    logprobs_N: Tensor, log_weight_N: Tensor, advantages_N: Tensor, cap: float
-) -> tuple[Tensor, Tensor]:
-    """-min(c, cap) A exp(logp - stop_gradient(logp)), and True where the weight was cut."""
-    log_weight_N = log_weight_N.detach()
-    weight_N = log_weight_N.clamp(-LOG_RATIO_LIMIT, LOG_RATIO_LIMIT).exp()
-    alive_N = (logprobs_N - logprobs_N.detach()).exp()
-    return -weight_N.clamp(max=cap) * advantages_N * alive_N, weight_N > cap
 
 
 def over_sequences(values_N: Tensor, sampled_N: Tensor, sequence_N: Tensor, mean: bool) -> Tensor:
@@ -110,24 +77,23 @@ def k3(log_ratio_N: Tensor) -> Tensor:
 def policy_loss(
     logprobs_N: Tensor,
     entropy_N: Tensor,
-    sampler_logprobs_N: Tensor,
-    sampled_N: Tensor,
-    advantages_N: Tensor,
-    loss_weight_N: Tensor,
     reference_logprobs_N: Tensor | None,
+    batch: Batch,
     objective: Objective,
     denominator: float,
-    sequence_N: Tensor,
 ) -> Terms:
-    """One micro-batch's terms; every argument with _N is a tensor [N]. A sequence lies in one micro-batch."""
-    log_ratio_N = logprobs_N - sampling_logprobs(logprobs_N, sampler_logprobs_N, sampled_N)
+    """One micro-batch's terms. A sequence lies in one micro-batch.
+
+    ``logprobs_N`` and ``entropy_N`` are the policy's, of what ``batch`` names; the logprobs of the reference
+    policy are None without a KL penalty.
+    """
+    sampled_N, advantages_N, loss_weight_N = batch.sampled_N, batch.advantages_N, batch.loss_weight_N
+    row = SURROGATES[objective.surrogate]
+    log_ratio_N = logprobs_N - sampling_logprobs(logprobs_N, batch.sampler_logprobs_N, sampled_N)
     compared_N = log_ratio_N
-    if objective.ratio == "sequence" or objective.truncation == "sequence":
-        compared_N = over_sequences(log_ratio_N, sampled_N, sequence_N, mean=objective.ratio == "sequence")
-    if objective.truncation != "none":
-        token_loss_N, clipped_N = truncated_importance(logprobs_N, compared_N, advantages_N, objective.truncation_cap)
-    else:
-        token_loss_N, clipped_N = clipped_surrogate(compared_N, advantages_N, objective.clip_low, objective.clip_high)
+    if row.over_answer:
+        compared_N = over_sequences(log_ratio_N, sampled_N, batch.sequence_N, mean=row.ratio == "geometric mean")
+    token_loss_N, clipped_N = row.loss(compared_N, logprobs_N, advantages_N, objective)
     size_N = (token_loss_N.detach() * loss_weight_N).abs().double()
     kl_N = torch.zeros_like(logprobs_N)
     if reference_logprobs_N is not None:

@@ -99,12 +99,11 @@ class Policy:
             reference=sharded().requires_grad_(False) if algorithm.kl_coefficient > 0 else None,
             optimizer=_adamw(scorer, optimizer),
             objective=Objective(
-                algorithm.clip_low,
-                algorithm.clip_high,
-                algorithm.kl_coefficient,
-                algorithm.ratio,
-                algorithm.truncation,
-                algorithm.truncation_cap,
+                surrogate=algorithm.surrogate,
+                clip_low=algorithm.clip_low,
+                clip_high=algorithm.clip_high,
+                truncation_cap=algorithm.truncation_cap,
+                kl_coefficient=algorithm.kl_coefficient,
             ),
             rate=rate,
             lay_out=lay,
@@ -150,18 +149,7 @@ class Policy:
             with torch.no_grad():
                 reference_logprobs_N, _ = self.reference(*where)
         logprobs_N, entropy_N = self.scorer(*where)
-        return policy_loss(
-            logprobs_N,
-            entropy_N,
-            batch.sampler_logprobs_N,
-            batch.sampled_N,
-            batch.advantages_N,
-            batch.loss_weight_N,
-            reference_logprobs_N,
-            self._objective,
-            denominator,
-            batch.sequence_N,
-        )
+        return policy_loss(logprobs_N, entropy_N, reference_logprobs_N, batch, self._objective, denominator)
 
     def _clip_gradients(self) -> float:
         """Scale the gradient down to the largest allowed norm; returns the global norm before that."""

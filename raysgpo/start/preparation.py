@@ -65,7 +65,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
 def _with_threshold(config: Config) -> AlgorithmConfig:
     """The algorithm with the task's own threshold where it needs one and none was given."""
     algorithm = config.algorithm
-    if algorithm.r_min_correct is not None or not algorithm.has_threshold:
+    if algorithm.r_min_correct is not None or not algorithm.compared_with.threshold:
         return algorithm
     return algorithm.model_copy(update={"r_min_correct": config.task.coin_flip})
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.algorithms.advantages import BASELINES, SCALES, THRESHOLD, group_advantages, group_std
+from raysgpo.algorithms.advantages import SCALES, group_advantages, group_std
+from raysgpo.algorithms.baselines import BASELINES
 from raysgpo.algorithms.partial_credit import partial_credit
 
+THRESHOLD = [name for name, row in BASELINES.items() if row.threshold]
 REWARD = st.floats(-10, 10, allow_nan=False).map(lambda x: round(x, 6))
 GROUP = st.lists(REWARD, min_size=2, max_size=12)
 ANY_REWARD = st.one_of(

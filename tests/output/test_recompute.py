@@ -44,8 +44,13 @@ def correctness(rollout: dict[str, Any], judged: bool, algorithm: AlgorithmConfi
     return credit.scale / (1 + math.exp(-credit.beta * (rts - credit.gamma)))
 
 
-def advantages(values: list[float], others: list[float], right: list[bool], a: AlgorithmConfig) -> list[float]:
-    """Of the rollouts that take part: ``values`` the correctness, ``others`` the sum of the other parts."""
+def advantages(
+    values: list[float], others: list[float], right: list[bool], a: AlgorithmConfig, step: float = 0.0
+) -> list[float]:
+    """Of the rollouts that take part: ``values`` the correctness, ``others`` the sum of the other parts.
+
+    ``step``: mean reward of the whole step.
+    """
     if a.learn_from == "right":
         return [float(r) for r in right]
     rewards = [v + o for v, o in zip(values, others, strict=True)]
@@ -54,6 +59,8 @@ def advantages(values: list[float], others: list[float], right: list[bool], a: A
         found = [0.0 if max(rewards) == min(rewards) else r - mean for r in rewards]
     elif a.baseline == "leave_one_out":
         found = [r - (sum(rewards) - r) / (len(rewards) - 1) for r in rewards]
+    elif a.baseline == "step_mean":
+        found = [r - step for r in rewards]
     elif a.baseline == "none":
         found = rewards
     else:
@@ -69,13 +76,14 @@ def advantages(values: list[float], others: list[float], right: list[bool], a: A
     return [max(f, 0.0) for f in found] if a.learn_from == "positive" else found
 
 
-def recomputed(row: dict[str, Any], a: AlgorithmConfig) -> tuple[list[float], list[float]]:
-    """Rewards and advantages of a line."""
+def recomputed(row: dict[str, Any], a: AlgorithmConfig, step: float = 0.0) -> tuple[list[float], list[float]]:
+    """Rewards and advantages of a line. ``step``: mean reward of its step."""
     rollouts = row["rollouts"]
     values = [correctness(r, row["judged"], a) for r in rollouts]
     others = [sum(v for name, v in r["reward_parts"].items() if name != "correctness") for r in rollouts]
     part = [i for i, r in enumerate(rollouts) if not (row["judged"] and r["verdict"] == "lost")]
-    inside = advantages([values[i] for i in part], [others[i] for i in part], [rollouts[i]["correct"] for i in part], a)
+    right = [rollouts[i]["correct"] for i in part]
+    inside = advantages([values[i] for i in part], [others[i] for i in part], right, a, step)
     found = dict(zip(part, inside, strict=True))
     return [v + o for v, o in zip(values, others, strict=True)], [found.get(i, 0.0) for i in range(len(rollouts))]
 
@@ -87,8 +95,9 @@ def test_rewards_and_advantages_follow_from_the_records_alone(preset: str, furth
     algorithm = config.algorithm
     rows = recorded(config)
     assert len(rows) == len(GROUPS)
+    step = statistics.fmean(r["reward"] for row in rows for r in row["rollouts"] if r["in_baseline"])
     for row in rows:
-        rewards, expected = recomputed(row, algorithm)
+        rewards, expected = recomputed(row, algorithm, step)
         assert [r["reward"] for r in row["rollouts"]] == pytest.approx(rewards, abs=1e-6)
         assert [r["advantage"] for r in row["rollouts"]] == pytest.approx(expected, abs=1e-6)
         part = [r["reward"] for r in row["rollouts"] if not (row["judged"] and r["verdict"] == "lost")]

@@ -63,14 +63,16 @@ def one_rank() -> Iterator[None]:
 
 @pytest.fixture
 def build(one_rank: None) -> Callable[..., Policy]:
-    """build(model_path, lr=..., kl=..., temperature=..., total_steps=..., **trainer settings)."""
+    """build(model_path, lr=..., kl=..., temperature=..., total_steps=..., surrogate=..., **trainer settings)."""
 
-    def make(model_path, lr=1e-3, kl=0.0, temperature=1.0, total_steps=10, optimizer=None, **trainer) -> Policy:
+    def make(
+        model_path, lr=1e-3, kl=0.0, temperature=1.0, total_steps=10, optimizer=None, surrogate="clip", **trainer
+    ) -> Policy:
         return Policy.build(
             model_path,
             TrainerConfig(**trainer),
             OptimizerConfig(lr=lr, **(optimizer or {})),
-            AlgorithmConfig(kl_coefficient=kl),
+            AlgorithmConfig(kl_coefficient=kl, surrogate=surrogate),
             temperature,
             total_steps,
             world=1,

@@ -8,29 +8,28 @@ import numpy as np
 import pytest
 import torch
 
+from raysgpo.algorithms.surrogates import SURROGATES
 from raysgpo.config.presets import PRESETS
 from raysgpo.policy.policy import Policy
-from raysgpo.policy.shares import step_shares
+from raysgpo.policy.shares import step_shares, with_logprobs
 from tests.preset_groups import finished_groups, settings
 
-WORDS = {name: [] for name in PRESETS} | {
-    "sequence ratio": ["algorithm.ratio=sequence", "algorithm.aggregation=sequence-mean"],
-    "truncated, token": ["algorithm.truncation=token"],
-    "truncated, sequence": ["algorithm.truncation=sequence"],
-}
+WORDS = {name: [] for name in PRESETS} | {name: [f"algorithm.surrogate={name}"] for name in SURROGATES}
 
 
 @pytest.mark.parametrize("name", WORDS)
 def test_a_step_changes_the_policy_as_its_advantages_say(name, one_rank, qwen2):
     config = settings(name if name in PRESETS else "grpo", WORDS[name])
-    groups = finished_groups(config)
+    groups = [group for group in finished_groups(config) if group.dropped is None]
     policy = Policy.build(qwen2, config.trainer, config.optimizer, config.algorithm, 1.0, 10, world=1)
-    [share] = step_shares(0, groups, config, world=1)
-    before = [parameter.detach().clone() for parameter in policy.scorer.parameters()]
+    # On-policy, as a sampler is: else the bounds of a whole answer hold everything.
+    [unscored] = step_shares(0, groups, config, world=1)
+    [share] = step_shares(0, with_logprobs(groups, config, [policy.logprobs(unscored)]), config, world=1)
+    before = {name: weight.clone() for name, weight in policy.weights()}
     metrics = policy.update(share)
     assert metrics["policy/skipped"] == 0 and metrics["policy/grad_norm"] > 0
-    assert any(not torch.equal(a, b) for a, b in zip(before, policy.scorer.parameters(), strict=True))
-    signs = {np.sign(r.advantage) for g in groups if g.dropped is None for r in g.rollouts_G}
+    assert any(not torch.equal(before[name], weight) for name, weight in policy.weights())
+    signs = {np.sign(r.advantage) for g in groups for r in g.rollouts_G}
     ratio = metrics["advantage/r_loss"]
     assert (ratio is None) == (-1 not in signs)
     assert ratio is None or (math.isfinite(ratio) and (ratio > 0) == (1 in signs))

@@ -129,7 +129,7 @@ def effective(config: Config) -> dict[str, Any]:
     idle: list[str] = [] if config.needs_judge else ["judge.", "algorithm.partial_credit."]
     if not config.guidance.on:
         idle.append("guidance.")
-    if not config.algorithm.has_threshold:
+    if not config.algorithm.compared_with.threshold:
         idle.append("algorithm.r_min_correct")
     settings = {key: value for key, value in flattened(config).items() if key not in (*OWN_KEYS, "seed")}
     return {key: value for key, value in settings.items() if not key.startswith(tuple(idle))}
