@@ -8,27 +8,29 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
-from raysgpo.policy.loss import Objective, clipped_surrogate, k3, over_sequences, policy_loss
+from raysgpo.policy.loss import Objective, Terms, clipped_surrogate, k3, over_sequences, policy_loss
 
 PLAIN = Objective(clip_low=0.2, clip_high=0.3, kl_coefficient=0.0)
 
 
-def tensor(*values):
+def tensor(*values: float) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
 def terms(
-    logprobs,
-    sampler,
-    advantages,
-    weight=None,
-    sampled=None,
-    reference=None,
-    objective=PLAIN,
-    denominator=1.0,
-    sequence=None,
-):
+    logprobs: Tensor,
+    sampler: Tensor,
+    advantages: Tensor,
+    weight: Tensor | None = None,
+    *,
+    sampled: list[bool] | None = None,
+    reference: Tensor | None = None,
+    objective: Objective = PLAIN,
+    denominator: float = 1.0,
+    sequence: list[int] | None = None,
+) -> Terms:
     count = len(logprobs)
     return policy_loss(
         logprobs_N=logprobs,
@@ -56,13 +58,13 @@ def terms(
         (3.0, 0.0, 0.0, False),
     ],
 )
-def test_the_clipped_surrogate_by_hand(ratio, advantage, loss, clipped):
+def test_the_clipped_surrogate_by_hand(ratio: float, advantage: float, loss: float, clipped: bool) -> None:
     value, was_clipped = clipped_surrogate(tensor(math.log(ratio)), tensor(advantage), 0.2, 0.3)
     assert value.item() == pytest.approx(loss)
     assert was_clipped.item() is clipped
 
 
-def test_a_clipped_token_has_no_gradient_and_a_free_one_has_minus_ratio_times_advantage():
+def test_a_clipped_token_has_no_gradient_and_a_free_one_has_minus_ratio_times_advantage() -> None:
     log_ratio = tensor(math.log(1.5), math.log(1.5), math.log(0.5), math.log(0.9)).requires_grad_()
     value, clipped = clipped_surrogate(log_ratio, tensor(2.0, -2.0, -1.0, 1.0), 0.2, 0.3)
     value.sum().backward()
@@ -71,22 +73,22 @@ def test_a_clipped_token_has_no_gradient_and_a_free_one_has_minus_ratio_times_ad
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)), min_size=2, max_size=8))
-def test_k3_has_the_true_kl_as_its_mean(pairs):
+def test_k3_has_the_true_kl_as_its_mean(pairs: list[tuple[float, float]]) -> None:
     p, q = (tensor(*column) / sum(column) for column in zip(*pairs, strict=True))
     assert (p * k3(q.log() - p.log())).sum().item() == pytest.approx((p * (p / q).log()).sum().item(), abs=1e-12)
 
 
 @given(st.floats(-30, 30))
-def test_k3_is_never_negative_and_zero_only_where_the_policies_agree(difference):
+def test_k3_is_never_negative_and_zero_only_where_the_policies_agree(difference: float) -> None:
     assert k3(tensor(difference)).item() >= 0
     assert k3(tensor(0.0)).item() == 0
 
 
-def test_k3_by_hand():
+def test_k3_by_hand() -> None:
     assert k3(tensor(math.log(2))).item() == pytest.approx(1 - math.log(2))
 
 
-def test_the_penalty_pulls_the_policy_towards_the_reference():
+def test_the_penalty_pulls_the_policy_towards_the_reference() -> None:
     objective = Objective(0.2, 0.3, kl_coefficient=0.5)
     logprobs = tensor(math.log(0.2), math.log(0.8)).requires_grad_()
     found = terms(
@@ -104,14 +106,14 @@ def test_the_penalty_pulls_the_policy_towards_the_reference():
     assert logprobs.grad.tolist() == pytest.approx([0.5 * -1.0, 0.5 * 0.5])
 
 
-def test_weights_multiply_and_the_given_denominator_divides():
+def test_weights_multiply_and_the_given_denominator_divides() -> None:
     logprobs = tensor(-1.0, -1.0, -1.0)
     found = terms(logprobs, logprobs, tensor(3.0, 5.0, 7.0), weight=tensor(1.0, 0.5, 0.0), denominator=4.0)
     assert found.loss.item() == pytest.approx(-(3.0 + 2.5) / 4)
 
 
 @given(st.integers(1, 9))
-def test_parts_of_a_step_add_up_to_the_step(cut):
+def test_parts_of_a_step_add_up_to_the_step(cut: int) -> None:
     draw = torch.Generator().manual_seed(cut)
     columns = [torch.randn(10, generator=draw, dtype=torch.float64) for _ in range(3)]
     whole = terms(*columns, denominator=10.0)
@@ -122,7 +124,7 @@ def test_parts_of_a_step_add_up_to_the_step(cut):
     assert max(part.mismatch_max for part in parts) == whole.mismatch_max
 
 
-def test_guidance_has_ratio_one_with_a_living_gradient_and_stays_out_of_the_metrics():
+def test_guidance_has_ratio_one_with_a_living_gradient_and_stays_out_of_the_metrics() -> None:
     logprobs = tensor(-3.0, -1.0).requires_grad_()
     found = terms(logprobs, tensor(0.0, -1.5), tensor(2.0, 2.0), weight=tensor(0.5, 1.0), sampled=[False, True])
     found.loss.backward()
@@ -137,7 +139,7 @@ def test_guidance_has_ratio_one_with_a_living_gradient_and_stays_out_of_the_metr
     assert found.mismatch_max.item() == pytest.approx(0.5)
 
 
-def test_on_policy_the_gradient_is_that_of_reinforce():
+def test_on_policy_the_gradient_is_that_of_reinforce() -> None:
     logprobs = tensor(-0.5, -2.0).requires_grad_()
     found = terms(logprobs, logprobs.detach(), tensor(1.5, -0.5), denominator=2.0)
     found.loss.backward()
@@ -145,7 +147,7 @@ def test_on_policy_the_gradient_is_that_of_reinforce():
     assert found.sums["mismatch_kl"].item() == found.sums["clip_share"].item() == 0
 
 
-def test_a_wild_ratio_cannot_make_the_loss_infinite():
+def test_a_wild_ratio_cannot_make_the_loss_infinite() -> None:
     logprobs = tensor(-0.1, -0.1, -900.0).requires_grad_()
     found = terms(logprobs, tensor(-900.0, -900.0, -0.1), tensor(0.0, 1.0, -1.0))
     found.loss.backward()
@@ -154,14 +156,14 @@ def test_a_wild_ratio_cannot_make_the_loss_infinite():
     assert all(math.isfinite(total.item()) for total in found.sums.values())
 
 
-def test_the_sizes_of_the_positive_and_the_negative_loss_by_hand():
+def test_the_sizes_of_the_positive_and_the_negative_loss_by_hand() -> None:
     logprobs = tensor(-1.0, -1.0, -1.0, -1.0).requires_grad_()
     found = terms(logprobs, logprobs.detach(), tensor(3.0, -5.0, -1.0, 0.0), weight=tensor(1.0, 0.5, 1.0, 1.0))
     assert (found.positive.item(), found.negative.item()) == (3.0, 3.5)
     assert not found.positive.requires_grad
 
 
-def test_a_sequences_ratio_is_the_geometric_mean_of_its_sampled_tokens_ratios():
+def test_a_sequences_ratio_is_the_geometric_mean_of_its_sampled_tokens_ratios() -> None:
     values = tensor(0.1, 0.3, 7.0, -1.0)
     sampled, numbers = torch.tensor([True, True, False, True]), torch.tensor([0, 0, 0, 1])
     assert over_sequences(values, sampled, numbers, mean=True).tolist() == pytest.approx([0.2, 0.2, 7.0, -1.0])
@@ -169,7 +171,7 @@ def test_a_sequences_ratio_is_the_geometric_mean_of_its_sampled_tokens_ratios():
 
 
 @pytest.mark.parametrize("advantage", [1.5, -0.5])
-def test_the_sequence_level_surrogate_and_its_gradient_by_hand(advantage):
+def test_the_sequence_level_surrogate_and_its_gradient_by_hand(advantage: float) -> None:
     # Ratios e^0.1 and e^-0.2 make e^-0.05 together: inside of the clip, as the mean of the sequence's loss.
     logprobs = tensor(-0.9, -1.2, -3.0).requires_grad_()
     sampler = tensor(-1.0, -1.0, -1.0)
@@ -189,25 +191,19 @@ def test_the_sequence_level_surrogate_and_its_gradient_by_hand(advantage):
 
 
 @given(st.integers(0, 20))
-def test_with_one_token_a_sequence_both_levels_are_the_same(seed):
+def test_with_one_token_a_sequence_both_levels_are_the_same(seed: int) -> None:
     draw = torch.Generator().manual_seed(seed)
     columns = [torch.randn(6, generator=draw, dtype=torch.float64) for _ in range(3)]
     for level, other in (
-        ({"ratio": "token"}, {"ratio": "sequence"}),
-        (
-            {"truncation": "token"},
-            {"truncation": "sequence"},
-        ),
+        (Objective(0.2, 0.2, 0.0, ratio="token"), Objective(0.2, 0.2, 0.0, ratio="sequence")),
+        (Objective(0.2, 0.2, 0.0, truncation="token"), Objective(0.2, 0.2, 0.0, truncation="sequence")),
     ):
-        one, two = (
-            terms(*columns, objective=Objective(0.2, 0.2, 0.0, **words), sequence=list(range(6)))
-            for words in (level, other)
-        )
+        one, two = (terms(*columns, objective=words, sequence=list(range(6))) for words in (level, other))
         assert one.loss.item() == pytest.approx(two.loss.item())
 
 
 @pytest.mark.parametrize(("level", "weights"), [("token", [1.5, 1.5, 0.5]), ("sequence", [1.2, 1.2, 1.2])])
-def test_truncated_importance_sampling_weights_the_policy_gradient(level, weights):
+def test_truncated_importance_sampling_weights_the_policy_gradient(level: str, weights: list[float]) -> None:
     ratios = tensor(4.0, 1.5, 0.2)  # their product is 1.2; the cap is 1.5
     logprobs = tensor(-1.0, -1.0, -1.0).requires_grad_()
     objective = Objective(0.2, 0.2, 0.0, truncation=level, truncation_cap=1.5)
@@ -221,11 +217,15 @@ def test_truncated_importance_sampling_weights_the_policy_gradient(level, weight
     assert found.sums["clip_share"].item() == (1 if level == "token" else 0)
 
 
-def test_on_policy_truncation_and_clipping_have_the_same_gradient():
+def test_on_policy_truncation_and_clipping_have_the_same_gradient() -> None:
     grads = []
-    for words in {}, {"truncation": "token"}, {"truncation": "sequence"}, {"ratio": "sequence"}:
+    for objective in (
+        Objective(0.2, 0.2, 0.0),
+        Objective(0.2, 0.2, 0.0, truncation="token"),
+        Objective(0.2, 0.2, 0.0, truncation="sequence"),
+        Objective(0.2, 0.2, 0.0, ratio="sequence"),
+    ):
         logprobs = tensor(-0.5, -2.0, -1.0).requires_grad_()
-        objective = Objective(0.2, 0.2, 0.0, **words)
         loss = terms(logprobs, logprobs.detach(), tensor(1.5, 1.5, -0.5), objective=objective, sequence=[0, 0, 1]).loss
         loss.backward()
         grads.append(logprobs.grad.tolist())
