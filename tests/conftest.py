@@ -31,7 +31,7 @@ settings.register_profile("raysgpo", deadline=None)
 settings.load_profile("raysgpo")
 
 
-class Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+class Scheduling(LoadScopeScheduling):
     """Of ``pytest --numprocesses``: a file stays in one process, and so do the files that share one run."""
 
     def _split_scope(self, nodeid: str) -> str:

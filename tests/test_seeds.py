@@ -25,7 +25,8 @@ def test_the_value_is_fixed_so_that_a_run_can_be_resumed_by_a_later_version() ->
 
 
 def test_every_part_its_type_and_its_place_count() -> None:
-    seeds = [derive_seed(*parts) for parts in [("a", 1), ("a", 2), (1, "a"), ("a", "1"), ("a1",), ("a",), ()]]
+    named: list[tuple[int | str, ...]] = [("a", 1), ("a", 2), (1, "a"), ("a", "1"), ("a1",), ("a",), ()]
+    seeds = [derive_seed(*parts) for parts in named]
     assert len(set(seeds)) == len(seeds)
 
 

@@ -221,8 +221,9 @@ def test_everything_is_finite_and_zero_outside_the_baseline(rewards: list[float]
         for scale in SCALES:
             if scale == "group_std" and baseline in THRESHOLD:
                 continue
-            words = {"baseline": baseline, "scale": scale, "r_min_correct": 0.5, "fixed_scale": 2.0}
-            advantages_G = group_advantages(rewards, part, **words)
+            advantages_G = group_advantages(
+                rewards, part, baseline=baseline, scale=scale, r_min_correct=0.5, fixed_scale=2.0
+            )
             assert np.isfinite(advantages_G).all() and not advantages_G[~part].any()
 
 

@@ -125,7 +125,7 @@ def test_refilled_steps_are_guided_ranked_and_resumed_as_the_window_says(
     assert [row["position"] for row in rows] == list(range(len(rows))) and len(rows) > 2 * STEPS
     for row in rows:
         assert row["guidance_length"] == pytest.approx(lengths[row["step"]])
-    rate = {problem.id: [] for problem in whole.prepared.task.train}
+    rate: dict[str, list[bool]] = {problem.id: [] for problem in whole.prepared.task.train}
     for row in rows[:5]:
         if row["step"] < rows[5]["step"]:
             rate[row["prompt_id"]] += [rollout["correct"] for rollout in row["rollouts"][2:]]

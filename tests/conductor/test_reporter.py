@@ -58,7 +58,7 @@ def test_a_step_goes_to_every_place(gauges: dict[str, float], tmp_path: Path, ma
     for step in range(2):
         groups = [make_group(2 * step + i, step=step) for i in range(2)]
         reporter.record({"step": step, "accuracy/mean": step + 0.5, "judge/rts_mean": None}, groups)
-    answers = [{"prompt_id": "a", "correct": True}, {"prompt_id": "b", "correct": None}]
+    answers: list[dict[str, object]] = [{"prompt_id": "a", "correct": True}, {"prompt_id": "b", "correct": None}]
     reporter.record_evaluation({"step": 2, "eval/accuracy": 1.0}, answers)
     reporter.close()
     assert [row["accuracy/mean"] for row in read_rows(run.metrics)] == [0.5, 1.5]

@@ -36,7 +36,7 @@ def test_a_tier_ranks_by_its_place() -> None:
     ],
 )
 def test_rows_that_cannot_be_ranked_are_named(order: str, value: object, expected: str) -> None:
-    config = CurriculumConfig(order=order)  # type: ignore[arg-type]
+    config = CurriculumConfig(order=order)
     good = 1 if order == "difficulty" else "amc_aime"
     with pytest.raises(ValueError, match="set curriculum=random") as caught:
         chosen(problems("difficulty", good, value, good, value), config)
@@ -45,7 +45,7 @@ def test_rows_that_cannot_be_ranked_are_named(order: str, value: object, expecte
 
 @pytest.mark.parametrize("order", ["random", "success"])
 def test_where_the_data_does_not_decide_it_need_not_say_anything(order: str) -> None:
-    config = CurriculumConfig(order=order)  # type: ignore[arg-type]
+    config = CurriculumConfig(order=order)
     assert order_ranks(problems("difficulty", None), config) is None
     assert chosen(problems("difficulty", None), config) == [0]
 
@@ -53,7 +53,7 @@ def test_where_the_data_does_not_decide_it_need_not_say_anything(order: str) -> 
 def test_the_hard_ones_are_left_out_in_any_order() -> None:
     rows = problems("difficulty", 4, 2, 3, 5)
     for order in ("random", "difficulty", "success"):
-        config = CurriculumConfig(order=order, remove_above=3)  # type: ignore[arg-type]
+        config = CurriculumConfig(order=order, remove_above=3)
         assert chosen(rows, config) == [1, 2]
     tiers = problems("source", "olympiads", "cn_contest", "amc_aime")
     assert chosen(tiers, CurriculumConfig(field="source", remove_above="amc_aime")) == [1, 2]

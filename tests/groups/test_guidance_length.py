@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def guiding(*words: str) -> GuidanceLength:
     return GuidanceLength(settings(*words), STEPS)
 
 
-def group_of(rewards: list[float], guided: int = 0, **changes: object) -> Group:
+def group_of(rewards: list[float], guided: int = 0, **changes: Any) -> Group:
     """Its first ``guided`` rollouts are guided; right is what has a reward of 1."""
 
     def rollout(index: int, reward: float) -> Rollout:
@@ -38,7 +39,7 @@ def group_of(rewards: list[float], guided: int = 0, **changes: object) -> Group:
         return Rollout(segments, "", "stop", index, (), correct=reward == 1, reward_parts={"correctness": reward})
 
     rollouts = tuple(rollout(index, reward) for index, reward in enumerate(rewards))
-    return Group(0, 0, 0, Problem("p", "?", "1"), rollouts, **changes)  # type: ignore[arg-type]
+    return Group(0, 0, 0, Problem("p", "?", "1"), rollouts, **changes)
 
 
 def taught(guiding: GuidanceLength, *means: float) -> GuidanceLength:

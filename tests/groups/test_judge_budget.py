@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
 from raysgpo.groups.judge_budget import JudgeBudget
-from raysgpo.records import Group
+from raysgpo.records import Group, Problem
 
 PROBLEMS = 10
 """Training prompts, an epoch."""
@@ -92,10 +92,10 @@ def test_no_order_of_grants_and_arrivals_exceeds_the_calls(limit: int, votes: in
     for position in range(20):
         if account.grant(position, position // STEP):
             under_way.append(position)
-        while under_way and data.draw(st.booleans()):
+        while len(under_way) > 0 and data.draw(st.booleans()):
             calls = data.draw(st.integers(0, 2 * votes))
             used += calls
             settled = under_way.pop(data.draw(st.integers(0, len(under_way) - 1)))
-            account.settle(Group(settled, 0, 0, None, (), counts={"judge/calls": calls}))  # type: ignore[arg-type]
+            account.settle(Group(settled, 0, 0, Problem("p", "?", "1"), (), counts={"judge/calls": calls}))
         assert used + 2 * votes * len(under_way) <= limit
     assert account.spent["calls"] == used

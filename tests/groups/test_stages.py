@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -66,14 +66,14 @@ def judged(
     return asyncio.run(stages.judge(group, TASK, panel, credit))
 
 
-def by_text(answers: dict[str, object]) -> Script:
+def by_text(answers: Mapping[str, int | Exception | None]) -> Script:
     """A judge that answers by the text of the response; an exception among the answers is raised."""
 
     async def judge(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
         answer = answers["".join(steps)]
         if isinstance(answer, Exception):
             raise answer
-        return answer  # type: ignore[return-value]
+        return answer
 
     return judge
 
@@ -172,7 +172,7 @@ def test_the_majority_of_the_votes_decides_and_each_has_its_own_seed() -> None:
 
 def test_every_way_to_lose_a_vote_is_counted_and_leaves_the_baseline() -> None:
     group = graded("a\nb", "c", "d", "e", "f\ng")
-    answers = {"a\nb": 1, "c": OSError("no judge"), "d": None, "e": 7, "f\ng": 0}
+    answers: dict[str, int | Exception | None] = {"a\nb": 1, "c": OSError("no judge"), "d": None, "e": 7, "f\ng": 0}
     group = judged(group, by_text(answers))
     assert [r.verdict for r in group.rollouts_G] == ["error", "lost", "lost", "lost", "error"]
     assert [r.votes for r in group.rollouts_G] == [(1,), (None,), (None,), (None,), (0,)]
@@ -225,10 +225,10 @@ async def _swallows_its_cancellation() -> None:
 
 
 @pytest.mark.parametrize("wait", [_hangs, _swallows_its_cancellation])
-def test_a_hung_judge_costs_one_deadline_for_all_votes_together(wait: Callable[[], object]) -> None:
+def test_a_hung_judge_costs_one_deadline_for_all_votes_together(wait: Callable[[], Awaitable[None]]) -> None:
     async def judge(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
         if "hang" in steps[0]:
-            await wait()  # type: ignore[misc]
+            await wait()
         return 0
 
     start = time.monotonic()

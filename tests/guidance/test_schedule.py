@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from raysgpo.guidance.schedule import adapted, concave, guided_count, linear, rounded, stepwise
 
-PLAIN = {"window": 2, "shortest": 1.0, "longest": 3072.0, "max_change": 2.0}
+
+class Limits(TypedDict):
+    window: int
+    shortest: float
+    longest: float
+    max_change: float
+
+
+PLAIN: Limits = {"window": 2, "shortest": 1.0, "longest": 3072.0, "max_change": 2.0}
 """W = 2 and the limits of the paper's code."""
 REWARDS = st.floats(0.01, 1)
 LENGTHS = st.floats(1, 3072)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,9 +22,9 @@ def byte_ends(text: str) -> np.ndarray:
     return np.array(ends, dtype=np.int32)
 
 
-def trajectory(text: str, **changes: object) -> Trajectory:
+def trajectory(text: str, **changes: Any) -> Trajectory:
     ids_T = np.frombuffer(text.encode(), dtype=np.uint8).astype(np.int32)
-    return Trajectory(ids_T, byte_ends(text), text, **({"at": 4} | changes))  # type: ignore[arg-type]
+    return Trajectory(ids_T, byte_ends(text), text, **({"at": 4} | changes))
 
 
 def test_a_prefix_is_its_ids_and_its_text() -> None:

@@ -25,7 +25,7 @@ PROBLEM = Problem("p", "3+4-2=?", "5", "3+4=7\n7-2=5\n#### 5")
 def config(**settings: object) -> JudgeConfig:
     return JudgeConfig(
         kind="endpoint", model="judge", prompt="compact", base_url="http://x", **{"concurrency": 1000, **settings}
-    )  # type: ignore[arg-type]
+    )
 
 
 def answers(server: JudgeServer, responses: Sequence[Sequence[str]], **settings: object) -> list[Judgement]:

@@ -19,6 +19,7 @@ from raysgpo.offline import collect
 from raysgpo.offline.collect import Watch, stored_groups
 from raysgpo.records import Completion, Drop, Group, Problem, Rollout, SampleRequest
 from raysgpo.tasks.arithmetic import ArithmeticTask
+from raysgpo.tasks.task import Task
 from tests.judging.scripted import scripted
 
 WORDS = "sampling.group_size=2 task.prompts=6 task.terms=3 evaluation.prompts=2 algorithm=sgpo offline.passes=2".split()
@@ -109,7 +110,7 @@ class Judge:
         return steps.index("bad\n")
 
 
-def judge(groups: list[Group], config: Config, task: ArithmeticTask, path: Path, watch: Watch | None = None) -> Judge:
+def judge(groups: list[Group], config: Config, task: Task, path: Path, watch: Watch | None = None) -> Judge:
     judge = Judge()
 
     async def run() -> None:
@@ -123,7 +124,7 @@ def judge(groups: list[Group], config: Config, task: ArithmeticTask, path: Path,
 def test_every_group_is_judged_once_and_compared(failures: list[Group], prepared: Prepared, tmp_path: Path) -> None:
     """RTS 1/4 and 2/4: two rewards under the group std (ddof 1) always give -1/sqrt 2 and 1/sqrt 2."""
     path = tmp_path / "judged.jsonl"
-    asked = judge(failures, prepared.config, prepared.task, path).asked  # type: ignore[arg-type]
+    asked = judge(failures, prepared.config, prepared.task, path).asked
     groups = stored_groups(path)
     assert sorted(asked) == sorted(2 * [group.problem.id for group in failures])
     assert [group.position for group in groups] == [0, 3, 6, 9]
@@ -136,12 +137,12 @@ def test_every_group_is_judged_once_and_compared(failures: list[Group], prepared
 def test_what_was_judged_is_not_judged_again(failures: list[Group], prepared: Prepared, tmp_path: Path) -> None:
     """Neither by a run that goes on, nor in a file that says so; its rewards follow the settings of now."""
     path, again = tmp_path / "judged.jsonl", tmp_path / "again.jsonl"
-    first = judge(failures, prepared.config, prepared.task, path, Watch(print, stop_after(1)))  # type: ignore[arg-type]
+    first = judge(failures, prepared.config, prepared.task, path, Watch(print, stop_after(1)))
     assert len(first.asked) == 2 and not path.exists()
-    rest = judge(failures, prepared.config, prepared.task, path)  # type: ignore[arg-type]
+    rest = judge(failures, prepared.config, prepared.task, path)
     assert len(rest.asked) == 6
     other = settings("algorithm.partial_credit=raw")
-    assert not judge(stored_groups(path), other, prepared.task, again).asked  # type: ignore[arg-type]
+    assert not judge(stored_groups(path), other, prepared.task, again).asked
     assert [r.reward for g in stored_groups(again) for r in g.rollouts_G] == [0.25, 0.5] * 4
 
 
@@ -149,6 +150,6 @@ def test_the_budget_ends_the_judging_and_is_said(failures: list[Group], prepared
     said: list[str] = []
     path = tmp_path / "judged.jsonl"
     config = settings("judge.max_calls=4", "judge.concurrency=2")
-    asked = judge(failures, config, prepared.task, path, Watch(said.append, lambda: False)).asked  # type: ignore[arg-type]
+    asked = judge(failures, config, prepared.task, path, Watch(said.append, lambda: False)).asked
     assert len(asked) == 4 and any("judge.max_calls=4" in line for line in said)
     assert [group.dropped for group in stored_groups(path)] == [None, None, Drop.NO_SIGNAL, Drop.NO_SIGNAL]

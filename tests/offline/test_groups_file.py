@@ -113,7 +113,10 @@ SEGMENT = {"role": "completion", "token_ids": [3, 4], "loss_weight": [1], "logpr
         ([group(), without(group(), "rollouts")], "row 2: rollouts: field required"),
         ([group(response(), without(response(), "correct"))], "row 1: rollouts.1.correct: field required"),
         ([group(response(), without(response(), "text"))], "row 1: rollouts.1.text: field required"),
-        ([group(response(), response(correct=None))], "row 1: rollouts.1.correct: input should be a valid boolean"),
+        (
+            [group(response(), response() | {"correct": None})],
+            "row 1: rollouts.1.correct: input should be a valid boolean",
+        ),
         ([group(response(finish_reason="eos"))], "row 1: rollouts.0.finish_reason: input should be 'stop' or 'length'"),
         ([group(response(segments=[SEGMENT]))], "row 1: rollouts.0.segments.0: value error, token_ids, loss_weight"),
         ([group(response(verdict="error"))], "row 1: rollouts.0: value error, it has a verdict and no rts"),

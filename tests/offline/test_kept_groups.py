@@ -40,7 +40,7 @@ def test_failures_and_right_answers_part_the_file(graded: Make) -> None:
 @pytest.mark.parametrize(("keep", "correct"), [("all_negative", True), ("positive", False)])
 def test_a_file_without_anything_to_keep_is_refused_with_a_way_out(keep: str, correct: bool, graded: Make) -> None:
     with pytest.raises(ValueError, match=r"^f: none of its 1 groups .* set offline\.keep="):
-        kept_groups([graded(0, [correct, correct])], OfflineConfig(keep=keep), GRPO, "f")  # type: ignore[arg-type]
+        kept_groups([graded(0, [correct, correct])], OfflineConfig(keep=keep), GRPO, "f")
 
 
 def test_a_response_alone_has_nothing_to_be_compared_with(graded: Make) -> None:

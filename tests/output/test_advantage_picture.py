@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from raysgpo.output.advantage_picture import draw_advantages, slice_shares
 from raysgpo.output.run_folder import JsonLines, RunFolder
@@ -43,9 +45,12 @@ def test_the_slices_of_figure_1_are_the_whole() -> None:
 def test_the_picture_shows_the_recorded_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[list[float], list[float]]] = []
     plot = Axes.plot
-    monkeypatch.setattr(
-        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append((list(x), list(y))), plot(self, x, y, *a, **k))[1]
-    )
+
+    def remembered(axes: Axes, x: Sequence[float], y: Sequence[float], *words: Any, **named: Any) -> list[Line2D]:
+        drawn.append((list(x), list(y)))
+        return plot(axes, x, y, *words, **named)
+
+    monkeypatch.setattr(Axes, "plot", remembered)
     runs = [RunFolder.create(tmp_path, name) for name in ("grpo", "corpo")]
     record(runs[0], [row(0, r_count=0.5, r_loss=0.4), row(1, r_count=None, r_loss=2.0)])
     record(runs[1], [row(0, r_count=0.0, r_loss=None)])
@@ -53,7 +58,8 @@ def test_the_picture_shows_the_recorded_values(tmp_path: Path, monkeypatch: pyte
     assert path.read_bytes().startswith(b"\x89PNG\r\n") and path.stat().st_size > 5000
     nan = float("nan")
     expected = [([1, 2], [0.5, nan]), ([1], [nan]), ([1, 2], [0.4, 2.0]), ([1], [nan])]
-    assert drawn == [(x, pytest.approx(y, nan_ok=True)) for x, y in expected]
+    for (x, y), (steps, values) in zip(drawn, expected, strict=True):
+        assert x == steps and y == pytest.approx(values, nan_ok=True)
 
 
 def test_the_command_draws_any_runs_and_names_one_that_is_not_there(tmp_path: Path) -> None:

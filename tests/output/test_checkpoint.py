@@ -8,7 +8,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,7 @@ from raysgpo.output import checkpoint
 STATE = {"step": 3, "position": 96, "rng": {"state": 2**100}, "controllers": [0.1, None]}
 
 
-def content(text):
+def content(text: str) -> Callable[[Path], None]:
     """A ``save`` that writes two files, one of them in a folder of its own."""
 
     def save(folder: Path) -> None:
@@ -28,15 +30,20 @@ def content(text):
     return save
 
 
-def write(folder, step, text=None, keep=3):
+def write(folder: Path, step: int, text: str | None = None, keep: int = 3) -> Path:
     return checkpoint.write(folder, step, content(text or f"text of {step}"), {"step": step}, keep)
 
 
-def visible(folder):
+def visible(folder: Path) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir())
 
 
-def test_what_was_written_is_found_and_read_back(tmp_path):
+def emptied(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def test_what_was_written_is_found_and_read_back(tmp_path: Path) -> None:
     made = checkpoint.write(tmp_path / "checkpoints", 10, content("ab"), STATE, keep=1)
     assert made == tmp_path / "checkpoints" / "step-000010"
     assert checkpoint.newest_complete(tmp_path / "checkpoints") == (made, [])
@@ -44,7 +51,7 @@ def test_what_was_written_is_found_and_read_back(tmp_path):
     assert (made / "model" / "weights").read_text() == "ab" * 100
 
 
-def test_the_manifest_can_be_checked_by_other_tools(tmp_path):
+def test_the_manifest_can_be_checked_by_other_tools(tmp_path: Path) -> None:
     made = write(tmp_path, 1)
     files = json.loads((made / "manifest.json").read_text())["files"]
     assert sorted(files) == ["model/weights", "optimizer", "state.json"]
@@ -52,7 +59,7 @@ def test_the_manifest_can_be_checked_by_other_tools(tmp_path):
     subprocess.run(["sha256sum", "--check", "--quiet"], input=listing, text=True, cwd=made, check=True)
 
 
-def test_the_newest_wins_by_number_and_the_last_ones_stay(tmp_path):
+def test_the_newest_wins_by_number_and_the_last_ones_stay(tmp_path: Path) -> None:
     for step in (5, 10, 999_999, 1_000_000):
         write(tmp_path, step, keep=2)
     assert visible(tmp_path) == ["step-1000000", "step-999999"]
@@ -69,10 +76,12 @@ def test_the_newest_wins_by_number_and_the_last_ones_stay(tmp_path):
         (lambda c: (c / "manifest.json").unlink(), "has no manifest.json"),
         (lambda c: (c / "manifest.json").write_text('{"step": 2, "fi'), "manifest.json cannot be read"),
         (lambda c: (c / "manifest.json").write_text("[]"), "manifest.json cannot be read"),
-        (lambda c: [shutil.rmtree(c), c.mkdir()], "has no manifest.json"),
+        (emptied, "has no manifest.json"),
     ],
 )
-def test_a_corrupt_newest_is_passed_over_by_name_and_reason(tmp_path, harm, reason):
+def test_a_corrupt_newest_is_passed_over_by_name_and_reason(
+    tmp_path: Path, harm: Callable[[Path], object], reason: str
+) -> None:
     good, bad = write(tmp_path, 1), write(tmp_path, 2)
     harm(bad)
     found, messages = checkpoint.newest_complete(tmp_path)
@@ -82,7 +91,7 @@ def test_a_corrupt_newest_is_passed_over_by_name_and_reason(tmp_path, harm, reas
     assert reason in messages[0]
 
 
-def test_with_nothing_to_use_the_error_says_what_was_there(tmp_path):
+def test_with_nothing_to_use_the_error_says_what_was_there(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="holds none at all"):
         checkpoint.newest_complete(tmp_path / "never made")
     (write(tmp_path, 4) / "optimizer").unlink()
@@ -94,12 +103,12 @@ class Crash(BaseException):
     """The process dies here."""
 
 
-def crashing_at(monkeypatch, name, number):
+def crashing_at(monkeypatch: pytest.MonkeyPatch, name: str, number: int) -> None:
     """Let the ``number``-th call of os.<name> or shutil.<name> be the last thing that happens."""
     module = os if hasattr(os, name) else shutil
     real, calls = getattr(module, name), []
 
-    def call(*arguments, **named):
+    def call(*arguments: Any, **named: Any) -> Any:
         calls.append(name)
         if len(calls) == number:
             raise Crash
@@ -114,8 +123,8 @@ def crashing_at(monkeypatch, name, number):
 )
 @pytest.mark.parametrize("step", [2, 3])
 def test_a_crash_at_any_moment_leaves_whole_checkpoints_and_the_next_write_cleans_up(
-    tmp_path, monkeypatch, step, name, number
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int, name: str, number: int
+) -> None:
     write(tmp_path, 1)
     write(tmp_path, 2)
     with monkeypatch.context() as patch:
@@ -131,7 +140,7 @@ def test_a_crash_at_any_moment_leaves_whole_checkpoints_and_the_next_write_clean
     assert visible(tmp_path) == [final.name]
 
 
-def test_a_save_that_fails_leaves_the_checkpoints_as_they_were(tmp_path):
+def test_a_save_that_fails_leaves_the_checkpoints_as_they_were(tmp_path: Path) -> None:
     def failing(folder: Path) -> None:
         (folder / "half").write_text("half")
         raise OSError("disk full")
@@ -143,7 +152,7 @@ def test_a_save_that_fails_leaves_the_checkpoints_as_they_were(tmp_path):
     assert [name for name in visible(tmp_path) if not name.startswith(".")] == ["step-000001"]
 
 
-def test_the_same_step_is_replaced(tmp_path):
+def test_the_same_step_is_replaced(tmp_path: Path) -> None:
     write(tmp_path, 2, text="first")
     made = write(tmp_path, 2, text="second")
     assert (made / "optimizer").read_text() == "second"
@@ -152,7 +161,9 @@ def test_the_same_step_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_crash_while_the_only_checkpoint_is_replaced_does_not_lose_it(tmp_path, monkeypatch, number):
+def test_a_crash_while_the_only_checkpoint_is_replaced_does_not_lose_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     write(tmp_path, 2, text="first")
     with monkeypatch.context() as patch, pytest.raises(Crash):
         crashing_at(patch, "replace", number)
@@ -161,7 +172,7 @@ def test_a_crash_while_the_only_checkpoint_is_replaced_does_not_lose_it(tmp_path
     assert (found / "optimizer").read_text() == "first"
 
 
-def test_a_run_that_went_back_removes_the_steps_it_abandoned(tmp_path):
+def test_a_run_that_went_back_removes_the_steps_it_abandoned(tmp_path: Path) -> None:
     write(tmp_path, 1)
     (write(tmp_path, 9) / "optimizer").unlink()
     made = write(tmp_path, 2, keep=1)
@@ -169,7 +180,7 @@ def test_a_run_that_went_back_removes_the_steps_it_abandoned(tmp_path):
     assert checkpoint.newest_complete(tmp_path) == (made, [])
 
 
-def test_ranks_that_save_together_agree_on_the_folder_without_a_word(tmp_path):
+def test_ranks_that_save_together_agree_on_the_folder_without_a_word(tmp_path: Path) -> None:
     (tmp_path / ".step-000006.partial").mkdir()
     (tmp_path / ".step-000006.partial" / "leftover").write_text("of a crash")
     place = checkpoint.begin(tmp_path, 7)
@@ -184,7 +195,7 @@ def test_ranks_that_save_together_agree_on_the_folder_without_a_word(tmp_path):
     assert visible(made) == ["manifest.json", "shard-0", "shard-1", "state.json"]
 
 
-def test_it_can_be_read_before_torch_and_ray_are_imported():
+def test_it_can_be_read_before_torch_and_ray_are_imported() -> None:
     code = "import sys, raysgpo.output.checkpoint; print({'torch', 'ray', 'vllm', 'transformers'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from raysgpo.output.curves import draw_curves, draw_guidance, draw_offline
 from raysgpo.output.run_folder import JsonLines, RunFolder
@@ -30,9 +33,12 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> Drawn:
     """Every line of the pictures."""
     drawn: Drawn = []
     plot = Axes.plot
-    monkeypatch.setattr(
-        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append((list(x), list(y))), plot(self, x, y, *a, **k))[1]
-    )
+
+    def remembered(axes: Axes, x: Sequence[int], y: Sequence[Any], *words: Any, **named: Any) -> list[Line2D]:
+        drawn.append((list(x), list(y)))
+        return plot(axes, x, y, *words, **named)
+
+    monkeypatch.setattr(Axes, "plot", remembered)
     return drawn
 
 
@@ -77,9 +83,12 @@ def guided_run(tmp_path: Path, share: float) -> RunFolder:
 def test_a_guided_run_has_the_curves_of_figure_5(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[list[float]] = []
     plot = Axes.plot
-    monkeypatch.setattr(
-        Axes, "plot", lambda self, x, y, *a, **k: (drawn.append([*x, *y]), plot(self, x, y, *a, **k))[1]
-    )
+
+    def remembered(axes: Axes, x: Sequence[int], y: Sequence[float], *words: Any, **named: Any) -> list[Line2D]:
+        drawn.append([*x, *y])
+        return plot(axes, x, y, *words, **named)
+
+    monkeypatch.setattr(Axes, "plot", remembered)
     run = guided_run(tmp_path, share=0.25)
     path = draw_guidance(run)
     assert path == run.path / "guidance.png" and path.read_bytes().startswith(b"\x89PNG\r\n")

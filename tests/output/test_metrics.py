@@ -190,7 +190,12 @@ def test_problems_solved_count_once_and_for_ever(groups: list[Group]) -> None:
 
 
 def test_held_out_accuracy_by_difficulty_and_category() -> None:
-    found = [{"difficulty": 3}, {"difficulty": 4, "category": "math/both"}, {"difficulty": 4}, {}]
+    found: list[dict[str, object]] = [
+        {"difficulty": 3},
+        {"difficulty": 4, "category": "math/both"},
+        {"difficulty": 4},
+        {},
+    ]
     labels_P = [problem_labels(Problem("p", "", "", None, metadata)) for metadata in found]
     assert evaluation_metrics(labels_P, [True, False, True, False]) == {
         "eval/accuracy": 0.5,

@@ -49,7 +49,7 @@ def write(path: Path, rows: list[dict[str, object]]) -> None:
 
 def test_rows_come_back_as_they_were_and_appending_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    rows = [{"step": 0, "text": "Ω\n\u2028"}, {"step": 1, "value": 0.1 + 0.2, "none": None}]
+    rows: list[dict[str, object]] = [{"step": 0, "text": "Ω\n\u2028"}, {"step": 1, "value": 0.1 + 0.2, "none": None}]
     write(path, rows[:1])
     write(path, rows[1:])
     assert list(read_rows(path)) == rows

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from transformers import PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
-from raysgpo.policy.micro_batches import plan_micro_batches
+from raysgpo.output.metrics import Metrics
+from raysgpo.policy.micro_batches import Layout, plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
+
+Build = Callable[..., Policy]
+Sequences = Callable[..., list[TrainSequence]]
+Shares = Callable[..., list[Share]]
+"""The fixtures ``build``, ``sequences`` and ``shares``."""
+Tensors = dict[str, Tensor]
+"""Weights or gradients by the names of the parameters."""
 
 VOCABULARY = 261
 SIZES = {
@@ -28,6 +38,13 @@ SIZES = {
     # Larger than usual, so that a random model has opinions.
     "initializer_range": 0.3,
 }
+
+
+def known(metrics: Metrics, name: str) -> float:
+    """A metric that every update has."""
+    value = metrics[name]
+    assert value is not None, f"{name} is None"
+    return value
 
 
 def checkpoint(folder: Path, model_class: type, config: PreTrainedConfig) -> str:
@@ -62,11 +79,18 @@ def one_rank() -> Iterator[None]:
 
 
 @pytest.fixture
-def build(one_rank: None) -> Callable[..., Policy]:
+def build(one_rank: None) -> Build:
     """build(model_path, lr=..., kl=..., temperature=..., total_steps=..., surrogate=..., **trainer settings)."""
 
     def make(
-        model_path, lr=1e-3, kl=0.0, temperature=1.0, total_steps=10, optimizer=None, surrogate="clip", **trainer
+        model_path: str,
+        lr: float = 1e-3,
+        kl: float = 0.0,
+        temperature: float = 1.0,
+        total_steps: int = 10,
+        optimizer: dict[str, Any] | None = None,
+        surrogate: str = "clip",
+        **trainer: Any,
     ) -> Policy:
         return Policy.build(
             model_path,
@@ -82,13 +106,13 @@ def build(one_rank: None) -> Callable[..., Policy]:
 
 
 @pytest.fixture(scope="session")
-def sequences() -> Callable[[int, int], list[TrainSequence]]:
+def sequences() -> Sequences:
     """sequences(count, seed): see ``_sequences``."""
     return _sequences
 
 
 @pytest.fixture(scope="session")
-def shares() -> Callable[..., list[Share]]:
+def shares() -> Shares:
     """shares(sequences, world, budget=, layout=, step=): see ``_shares``."""
     return _shares
 
@@ -115,7 +139,7 @@ def _sequences(count: int, seed: int) -> list[TrainSequence]:
 
 
 def _shares(
-    sequences: list[TrainSequence], world: int = 1, budget: int = 4096, layout: str = "padded", step: int = 0
+    sequences: list[TrainSequence], world: int = 1, budget: int = 4096, layout: Layout = "padded", step: int = 0
 ) -> list[Share]:
     """The step over these sequences, one Share a rank."""
     plan = plan_micro_batches([len(s) for s in sequences], world, budget, layout)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysgpo.policy.batch import lay_out
+from raysgpo.policy.micro_batches import Layout
 from raysgpo.policy.sequences import Share, TrainSequence
 
 CPU = torch.device("cpu")
@@ -35,7 +36,9 @@ SEQUENCES = st.lists(
 
 
 @given(SEQUENCES, st.sampled_from(["padded", "packed"]))
-def test_every_scored_token_stands_right_after_the_place_that_predicts_it(sequences, layout):
+def test_every_scored_token_stands_right_after_the_place_that_predicts_it(
+    sequences: list[TrainSequence], layout: Layout
+) -> None:
     batch = lay_out(sequences, layout, CPU)
     flat = batch.token_ids_RL.flatten()
     assert torch.equal(flat[batch.predict_N + 1], batch.targets_N)
@@ -44,28 +47,29 @@ def test_every_scored_token_stands_right_after_the_place_that_predicts_it(sequen
 
 
 @given(SEQUENCES)
-def test_what_the_loss_reads_is_the_same_in_both_layouts(sequences):
+def test_what_the_loss_reads_is_the_same_in_both_layouts(sequences: list[TrainSequence]) -> None:
     padded, packed = (lay_out(sequences, layout, CPU) for layout in ("padded", "packed"))
     for name in ("targets_N", "loss_weight_N", "advantages_N", "sampler_logprobs_N", "sampled_N"):
         assert torch.equal(getattr(padded, name), getattr(packed, name))
 
 
 @given(SEQUENCES)
-def test_packing_restarts_positions_and_pads_nothing(sequences):
+def test_packing_restarts_positions_and_pads_nothing(sequences: list[TrainSequence]) -> None:
     batch = lay_out(sequences, "packed", CPU)
     assert batch.token_ids_RL.tolist() == [[int(t) for s in sequences for t in s.token_ids_T]]
+    assert batch.position_ids_RL is not None
     assert batch.position_ids_RL.tolist() == [[i for s in sequences for i in range(len(s))]]
 
 
 @given(SEQUENCES)
-def test_padding_stands_behind_the_tokens(sequences):
+def test_padding_stands_behind_the_tokens(sequences: list[TrainSequence]) -> None:
     rows = lay_out(sequences, "padded", CPU).token_ids_RL
     longest = max(len(s) for s in sequences)
     for row, s in zip(rows.tolist(), sequences, strict=True):
         assert row == s.token_ids_T.tolist() + [0] * (longest - len(s))
 
 
-def test_the_sampler_is_not_asked_about_tokens_it_did_not_draw():
+def test_the_sampler_is_not_asked_about_tokens_it_did_not_draw() -> None:
     guided = TrainSequence(
         token_ids_T=np.array([5, 6, 7, 8], dtype=np.int32),
         loss_weight_T=np.array([0, 0, 0.5, 1], dtype=np.float32),
@@ -82,13 +86,15 @@ def test_the_sampler_is_not_asked_about_tokens_it_did_not_draw():
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 @pytest.mark.parametrize("sequences", [[], [TrainSequence.filler()]])
-def test_a_batch_without_scored_tokens_scores_one_that_weighs_nothing(layout, sequences):
+def test_a_batch_without_scored_tokens_scores_one_that_weighs_nothing(
+    layout: Layout, sequences: list[TrainSequence]
+) -> None:
     batch = lay_out(sequences, layout, CPU)
     assert batch.loss_weight_N.tolist() == [0]
     assert batch.sampled_N.tolist() == [False]
 
 
-def test_a_first_token_with_loss_is_refused_and_so_are_arrays_of_two_lengths():
+def test_a_first_token_with_loss_is_refused_and_so_are_arrays_of_two_lengths() -> None:
     one, two = np.ones(1, dtype=np.float32), np.ones(2, dtype=np.float32)
     no, ids = np.zeros(2, dtype=np.bool_), np.ones(2, dtype=np.int32)
     with pytest.raises(AssertionError, match="first token"):
@@ -97,7 +103,7 @@ def test_a_first_token_with_loss_is_refused_and_so_are_arrays_of_two_lengths():
         TrainSequence(ids, one, two, two, no)
 
 
-def test_a_share_needs_a_pass_and_a_positive_denominator():
+def test_a_share_needs_a_pass_and_a_positive_denominator() -> None:
     with pytest.raises(AssertionError, match="micro-batch"):
         Share(0, [], 1.0, 1)
     with pytest.raises(AssertionError, match="denominator"):

@@ -39,6 +39,7 @@ def terms(
     sampler: Tensor,
     advantages: Tensor,
     weight: Tensor | None = None,
+    *,
     sampled: list[bool] | None = None,
     reference: Tensor | None = None,
     objective: Objective = PLAIN,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
+from raysgpo.policy.micro_batches import Layout
+from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.shares import step_shares, with_logprobs
-from raysgpo.records import Drop, Role, Segment
+from raysgpo.records import Drop, Group, Role, Rollout, Segment
 
 
 def config(*words: str) -> Config:
@@ -18,7 +21,7 @@ def config(*words: str) -> Config:
 
 
 @pytest.fixture
-def groups(make_group, make_rollout):
+def groups(make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]) -> list[Group]:
     """Lengths 2, 4 | 6, 1 and one dropped group of 9 tokens; every rollout has an advantage of its own."""
     sizes = [(2, 4), (6, 1), (9, 9)]
     made = [
@@ -28,17 +31,17 @@ def groups(make_group, make_rollout):
     return [made[0], made[1], make_group(2, made[2].rollouts_G, dropped=Drop.NO_SIGNAL)]
 
 
-def sequences(shares):
+def sequences(shares: list[Share]) -> list[TrainSequence]:
     return [s for share in shares for batch in share.micro_batches for s in batch]
 
 
-def content(sequence):
+def content(sequence: TrainSequence) -> tuple[tuple[float, ...], ...]:
     """A sequence as something that can be counted."""
     arrays = (sequence.token_ids_T, sequence.loss_weight_T, sequence.advantages_T, sequence.logprobs_T)
     return tuple(tuple(array.tolist()) for array in (*arrays, sequence.sampled_T))
 
 
-def test_a_sequence_is_the_rollout_with_its_stamps(groups):
+def test_a_sequence_is_the_rollout_with_its_stamps(groups: list[Group]) -> None:
     [share] = step_shares(7, groups[:1], config(), 1)
     assert share.step == 7 and share.num_tokens == 6
     short = min(sequences([share]), key=len)
@@ -60,8 +63,8 @@ def test_a_sequence_is_the_rollout_with_its_stamps(groups):
 )
 @pytest.mark.parametrize("world", [1, 2, 3])
 def test_dropped_groups_count_nowhere_and_the_denominator_is_the_steps(
-    groups, aggregation, denominator, weights, world
-):
+    groups: list[Group], aggregation: str, denominator: float, weights: dict[int, float], world: int
+) -> None:
     shares = step_shares(0, groups, config(f"algorithm.aggregation={aggregation}"), world)
     assert len(shares) == world
     assert {share.denominator for share in shares} == {denominator}
@@ -74,24 +77,26 @@ def test_dropped_groups_count_nowhere_and_the_denominator_is_the_steps(
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 @pytest.mark.parametrize("world", [2, 3, 5])
-def test_any_number_of_ranks_carries_the_same_sequences(groups, layout, world):
+def test_any_number_of_ranks_carries_the_same_sequences(groups: list[Group], layout: Layout, world: int) -> None:
     settings = config(f"trainer.layout={layout}", "trainer.tokens_per_micro_batch=8")
     one, many = step_shares(0, groups, settings, 1), step_shares(0, groups, settings, world)
     assert Counter(map(content, sequences(one))) == Counter(map(content, sequences(many)))
     assert len({len(share.micro_batches) for share in many}) == 1
 
 
-def test_asking_twice_gives_the_same_shares(groups):
+def test_asking_twice_gives_the_same_shares(groups: list[Group]) -> None:
     first, again = (step_shares(0, groups, config(), 2) for _ in range(2))
     assert [content(s) for s in sequences(first)] == [content(s) for s in sequences(again)]
 
 
-def test_a_step_without_a_signal_says_so_to_every_rank(groups):
+def test_a_step_without_a_signal_says_so_to_every_rank(groups: list[Group]) -> None:
     shares = step_shares(3, groups[2:], config(), 2)
     assert [(share.step, share.num_tokens, sequences([share])) for share in shares] == [(3, 0, []), (3, 0, [])]
 
 
-def test_guidance_is_neither_sampled_nor_counted(make_group, make_rollout):
+def test_guidance_is_neither_sampled_nor_counted(
+    make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
+) -> None:
     plain = make_rollout(tokens=2, advantage=1.0)
     guided = make_rollout(segments=(plain.segments[0], Segment.given(Role.GUIDANCE, [8, 9]), plain.segments[1]))
     [share] = step_shares(0, [make_group(0, [guided])], config(), 1)
@@ -102,7 +107,7 @@ def test_guidance_is_neither_sampled_nor_counted(make_group, make_rollout):
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 @pytest.mark.parametrize("world", [1, 2, 5])
-def test_logprobs_that_the_ranks_worked_out_find_their_tokens(groups, layout, world):
+def test_logprobs_that_the_ranks_worked_out_find_their_tokens(groups: list[Group], layout: Layout, world: int) -> None:
     """Each sequence's logprobs are made from its advantage, which no other has; only completions take them."""
     settings = config(f"trainer.layout={layout}", "trainer.tokens_per_micro_batch=8")
     shares = step_shares(0, groups[:2], settings, world)
@@ -134,8 +139,14 @@ def test_logprobs_that_the_ranks_worked_out_find_their_tokens(groups, layout, wo
     ],
 )
 def test_weighted_guidance_counts_in_the_loss_and_its_denominator_alone(
-    make_group, make_rollout, weight, aggregation, denominator, given, own
-):
+    make_group: Callable[..., Group],
+    make_rollout: Callable[..., Rollout],
+    weight: float,
+    aggregation: str,
+    denominator: float,
+    given: float,
+    own: float,
+) -> None:
     free = make_rollout(tokens=2, advantage=-1.0)
     prompt, answer = free.segments
     guidance = Segment.given(Role.GUIDANCE, [8, 9], weight)

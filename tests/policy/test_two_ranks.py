@@ -7,16 +7,24 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from raysgpo.policy.policy import Policy
+from tests.policy.conftest import Sequences, Shares, Tensors
+
 OPTIMIZER = {"lr": 1e-3, "max_grad_norm": 0.05, "warmup_steps": 1}
 KL = 0.1
 
+Job = dict[str, Any]
+Result = dict[str, Any]
+"""What a rank found: see ``two_ranks.py``."""
 
-def run_two_ranks(folder: Path, job: dict) -> list[dict]:
+
+def run_two_ranks(folder: Path, job: Job) -> list[Result]:
     """Both ranks' results; the job is what ``two_ranks.py`` reads."""
     (folder / "job.pkl").write_bytes(pickle.dumps(job))
     script = Path(__file__).with_name("two_ranks.py")
@@ -31,23 +39,23 @@ def run_two_ranks(folder: Path, job: dict) -> list[dict]:
     return pickle.loads((folder / "result.pkl").read_bytes())
 
 
-def weights(policy):
+def weights(policy: Policy) -> Tensors:
     return {name: value.clone() for name, value in policy.weights()}
 
 
-def distance(found, expected):
+def distance(found: Tensors, expected: Tensors) -> float:
     assert found.keys() == expected.keys()
     gap = sum(((found[name] - expected[name]).double() ** 2).sum() for name in expected)
     return float((gap / sum((expected[name].double() ** 2).sum() for name in expected)) ** 0.5)
 
 
 @pytest.fixture(scope="module")
-def job(qwen2, sequences, shares, tmp_path_factory):
+def job(qwen2: str, sequences: Sequences, shares: Shares, tmp_path_factory: pytest.TempPathFactory) -> Job:
     """Steps as lists of one Share (one rank) and of two; ``lonely`` leaves the second rank without work."""
     steps = {"many": sequences(9, seed=1), "lonely": sequences(1, seed=2)}
     following = [(sequences(5, seed=k), k) for k in range(3)]
 
-    def divided(world):
+    def divided(world: int) -> Job:
         return {
             "gradients": {name: shares(made, world, budget=90) for name, made in steps.items()},
             "updates": [shares(made, world, budget=90, step=k) for made, k in following[:2]],
@@ -63,13 +71,13 @@ def job(qwen2, sequences, shares, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def one(job, one_rank):
+def one(job: Job, one_rank: None) -> tuple[Result, Policy]:
     """What a single rank makes of the job, and its policy."""
     from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
-    from raysgpo.policy.policy import Policy
 
     settings = (TrainerConfig(), OptimizerConfig(**OPTIMIZER), AlgorithmConfig(kl_coefficient=KL))
-    policy, result = Policy.build(job["model"], *settings, 1.0, 10, world=1), {}
+    policy = Policy.build(job["model"], *settings, 1.0, 10, world=1)
+    result: Result = {}
     for name, (share,) in job["one"]["gradients"].items():
         metrics = policy.accumulate(share)
         slope = {n: p.grad.full_tensor().clone() for n, p in policy.scorer.named_parameters()}
@@ -83,7 +91,7 @@ def one(job, one_rank):
 
 
 @pytest.fixture(scope="module")
-def two(job, one):
+def two(job: Job, one: tuple[Result, Policy]) -> list[Result]:
     return run_two_ranks(
         job["folder"],
         {
@@ -98,14 +106,14 @@ def two(job, one):
 
 
 @pytest.mark.parametrize("step", ["many", "lonely"])
-def test_the_gradient_is_the_same(step, one, two):
+def test_the_gradient_is_the_same(step: str, one: tuple[Result, Policy], two: list[Result]) -> None:
     (expected, slope), found = one[0][step], [rank[step] for rank in two]
     for metrics, gradient in found:
         assert distance(gradient, slope) < 1e-5
         assert metrics == pytest.approx(expected, rel=1e-5)
 
 
-def test_updates_and_their_metrics_are_the_same_on_every_rank(one, two):
+def test_updates_and_their_metrics_are_the_same_on_every_rank(one: tuple[Result, Policy], two: list[Result]) -> None:
     assert two[0]["updates"] == two[1]["updates"]
     for found, expected in zip(two[0]["updates"], one[0]["updates"], strict=True):
         assert found == pytest.approx(expected, rel=1e-4)
@@ -114,7 +122,7 @@ def test_updates_and_their_metrics_are_the_same_on_every_rank(one, two):
         assert distance(rank["weights"], one[0]["weights"]) < 1e-5
 
 
-def test_every_rank_scores_its_own_share(job, two):
+def test_every_rank_scores_its_own_share(job: Job, two: list[Result]) -> None:
     model = AutoModelForCausalLM.from_pretrained(job["model"])
     scored = 0
     for rank, share in zip(two, job["two"]["gradients"]["many"], strict=True):
@@ -128,13 +136,13 @@ def test_every_rank_scores_its_own_share(job, two):
     assert scored == 9
 
 
-def test_a_checkpoint_of_one_rank_goes_on_with_two(one, two):
+def test_a_checkpoint_of_one_rank_goes_on_with_two(one: tuple[Result, Policy], two: list[Result]) -> None:
     for rank in two:
         assert all(torch.equal(rank["loaded"][name], value) for name, value in one[0]["weights"].items())
         assert distance(rank["continued"], one[0]["continued"]) < 1e-5
 
 
-def test_a_checkpoint_of_two_ranks_goes_on_with_one(job, one, two):
+def test_a_checkpoint_of_two_ranks_goes_on_with_one(job: Job, one: tuple[Result, Policy], two: list[Result]) -> None:
     policy = one[1]
     policy.load(job["folder"] / "from_two")
     assert all(torch.equal(value, two[0]["weights"][name]) for name, value in policy.weights())

@@ -10,18 +10,20 @@ import pickle
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch.distributed as dist
+from torch import Tensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.policy.policy import Policy
 
 
-def gradient(policy: Policy) -> dict:
+def gradient(policy: Policy) -> dict[str, Tensor]:
     return {name: p.grad.full_tensor().clone() for name, p in policy.scorer.named_parameters()}
 
 
-def weights(policy: Policy) -> dict:
+def weights(policy: Policy) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in policy.weights()}
 
 
@@ -32,7 +34,7 @@ def work(rank: int, folder: Path) -> None:
     )
     settings = (OptimizerConfig(**job["optimizer"]), AlgorithmConfig(kl_coefficient=job["kl"]))
     policy = Policy.build(job["model"], TrainerConfig(**job["trainer"]), *settings, 1.0, 10, world=2)
-    result = {}
+    result: dict[str, Any] = {}
     for name, pair in job["gradients"].items():
         metrics = policy.accumulate(pair[rank])
         result[name] = (metrics, gradient(policy))

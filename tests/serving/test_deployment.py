@@ -75,7 +75,6 @@ def check_a_pull_without_a_push(handle: DeploymentHandle, store: Any) -> None:
 
 
 def check_weights_outlive_their_publisher(handle: DeploymentHandle, store: Any) -> None:
-    @ray.remote(num_cpus=0)
     class Trainer:
         def publish(self, store: Any, numel: int) -> int:
             import torch
@@ -84,7 +83,7 @@ def check_weights_outlive_their_publisher(handle: DeploymentHandle, store: Any) 
 
             return ray.get(store.publish.remote(3, pack([("w", torch.arange(numel))])))
 
-    trainer = Trainer.remote()
+    trainer = ray.remote(num_cpus=0)(Trainer).remote()
     numel = 2**18  # 2 MiB: in the object store, whose objects die with their owner.
     assert ray.get(trainer.publish.remote(store, numel), timeout=30) == 3
     ray.kill(trainer)

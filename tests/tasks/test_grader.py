@@ -203,6 +203,7 @@ def test_each_kind_of_task_gets_its_grader() -> None:
 
     class Rows:
         train = held_out = (PROBLEM,)
+        reward_range = (0.0, 1.0)
         grade = MathGrading()
 
         def split(self, text: str) -> list[str]:

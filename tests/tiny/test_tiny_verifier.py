@@ -33,7 +33,8 @@ def rated(prompt: str, text: str) -> list[tuple[bool, float]]:
     ratings = pair_ratings(text) if len(shown) == 2 else (single_rating(text),)
     assert ratings is not None
     answers = [int(solution.rpartition("#### ")[2]) for solution in shown]
-    return [(answer == eval(expression), rating) for answer, rating in zip(answers, ratings, strict=True)]
+    read = [rating for rating in ratings if rating is not None]
+    return [(answer == eval(expression), rating) for answer, rating in zip(answers, read, strict=True)]
 
 
 def test_good_lessons_are_confident_and_right() -> None:

@@ -39,7 +39,7 @@ def test_landed_failed_and_silent_replicas_are_told_apart() -> None:
             ConnectionError("gone\nand a long traceback"),
         ]
     )
-    landed, failures = push_version(handle, 7, deadline=3)  # type: ignore[arg-type]
+    landed, failures = push_version(handle, 7, deadline=3)
     assert landed == {"a": 7, "c": 8}
     assert failures == (
         "replica b did not take version 7: ReplicaBroken: it broke",
@@ -50,6 +50,6 @@ def test_landed_failed_and_silent_replicas_are_told_apart() -> None:
 
 
 def test_a_push_that_reaches_nobody_is_a_report_and_no_exception() -> None:
-    landed, failures = push_version(Handle(RuntimeError("no replicas")), 4, 1)  # type: ignore[arg-type]
+    landed, failures = push_version(Handle(RuntimeError("no replicas")), 4, 1)
     assert landed == {}
     assert failures == ("the push of version 4 reached no replica: RuntimeError: no replicas",)

@@ -49,7 +49,9 @@ class Page(QWebEnginePage):
 
     complaints: list[str]
 
-    def javaScriptConsoleMessage(self, level, message, line, source):  # type: ignore[no-untyped-def]
+    def javaScriptConsoleMessage(
+        self, level: QWebEnginePage.JavaScriptConsoleMessageLevel, message: str, line: int, source: str
+    ) -> None:
         self.complaints.append(message)
 
 

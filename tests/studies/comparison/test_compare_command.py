@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,8 @@ from tests.command.test_cli import HEAVY, ROOT
 from tests.studies.comparison.synthetic import write_all
 
 LINE = "arithmetic steps=20 evaluation.every=5 --vary algorithm=grpo,sgpo"
+
+Say = Callable[[str], tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @pytest.fixture
 def say(
     compare: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> object:
+) -> Say:
     """``say(line)``: exit status, standard output and error."""
 
     def run(line: str) -> tuple[int, str, str]:
@@ -37,7 +40,7 @@ def say(
     return run
 
 
-def test_a_dry_run_prints_the_plan_and_leaves_nothing(say, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_dry_run_prints_the_plan_and_leaves_nothing(say: Say, tmp_path: Path) -> None:
     status, out, _ = say(f"{LINE} --seeds 0,1 --dry-run")
     assert status == 0 and list(tmp_path.iterdir()) == []
     lines = [line.split() for line in out.splitlines()]
@@ -47,7 +50,7 @@ def test_a_dry_run_prints_the_plan_and_leaves_nothing(say, tmp_path: Path) -> No
     assert out.splitlines()[-1] == "2 variants x 2 seeds = 4 runs"
 
 
-def test_the_names_of_many_variants_are_never_cut_off(say) -> None:  # type: ignore[no-untyped-def]
+def test_the_names_of_many_variants_are_never_cut_off(say: Say) -> None:
     ratios = [f"0.{digit}" for digit in range(1, 10)]
     _, out, _ = say(f"arithmetic --vary guidance.ratio={','.join(ratios)} guidance=rdp --dry-run")
     [heads] = [line.split() for line in out.splitlines() if line.split()[:1] == ["setting"]]
@@ -68,8 +71,8 @@ def test_the_names_of_many_variants_are_never_cut_off(say) -> None:  # type: ign
         ("arithmetic --vary algorithm=grpo,sgpo --report-only", "no comparison there yet"),
     ],
 )
-def test_what_is_wrong_is_one_line_before_anything_starts(  # type: ignore[no-untyped-def]
-    line: str, message: str, say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_is_wrong_is_one_line_before_anything_starts(
+    line: str, message: str, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     status, out, err = say(line)
@@ -77,8 +80,8 @@ def test_what_is_wrong_is_one_line_before_anything_starts(  # type: ignore[no-un
     assert list(tmp_path.iterdir()) == []
 
 
-def test_report_only_rebuilds_the_report_and_says_the_main_numbers(  # type: ignore[no-untyped-def]
-    say, compare: ModuleType, tmp_path: Path
+def test_report_only_rebuilds_the_report_and_says_the_main_numbers(
+    say: Say, compare: ModuleType, tmp_path: Path
 ) -> None:
     words = [*LINE.split(), f"storage={tmp_path}"]
     plan = compare.plan(compare.parser().parse_intermixed_args(words))

@@ -128,7 +128,8 @@ def test_differences_are_reported_at_the_quarters_and_pair_the_same_prompts(runs
     assert last["difference"] == pytest.approx(np.mean(ends[1]) - np.mean(ends[0]))
     assert last["low"] < last["difference"] < last["high"] and last["excludes_zero"]
     assert found["steps_to_target"]["difference"] < 0
-    passes = [[run.numbers(0.5)["pass@4"] for run in runs if run.variant == name] for name in (GRPO, SGPO)]
+    reached = [[run.numbers(0.5)["pass@4"] for run in runs if run.variant == name] for name in (GRPO, SGPO)]
+    passes = np.array(reached, dtype=np.float64)
     assert list(found["coverage"]) == [2, 4]
     assert found["coverage"][4]["difference"] == pytest.approx(np.mean(passes[1]) - np.mean(passes[0]))
 

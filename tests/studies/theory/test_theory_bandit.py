@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import islice, product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -104,8 +105,13 @@ def test_the_estimate_does_not_depend_on_how_many_groups_are_in_memory(monkeypat
 
     seen: list[np.ndarray] = []
     moves = group_moves
+
+    def remembered(*words: Any) -> np.ndarray:
+        seen.append(moves(*words))
+        return seen[-1]
+
     monkeypatch.setattr(bandit, "_BATCH", 300)
-    monkeypatch.setattr(bandit, "group_moves", lambda *a: (seen.append(moves(*a)), seen[-1])[1])
+    monkeypatch.setattr(bandit, "group_moves", remembered)
     found = estimate("grpo", 0.4, 0.7, 1000, np.random.default_rng(1))
     moves_NH = np.concatenate(seen)
     assert [len(part) for part in seen] == [300, 300, 300, 100]

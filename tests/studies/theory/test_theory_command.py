@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from raysgpo.studies.theory import __main__ as command
 from raysgpo.studies.theory import dynamics
@@ -36,7 +39,12 @@ def test_the_figure_shows_p_q_and_pq_of_both_methods_and_their_differences(
 ) -> None:
     drawn: list[list[float]] = []
     plot = Axes.plot
-    monkeypatch.setattr(Axes, "plot", lambda self, x, y, *a, **k: (drawn.append(list(y)), plot(self, x, y, *a, **k))[1])
+
+    def remembered(axes: Axes, x: Sequence[int], y: Sequence[float], *words: Any, **named: Any) -> list[Line2D]:
+        drawn.append(list(y))
+        return plot(axes, x, y, *words, **named)
+
+    monkeypatch.setattr(Axes, "plot", remembered)
     exact = {method: Curve.of(closed_form(method), 40) for method in MOVES}
     sampled = {method: Curve(curve.p_K / 2, curve.q_K / 2) for method, curve in exact.items()}
     draw(tmp_path / "theory.png", exact, sampled)
