@@ -1,10 +1,14 @@
-"""What every group of settings is."""
+"""What every group of settings is, and a setting that is one name out of a table."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class Section(BaseModel):
@@ -14,3 +18,35 @@ class Section(BaseModel):
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """What ``section=word`` stands for; every setting it names can still be overridden."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OneOf:
+    """A setting that is one of these names, as in ``kind: Annotated[str, OneOf(TASK_KINDS, "task")]``.
+
+    The names are read when a value is checked, so that a row added to the table is known at once.
+    """
+
+    names: Collection[str]
+    noun: str = "name"
+    """What one of them is called in the message that refuses another."""
+
+    def __call__(self, name: str) -> str:
+        """The name itself.
+
+        Raises:
+            ValueError: it is none of the names; the message lists them and the nearest.
+        """
+        if name not in self.names:
+            # A plain ValueError would be shown with "Value error, " in front.
+            raise PydanticCustomError("one_of", "{refusal}", {"refusal": no_such(self.noun, name, self.names)})
+        return name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self, handler(source))
+
+
+def no_such(noun: str, word: str, names: Collection[str]) -> str:
+    """``no such task; choose from arithmetic, math; did you mean math?``"""
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"no such {noun}; choose from {', '.join(names)}" + (f"; did you mean {near[0]}?" if near else "")
