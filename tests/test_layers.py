@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from raysgpo.config.task_kinds import TASK_KINDS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "raysgpo"
 LAYERS = {
@@ -103,6 +105,12 @@ def test_the_package_is_found() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_down_only(name: str) -> None:
     assert not violations(name, MODULES[name])
+
+
+def test_the_paths_in_the_table_of_tasks_point_down_too() -> None:
+    for row in TASK_KINDS.values():
+        assert layer(row.factory.partition(":")[0]) == 0, "a task is built without torch"
+        assert row.tiny is None or layer(row.tiny.partition(":")[0]) <= layer("raysgpo.tiny.embedded")
 
 
 def test_the_scan_sees_an_upward_import(tmp_path: Path) -> None:
