@@ -55,7 +55,8 @@ def test_no_file_but_the_table_switches_on_the_name_of_a_task() -> None:
 
 
 def test_a_task_that_is_not_in_the_table_is_refused_with_the_names_and_the_nearest() -> None:
-    names = "arithmetic, math, verifier, arithmetic_verifier"
+    names = ", ".join(TASK_KINDS)
+    assert names.startswith("arithmetic, math, verifier, arithmetic_verifier")
     assert refused("task.kind=mth") == f"task.kind=mth: no such task; choose from {names}; did you mean math?"
     assert refused("task.kind=x") == f"task.kind=x: no such task; choose from {names}"
 
@@ -71,10 +72,12 @@ def test_a_task_that_reads_rows_needs_their_file_and_says_what_is_in_them(monkey
 def test_a_row_says_whether_steps_can_be_checked_by_rule(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["task.kind=made_up", "algorithm=sgpo", "judge=rule"]
     made_up(monkeypatch)
-    assert refused(*words).startswith("judge=rule can check the steps of task.kind=arithmetic only, not of made_up: ")
+    checked = " and ".join(name for name, row in TASK_KINDS.items() if row.steps_by_rule)
+    assert checked.startswith("arithmetic")
+    assert refused(*words).startswith(f"judge=rule can check the steps of task.kind={checked} only, not of made_up: ")
     made_up(monkeypatch, steps_by_rule=True)
     assert resolve({}, overrides=words).judge.kind == "rule"
-    assert "task.kind=arithmetic and made_up only, not of math" in refused(*words, "task.kind=math", "task.path=x")
+    assert f"task.kind={checked} and made_up only, not of math" in refused(*words, "task.kind=math", "task.path=x")
 
 
 def test_a_row_says_whether_answers_are_judgements(monkeypatch: pytest.MonkeyPatch) -> None:
