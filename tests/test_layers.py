@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from raysgpo.config.task_kinds import TASK_KINDS
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "raysgpo"
 LAYERS = {
@@ -103,6 +105,14 @@ def test_the_package_is_found() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_imports_point_down_only(name: str) -> None:
     assert not violations(name, MODULES[name])
+
+
+def test_the_paths_in_the_table_of_tasks_point_down_too() -> None:
+    for row in TASK_KINDS.values():
+        modules = [path.partition(":")[0] for path in (row.factory, row.tiny) if path is not None]
+        assert set(modules) <= set(MODULES)
+        assert layer(modules[0]) == 0, "a task is built without torch"
+        assert all(layer(name) <= layer("raysgpo.tiny.embedded") for name in modules)
 
 
 def test_the_scan_sees_an_upward_import(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from raysgpo.algorithms.baselines import BASELINES, Baseline
 from raysgpo.algorithms.surrogates import SURROGATES
@@ -39,7 +39,7 @@ class AlgorithmConfig(Section):
 
     presets: ClassVar = {name: preset.settings() for name, preset in PRESETS.items()}
 
-    baseline: Annotated[str, AfterValidator(OneOf(BASELINES))] = "mean"
+    baseline: Annotated[str, OneOf(BASELINES, "baseline")] = "mean"
     """What a reward is compared with: the group's ``mean`` (GRPO), the mean of the others (``leave_one_out``,
     RLOO), ``r_min_correct`` (``static``), the larger of that and the mean (``corpo``), the mean of all groups of the
     step (``step_mean``, REINFORCE), or nothing (``none``)."""
@@ -70,7 +70,7 @@ class AlgorithmConfig(Section):
     partial_credit: PartialCreditConfig = PartialCreditConfig()
     aggregation: Aggregation = "token-mean"
     """How token losses become one number; the denominator is counted once for the whole step."""
-    surrogate: Annotated[str, AfterValidator(OneOf(SURROGATES))] = "clip"
+    surrogate: Annotated[str, OneOf(SURROGATES, "surrogate")] = "clip"
     """The loss of a token: clipped, by the ratio of the token (``clip``), of its answer (``clip_sequence``, GSPO) or
     by the product of the answer's (``clip_product``); the policy gradient weighted by the ratio (``truncate``,
     ``truncate_product``, ``cispo``); or without a ratio (``log_prob``)."""

@@ -16,6 +16,7 @@ from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsCo
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
 from raysgpo.config.task import TaskConfig, impossible_task
+from raysgpo.config.task_kinds import TASK_KINDS
 from raysgpo.config.trainer import OptimizerConfig, TrainerConfig
 
 
@@ -66,7 +67,7 @@ class Config(Section):
     def _possible(self) -> Self:
         """Refuse combinations that cannot work; each message names the key and the fix."""
         if (
-            impossible := impossible_algorithm(self.algorithm, self.sampling.group_size, self.task.coin_flip)
+            impossible := impossible_algorithm(self.algorithm, self.sampling.group_size, self.task.row.threshold)
         ) is not None:
             raise ValueError(impossible)
         if self.sampling.top_p < 1 or self.sampling.top_k > 0:
@@ -99,15 +100,16 @@ class Config(Section):
         impossible = impossible_offline(self.offline, self.guidance, self.curriculum, self.algorithm)
         if self.mode == "offline" and impossible is not None:
             raise ValueError(impossible)
-        if self.task.is_verifier and (self.guidance.on or self.algorithm.partial_credit.kind != "none"):
+        if self.task.row.judgement and (self.guidance.on or self.algorithm.partial_credit.kind != "none"):
             raise ValueError(
                 f"task.kind={self.task.kind} takes neither guidance nor partial credit: its reasoning ends in the "
                 "verdict, which guidance would give away, and its rewards are ordinal already; set guidance=none "
                 "and algorithm=grpo, static or corpo"
             )
-        if self.judge.kind == "rule" and self.task.kind != "arithmetic" and self.needs_judge:
+        if self.judge.kind == "rule" and not self.task.row.steps_by_rule and self.needs_judge:
+            checked = " and ".join(name for name, row in TASK_KINDS.items() if row.steps_by_rule)
             raise ValueError(
-                f"judge=rule can check the steps of task.kind=arithmetic only, not of {self.task.kind}: "
+                f"judge=rule can check the steps of task.kind={checked} only, not of {self.task.kind}: "
                 "choose a model (judge=endpoint, judge=replicas), or set algorithm=grpo"
             )
         if (impossible := impossible_task(self.task)) is not None:

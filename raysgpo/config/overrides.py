@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from raysgpo.config import Config, Section
+from raysgpo.config.section import no_such
 
 Tree = dict[str, Any]
 
@@ -109,8 +110,7 @@ def _preset(section: type[Section], key: str, word: Any) -> Tree:
     if word is None:
         word = "none"
     if not isinstance(word, str) or word not in section.presets:
-        names = ", ".join(section.presets)
-        raise ConfigError(f"{key}={word}: no such preset; choose from {names}{_nearest(str(word), section.presets)}")
+        raise ConfigError(f"{key}={word}: {no_such('preset', str(word), section.presets)}")
     return section.presets[word]
 
 
@@ -140,11 +140,6 @@ def _unknown(section: type[Section], prefix: str, name: str) -> str:
         named = [known for known in elsewhere if known.rpartition(".")[2] == near[0]]
         return f"{key}: unknown key; did you mean {' or '.join(named)}?"
     return f"{key}: unknown key; known here: {', '.join(siblings)}"
-
-
-def _nearest(word: str, names: Any) -> str:
-    near = difflib.get_close_matches(word, list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _message(detail: ErrorDetails) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic.fields import FieldInfo
 
@@ -46,14 +46,6 @@ def settings(section: type[Section] = Config, prefix: str = "") -> Iterator[Sett
             yield from settings(inner, f"{prefix}{name}.")
         else:
             yield Setting(prefix + name, _text(field.get_default()), _meaning(field))
-
-
-def _meaning(field: FieldInfo) -> str:
-    """What the setting says of itself; names of its table that it does not mention are listed."""
-    meaning = field.description or ""
-    tables = [one.func.table for one in field.metadata if isinstance(getattr(one, "func", None), OneOf)]
-    more = [name for table in tables for name in table if f"``{name}``" not in meaning]
-    return f"{meaning} Also: {', '.join(f'``{name}``' for name in more)}." if more else meaning
 
 
 def brief() -> str:
@@ -101,6 +93,26 @@ def _changes(section: type[Section], values: dict[str, Any]) -> Iterator[tuple[s
 def _table(rows: Iterator[Setting]) -> str:
     lines = [f"| `{s.key}` | `{s.default}` | {' '.join(s.meaning.split())} |\n" for s in rows]
     return "| key | default | meaning |\n|---|---|---|\n" + "".join(lines)
+
+
+def _meaning(field: FieldInfo) -> str:
+    """What the setting's docstring says, and the names to choose from where it leaves one out."""
+    said = field.description or ""
+    names = [name for choice in _choices(field) for name in choice.names]
+    if not said or all(f"``{name}``" in said for name in names):
+        return said
+    return f"{said} One of {', '.join(f'``{name}``' for name in names)}."
+
+
+def _choices(field: FieldInfo) -> Iterator[OneOf]:
+    return (part for part in [*field.metadata, *_parts(field.annotation)] if isinstance(part, OneOf))
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """All that an annotation is made of: ``Annotated[str, OneOf(TABLE)] | None`` holds the OneOf two levels down."""
+    for part in get_args(annotation):
+        yield part
+        yield from _parts(part)
 
 
 def _text(value: Any) -> str:

@@ -1,12 +1,14 @@
-"""What every group of settings is."""
+"""What every group of settings is, and a setting that is one name out of a table."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class Section(BaseModel):
@@ -18,17 +20,33 @@ class Section(BaseModel):
     """What ``section=word`` stands for; every setting it names can still be overridden."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
 class OneOf:
-    """Refuses a word that is no name of the table: ``Annotated[str, AfterValidator(OneOf(TABLE))]``.
+    """A setting that is one of these names, as in ``kind: Annotated[str, OneOf(TASK_KINDS, "task")]``.
 
-    The table itself is asked, so a row that is added to it is a name at once.
+    The names are read when a value is checked, so that a row added to the table is known at once.
     """
 
-    def __init__(self, table: Mapping[str, Any]) -> None:
-        self.table = table
+    names: Collection[str]
+    noun: str = "name"
+    """What one of them is called in the message that refuses another."""
 
-    def __call__(self, word: str) -> str:
-        if word in self.table:
-            return word
-        near = difflib.get_close_matches(word, self.table, n=1)
-        raise ValueError(f"choose from {', '.join(self.table)}" + (f"; did you mean {near[0]}?" if near else ""))
+    def __call__(self, name: str) -> str:
+        """The name itself.
+
+        Raises:
+            ValueError: it is none of the names; the message lists them and the nearest.
+        """
+        if name not in self.names:
+            # A plain ValueError would be shown with "Value error, " in front.
+            raise PydanticCustomError("one_of", "{refusal}", {"refusal": no_such(self.noun, name, self.names)})
+        return name
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self, handler(source))
+
+
+def no_such(noun: str, word: str, names: Collection[str]) -> str:
+    """``no such task; choose from arithmetic, math; did you mean math?``"""
+    near = difflib.get_close_matches(word, names, n=1)
+    return f"no such {noun}; choose from {', '.join(names)}" + (f"; did you mean {near[0]}?" if near else "")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from raysgpo.config.section import Section
+from raysgpo.config.section import OneOf, Section
+from raysgpo.config.task_kinds import TASK_KINDS, TaskKind
 
 
 class TaskConfig(Section):
     """Where the problems come from and how answers are graded."""
 
-    kind: Literal["arithmetic", "math", "verifier", "arithmetic_verifier"] = "arithmetic"
+    kind: Annotated[str, OneOf(TASK_KINDS, "task")] = "arithmetic"
     """``arithmetic`` is generated from a seed; ``math`` reads JSONL rows of question, answer and solution;
     ``verifier`` reads questions with two responses and rates them; ``arithmetic_verifier`` is its generated twin."""
     path: str | None = None
@@ -43,13 +44,9 @@ class TaskConfig(Section):
     correctness reward, ``drop`` drops its group."""
 
     @property
-    def coin_flip(self) -> float | None:
-        """The reward of a guess, where the task knows it: the R_min_correct of the verifier tasks, ln 0.5."""
-        return math.log(0.5) if self.is_verifier else None
-
-    @property
-    def is_verifier(self) -> bool:
-        return self.kind in ("verifier", "arithmetic_verifier")
+    def row(self) -> TaskKind:
+        """What the table of tasks says of this one."""
+        return TASK_KINDS[self.kind]
 
     @field_validator("terms", mode="before")
     @classmethod
@@ -60,14 +57,15 @@ class TaskConfig(Section):
 
 def impossible_task(task: TaskConfig) -> str | None:
     """What cannot work among the settings of the task, with the fix."""
-    rows = {
-        "math": "question, answer and solution",
-        "verifier": "question, solution_a, solution_b, correct_a and correct_b",
-    }
-    if task.kind in rows and task.path is None:
-        return f"task.kind={task.kind} needs task.path, a JSONL file of {rows[task.kind]}"
+    if task.row.fields is not None and task.path is None:
+        return f"task.kind={task.kind} needs task.path, a JSONL file of {_listed(task.row.fields)}"
     if set(task.operators) - set("+-*") or not task.operators:
         return f"task.operators={task.operators!r}: choose from + - *"
     if not task.terms or min(task.terms) < 2:
         return f"task.terms={list(task.terms)}: a chain needs 2 terms or more"
     return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

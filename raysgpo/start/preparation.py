@@ -19,7 +19,6 @@ from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, wit
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tiny.embedded import embedded_policy
 from raysgpo.tiny.tiny_judge import ensure_tiny_judge
-from raysgpo.tiny.tiny_verifier import ensure_tiny_verifier
 
 
 def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
@@ -67,7 +66,7 @@ def _with_threshold(config: Config) -> AlgorithmConfig:
     algorithm = config.algorithm
     if algorithm.r_min_correct is not None or not algorithm.compared_with.threshold:
         return algorithm
-    return algorithm.model_copy(update={"r_min_correct": config.task.coin_flip})
+    return algorithm.model_copy(update={"r_min_correct": config.task.row.threshold})
 
 
 def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
@@ -85,9 +84,7 @@ def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> li
 def find_model(config: Config, say: Callable[[str], None]) -> str:
     """The folder or hub name of the policy to start from; makes an embedded one if it is asked for."""
     check_model_path(config.model)
-    if config.model == TINY and config.task.is_verifier:
-        return str(ensure_tiny_verifier(config.storage_root, report=say))
-    embedded = embedded_policy(config.model, config.storage_root, say)
+    embedded = embedded_policy(config.model, config.task, config.storage_root, say)
     return _absolute(config.model) if embedded is None else str(embedded)
 
 

@@ -39,7 +39,7 @@ class Grader(Protocol):
 
 def make_grader(task: Task, config: TaskConfig, workers: int = 1) -> Grader:
     """The grader that the task needs: what is surely fast is graded in place, all else behind a deadline."""
-    if config.kind == "arithmetic" or config.is_verifier:
+    if config.row.bounded_grading:
         return InlineGrader(task.grade)
     return DeadlineGrader(task.grade, config.grade_deadline, workers)
 

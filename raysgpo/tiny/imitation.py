@@ -59,7 +59,7 @@ def imitate(storage_root: Path, config: ImitationConfig, report: Callable[[str],
         ValueError: there is no such model, the task cannot be built, or a problem has no trajectory.
     """
     check_model_path(config.model)
-    embedded = embedded_policy(config.model, storage_root, report)
+    embedded = embedded_policy(config.model, config.task, storage_root, report)
     if embedded is not None:
         config = config.model_copy(update={"model": str(embedded)})
     target = storage_root / "models" / f"imitation-{fingerprint(config, (sys.modules[__name__], sft))}"

@@ -15,7 +15,7 @@ def _median(rewards_G: Float_G, part_G: Bool_G, r_min_correct: float) -> Float_G
 
 
 def test_a_new_baseline_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="median: choose from"):
+    with pytest.raises(ConfigError, match="median: no such baseline; choose from mean"):
         settings("grpo", ["algorithm.baseline=median"])
     monkeypatch.setitem(BASELINES, "median", Baseline(_median, "median of the group", alone="is its own median"))
     with pytest.raises(ConfigError, match=r"algorithm\.baseline=median is its own median"):

@@ -27,7 +27,7 @@ def test_a_new_surrogate_is_a_row(
     shares: Callable[..., list[Share]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with pytest.raises(ConfigError, match="negated: choose from clip"):
+    with pytest.raises(ConfigError, match="negated: no such surrogate; choose from clip"):
         resolve({}, overrides=["algorithm.surrogate=negated"])
     monkeypatch.setitem(SURROGATES, "negated", Surrogate(_negated, "A log π", "none"))
     gradients = {}

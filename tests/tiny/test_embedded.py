@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from raysgpo.config import TaskConfig
 from raysgpo.config.model_path import POLICIES, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
-from raysgpo.tiny import embedded
+from raysgpo.tiny import embedded, tiny_verifier
 from raysgpo.tiny.embedded import SETTINGS, embedded_policy
 from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy, policy_folder
 
@@ -26,11 +28,30 @@ def test_the_word_gives_the_policy_that_the_command_makes_and_others_are_nobodys
 ) -> None:
     small = {name: settings.model_copy(update=SMALL) for name, settings in SETTINGS.items()}
     monkeypatch.setattr(embedded, "SETTINGS", small)
-    folder = embedded_policy("tiny_long", tmp_path, lambda line: None)
+    folder = embedded_policy("tiny_long", TaskConfig(), tmp_path, lambda line: None)
     assert folder == ensure_tiny_policy(
         tmp_path, report=pytest.fail, config=TinyConfig(**small["tiny_long"].model_dump())
     )
-    assert embedded_policy("owner/name", tmp_path, pytest.fail) is None
+    assert embedded_policy("owner/name", TaskConfig(), tmp_path, pytest.fail) is None
+
+
+def test_a_task_that_has_a_tiny_policy_of_its_own_is_given_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(storage_root: Path, report: Callable[[str], None]) -> Path:
+        report("made")
+        return storage_root / "verifier"
+
+    monkeypatch.setattr(tiny_verifier, "ensure_tiny_verifier", make)
+    small = {name: settings.model_copy(update=SMALL) for name, settings in SETTINGS.items()}
+    monkeypatch.setattr(embedded, "SETTINGS", small)
+    said: list[str] = []
+    for kind in ("verifier", "arithmetic_verifier"):
+        assert embedded_policy("tiny", TaskConfig(kind=kind), tmp_path, said.append) == tmp_path / "verifier"
+    assert said == ["made", "made"]
+    plain = ensure_tiny_policy(tmp_path, report=said.append, config=small["tiny"])
+    for kind in ("arithmetic", "math"):
+        assert embedded_policy("tiny", TaskConfig(kind=kind), tmp_path, pytest.fail) == plain
+    long = embedded_policy("tiny_long", TaskConfig(kind="verifier"), tmp_path, said.append)
+    assert long == policy_folder(tmp_path, small["tiny_long"])
 
 
 def test_long_chains_are_taught_whole_and_slip_at_every_length() -> None:

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from raysgpo.config import TaskConfig
 from raysgpo.tasks.arithmetic import ArithmeticTask
+from raysgpo.tiny import tiny_verifier
 from raysgpo.tiny.imitation import ImitationConfig, held_out_loss, imitate, tensors
 from raysgpo.tiny.sft import IGNORED
 from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
@@ -63,6 +64,18 @@ def test_it_learns_the_trajectories_and_says_how_well_held_out_ones_fit(model: P
         examples.append(([*ids, *answer, 260], len(ids)))
     assert held_out_loss(policy, examples, 3) == pytest.approx(losses[-1]["loss"], rel=1e-4), "the saved policy"
     assert imitate(tmp_path, config, said.append) == folder and "after 24" in said[-1], "it is made once"
+
+
+def test_tiny_is_the_policy_that_a_run_of_the_task_starts_from(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiny_verifier, "ensure_tiny_verifier", lambda storage_root, report: model)
+    task = TaskConfig(kind="arithmetic_verifier", terms=(2,), prompts=4)
+    named, tiny = (
+        imitate(tmp_path, ImitationConfig(model=name, task=task, held_out=2, steps=1), lambda line: None)
+        for name in (str(model), "tiny")
+    )
+    assert named == tiny
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
