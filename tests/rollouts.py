@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from ray.actor import ActorHandle
-from ray.serve.handle import DeploymentHandle
+from typing import Any
 
 from raysgpo.config import RolloutConfig
 from raysgpo.serving.deployment import start_rollout, wait_for_rollout
-from raysgpo.serving.engine import EngineKind
+from raysgpo.serving.engine import EngineFactory, VllmEngine
+from raysgpo.weights.store_transport import StoreTransport
 
 
 def deploy_rollout(
-    model: str, rollout: RolloutConfig, store: ActorHandle, *, name: str = "rollout", engine: EngineKind = "vllm"
-) -> DeploymentHandle:
-    """Replicas that run."""
-    handle = start_rollout(model, rollout, store, name=name, engine=engine)
+    model: str,
+    rollout: RolloutConfig,
+    transport: StoreTransport,
+    *,
+    name: str = "rollout",
+    engine: EngineFactory = VllmEngine,
+) -> Any:
+    """The handle of replicas that run, with all that Serve's handles can do."""
+    handle = start_rollout(model, rollout, transport, name=name, engine=engine)
     wait_for_rollout(rollout, name, print)
     return handle

@@ -26,7 +26,7 @@ LAYERS = {
     "raysgpo.studies.replay": 1,
     "raysgpo.offline.tokens": 1,
     "raysgpo.offline.collect": 2,
-    "raysgpo.offline.conductor": 2,
+    "raysgpo.offline.recorded_source": 2,
     "raysgpo.offline.run": 2,
     "raysgpo.offline.running": 2,
     "raysgpo.conductor": 2,
@@ -35,6 +35,7 @@ LAYERS = {
     "raysgpo.training": 2,
     "raysgpo.weights": 2,
     "raysgpo.run": 2,
+    "raysgpo.remote": 2,
 }
 """Folder (or, within ``start/`` and ``offline/``, file) to its layer; the longest name that fits counts."""
 FORBIDDEN = {0: {"ray", "vllm", "torch", "transformers"}, 1: {"ray", "vllm"}, 2: set()}

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
+from raysgpo.config import Config
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
 from raysgpo.output.metrics import Metrics, by_label, evaluation_metrics, problem_labels
@@ -27,20 +28,20 @@ class Evaluation:
     answers: list[Row]
 
 
+def evaluation_due(config: Config, steps_done: int, total_steps: int) -> bool:
+    """Before the first step, every ``evaluation.every`` steps, and after the last."""
+    every = config.evaluation.every
+    return every > 0 and (steps_done % every == 0 or steps_done == total_steps)
+
+
 class Evaluator:
     """Greedy (by default) accuracy of whatever weights the replicas hold, and at the end pass@k."""
 
     def __init__(self, prepared: Prepared, sample: RetryingSampler) -> None:
         self._config = prepared.config
         self._prompts = prepared.held_out
-        self._total_steps = prepared.total_steps
         self._sample = sample
         self._grader = make_grader(prepared.task, self._config.task)
-
-    def due(self, steps_done: int) -> bool:
-        """Before the first step, every ``evaluation.every`` steps, and after the last."""
-        every = self._config.evaluation.every
-        return every > 0 and (steps_done % every == 0 or steps_done == self._total_steps)
 
     async def run(self, min_version: int, last: bool) -> Evaluation:
         """Accuracy with weights of ``min_version``. An answer that never came counts as wrong and in

@@ -11,16 +11,17 @@ import asyncio
 import pickle
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
+from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.config import Config
 from raysgpo.groups.pipeline import Pipeline
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.panel import Panel
-from raysgpo.records import Group, Ticket
+from raysgpo.records import Group
+from raysgpo.serving.handle import RolloutHandle
 from raysgpo.serving.sampler import serve_sampler
 from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task
@@ -32,9 +33,15 @@ class GroupWorker:
     """Runs the pipeline of many positions at once on one event loop."""
 
     def __init__(
-        self, config: Config, task: Task, conductor: Any, rollout: Any, judge: JudgeAddress | None, workers: int
+        self,
+        config: Config,
+        task: Task,
+        conductor: ConductorHandle,
+        rollout: RolloutHandle,
+        judge: JudgeAddress | None,
+        workers: int,
     ) -> None:
-        """``conductor``: actor handle; ``rollout``: Serve deployment handle; ``workers``: number of these actors."""
+        """``workers``: number of these actors."""
         self._conductor = conductor
         self._refill = config.algorithm.refill
         self._pipeline = Pipeline(
@@ -58,7 +65,7 @@ class GroupWorker:
 
     async def _group(self, position: int) -> Group | None:
         """None if the conductor has the group already (this task is a re-run)."""
-        ticket: Ticket | None = await self._conductor.admit.remote(position)
+        ticket = await self._conductor.admit.remote(position)
         if ticket is None:
             return None
         group = await self._pipeline.run(ticket)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +12,11 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from raysgpo.conductor.group_worker import GroupWorker, read_group
+from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.config import Config
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.records import Group
+from raysgpo.serving.handle import RolloutHandle
 from raysgpo.tasks.task import Task
 
 POSITIONS_PER_BLOCK = 32
@@ -26,7 +27,13 @@ WORKER_CPUS = 0.25
 
 
 def build_dataset(
-    config: Config, task: Task, conductor: Any, rollout: Any, judge: JudgeAddress | None, first: int, end: int
+    config: Config,
+    task: Task,
+    conductor: ConductorHandle,
+    rollout: RolloutHandle,
+    judge: JudgeAddress | None,
+    first: int,
+    end: int,
 ) -> Dataset:
     """The stream of the positions ``first`` to ``end - 1``.
 

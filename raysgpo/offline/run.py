@@ -11,29 +11,27 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
-from raysgpo.exit_status import DONE, FAILED, STOPPED
+from raysgpo.exit_status import DONE, STOPPED
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.endpoint import EndpointJudge
 from raysgpo.judging.panel import Panel
 from raysgpo.offline import collect
-from raysgpo.offline.conductor import has_logprobs, trainable
 from raysgpo.offline.groups_file import read_groups
 from raysgpo.offline.kept_groups import kept_groups, right_answers
-from raysgpo.offline.running import running_replicas, running_trainer
+from raysgpo.offline.recorded_source import trainable
+from raysgpo.offline.running import running_rollout, running_trainer, starting_judge
 from raysgpo.offline.tokens import with_tokens
 from raysgpo.output import checkpoint
 from raysgpo.output.console import Console, update_numbers
@@ -43,60 +41,52 @@ from raysgpo.output.run_folder import JsonLines, RunFolder, cut_rows, read_rows
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.policy.prompts import load_tokenizer
 from raysgpo.records import Group
-from raysgpo.run import (
-    Interrupts,
-    accounted,
-    ended,
-    interruptible,
-    open_folder,
-    resume_words,
-    start_state,
-    watch,
-)
+from raysgpo.serving.handle import RolloutHandle
 from raysgpo.serving.sampler import serve_sampler
-from raysgpo.session.moving_parts import Say, endpoint_address
+from raysgpo.session.exiting import exiting, telling_failures
+from raysgpo.session.interrupts import Interrupts, interruptible
+from raysgpo.session.judge_access import Say, endpoint_address, wait_for_judge_replicas
+from raysgpo.session.moving_parts import judge_name
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_resources
+from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
+from raysgpo.start.resume import open_folder, resume_words, start_state
 
 COMMAND = "python jobs/offline.py"
 
 
 def train_offline(config: Config, groups: list[Group] | None) -> int:
     """Run ``config`` to its end on ``groups`` (those of ``selected``); returns the exit status."""
-    return ended(partial(_run, config, groups))
-
-
-def _run(config: Config, groups: list[Group] | None, say: Say) -> int:
-    begun = config.resume is not None and checkpoint.steps(RunFolder(Path(config.resume)).checkpoints)
-    start = start_state(config, say) if begun else StartState()
-    judged = config.resume is not None and RunFolder(Path(config.resume)).judged.exists()
-    judge = None if judged else endpoint_address(config, say)
-    prepared = prepare(config, say)
-    if groups is not None:
-        groups = _tokenized(prepared.config, groups)
-    out = sys.stdout
-    if config.resume is not None:
-        before = _Offline(prepared, RunFolder(Path(config.resume)), groups, judge, start, Interrupts(say), say, out)
-        if before.complete():
-            say(f"nothing to do: {config.resume} has its {before.total_steps} steps and its evaluations")
-            before.tell()
-            return DONE
-    with ray_session() as logs:
-        wait_for_resources(config, config.rollout.start_deadline, say)
-        run = open_folder(config)
-        link_logs(logs, run.path)
-        say(f"run folder: {run.path}")
-        with interruptible(say) as interrupts:
-            offline = _Offline(prepared, run, groups, judge, start, interrupts, say, out)
+    with exiting() as end:
+        resumed = RunFolder(Path(config.resume)) if config.resume is not None else None
+        begun = resumed is not None and checkpoint.steps(resumed.checkpoints)
+        start = start_state(config, end.say) if begun else StartState()
+        judge = None if resumed is not None and resumed.judged.exists() else endpoint_address(config, end.say)
+        prepared = prepare(config, end.say)
+        if groups is not None:
+            groups = _tokenized(prepared.config, groups)
+        if resumed is not None:
+            before = _Offline(prepared, resumed, groups, judge, start, Interrupts(end.say), end.say, end.out)
+            if before.complete():
+                end.say(f"nothing to do: {config.resume} has its {before.total_steps} steps and its evaluations")
+                before.tell()
+                return DONE
+        with ray_session() as logs:
+            wait_for_resources(config, config.rollout.start_deadline, end.say)
+            run = open_folder(config)
+            link_logs(logs, run.path)
+            end.say(f"run folder: {run.path}")
             go_on = resume_words(COMMAND, run, config)
-            if not accounted(offline.phases, run, go_on, say):
-                return FAILED
-        if interrupts.count:
-            say(f"stopped; go on with: {go_on}")
-            return STOPPED
-        offline.tell()
-        return DONE
+            with interruptible(end.say) as interrupts, telling_failures(run, go_on, end.say):
+                offline = _Offline(prepared, run, groups, judge, start, interrupts, end.say, end.out)
+                offline.phases()
+            if interrupts.count:
+                end.say(f"stopped; go on with: {go_on}")
+                end.status = STOPPED
+            else:
+                offline.tell()
+    return end.status
 
 
 def _tokenized(config: Config, groups: list[Group]) -> list[Group]:
@@ -164,18 +154,27 @@ class _Offline:
             return
         if sampling or evaluating or asks:
             self.say("starting the replicas ...")
-        whose = (self.config, self.run.path.name, self.config.model)
-        with running_replicas(*whose, sampling or evaluating, asks, self.say) as (rollout, address):
+        with ExitStack() as up:
+            # The judge first: Serve starts with HTTP or without.
+            address = up.enter_context(starting_judge(self.config, self.run)) if asks else self.judge
+            if sampling or evaluating:
+                rollout = up.enter_context(running_rollout(self.config, self.run, self.config.model, self.say))
+            if asks and address is not None:
+                wait_for_judge_replicas(self.config, address, judge_name(self.run), self.say)
             if evaluating:
                 self._evaluate(rollout, 0)
-            watching = collect.Watch(self.say, lambda: self.stopped)
             if sampling and not self.stopped:
                 self.say("sampling groups from the policy ...")
-                asyncio.run(collect.sample(self.prepared, _sampler(self.config, rollout), self.run.sampled, watching))
+                sampler = _sampler(self.config, rollout)
+                asyncio.run(collect.sample(self.prepared, sampler, self.run.sampled, self._watching))
             if judging and not self.stopped:
-                asyncio.run(self._judge(address or self.judge, watching))
+                asyncio.run(self._judge(address))
 
-    async def _judge(self, address: JudgeAddress | None, watching: collect.Watch) -> None:
+    @property
+    def _watching(self) -> collect.Watch:
+        return collect.Watch(self.say, lambda: self.stopped)
+
+    async def _judge(self, address: JudgeAddress | None) -> None:
         """Write ``judged.jsonl``."""
         groups, config = self._kept(), self.config
         if config.offline.keep == "positive":
@@ -185,7 +184,7 @@ class _Offline:
         judge = build_judge(config.judge, address) if config.needs_judge else None
         try:
             panel = Panel(judge, config.judge) if judge is not None else None
-            await collect.judge(groups, config, self.prepared.task, panel, self.run.judged, watching)
+            await collect.judge(groups, config, self.prepared.task, panel, self.run.judged, self._watching)
         finally:
             if isinstance(judge, EndpointJudge):
                 await judge.close()
@@ -234,17 +233,15 @@ class _Offline:
         unevaluated = self.config.evaluation.model_copy(update={"every": 0})
         config = self.config.model_copy(update={"evaluation": unevaluated})
         prepared = replace(self.prepared, config=config, total_steps=total)
-        score = not all(has_logprobs(group) for group in self.trained_on)
         self.say("starting the trainer ...")
         with (
             Console(total, start.step, self.out, update_numbers) as console,
             TensorBoardLog(self.run, start.step) as tensorboard,
-            running_trainer(prepared, self.run, start, score) as parts,
+            running_trainer(prepared, self.run, start) as parts,
         ):
             self.interrupts.say = console.say
             watch(parts, console, tensorboard, self.interrupts)
-        if parts.trainer.failure is not None:
-            raise parts.trainer.failure
+        parts.trainer.raise_failure()
 
     # --- evaluation ---
 
@@ -254,7 +251,7 @@ class _Offline:
             return
         self.say("starting the replicas with the trained policy ...")
         model = str(checkpoint.newest_complete(self.run.checkpoints)[0])
-        with running_replicas(self.config, self.run.path.name, model, True, False, self.say) as (rollout, _):
+        with running_rollout(self.config, self.run, model, self.say) as rollout:
             self._evaluate(rollout, steps)
 
     def _lacks_evaluation(self, step: int) -> bool:
@@ -263,7 +260,7 @@ class _Offline:
     def _evaluations(self) -> dict[int, Metrics]:
         return {row["step"]: row for row in read_rows(self.run.evaluations)}
 
-    def _evaluate(self, rollout: Any, step: int) -> None:
+    def _evaluate(self, rollout: RolloutHandle, step: int) -> None:
         """Held-out accuracy of what the replicas were started with, which has ``step`` optimizer steps."""
         evaluator = Evaluator(self.prepared, _sampler(self.config, rollout))
         found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
@@ -288,5 +285,5 @@ class _Offline:
         self.say(f"trained policy: {checkpoint.newest_complete(self.run.checkpoints)[0]}")
 
 
-def _sampler(config: Config, rollout: Any) -> RetryingSampler:
+def _sampler(config: Config, rollout: RolloutHandle) -> RetryingSampler:
     return RetryingSampler(serve_sampler(rollout), config.rollout)

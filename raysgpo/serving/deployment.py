@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from ray import serve
-from ray.actor import ActorHandle
-from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
 
 from raysgpo.config import RolloutConfig
 from raysgpo.serving.application import Start, quiet_logging, start_serve, wait_until_running
-from raysgpo.serving.engine import EngineKind, engine_arguments
+from raysgpo.serving.engine import EngineFactory, VllmEngine, engine_arguments
+from raysgpo.serving.handle import RolloutHandle
 from raysgpo.serving.replica import RolloutReplica
+from raysgpo.weights.transport import WeightTransport
 
 UNLIMITED_REQUESTS = 100_000
 """Serve's limit of requests in flight a replica. The engine queues by itself, and a push waits behind
@@ -29,11 +29,11 @@ CONSTRUCTOR_ATTEMPTS = 2
 def start_rollout(
     model_path: str,
     rollout: RolloutConfig,
-    store: ActorHandle,
+    transport: WeightTransport,
     *,
     name: str,
-    engine: EngineKind = "vllm",
-) -> DeploymentHandle:
+    engine: EngineFactory = VllmEngine,
+) -> RolloutHandle:
     """Begin to start ``rollout.replicas`` replicas of the model.
 
     The replicas hold no published version yet: each pulls the newest when it is pushed or asked.
@@ -41,13 +41,13 @@ def start_rollout(
     Raises:
         ValueError: ``rollout.engine`` sets what raysgpo must set.
     """
-    if engine == "vllm":
-        engine_arguments(model_path, rollout)  # A bad setting fails here, not in the replica.
+    engine_arguments(model_path, rollout, transport)  # A bad setting fails here, not in the replica.
     start_serve(http=False)  # does nothing where Serve runs
     quiet = quiet_logging()
     deployment = serve.deployment(RolloutReplica).options(**_deployment_options(rollout, name, quiet))
-    application = deployment.bind(model_path, rollout, store, engine)
+    application = deployment.bind(model_path, rollout, transport, engine)
     target = serve.RunTarget(application, name=name, route_prefix=None, logging_config=quiet)
+    handle: RolloutHandle
     [handle] = serve.run_many([target], wait_for_applications_running=False)
     return handle
 

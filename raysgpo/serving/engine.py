@@ -1,8 +1,7 @@
 """The inference engine behind a rollout replica: token ids in, token ids and logprobs out.
 
-:class:`Engine` is what a replica needs; :class:`VllmEngine` is vLLM's ``AsyncLLM`` in that shape,
-``raysgpo.serving.fake`` a deterministic stand-in. vLLM is imported when the engine starts, not with
-this module: that import takes ten seconds.
+:class:`Engine` is what a replica needs; :class:`VllmEngine` is vLLM's ``AsyncLLM`` in that shape. vLLM is
+imported when the engine starts, not with this module: that import takes ten seconds.
 
 Shape legend: _T tokens of a completion.
 """
@@ -10,15 +9,16 @@ Shape legend: _T tokens of a completion.
 from __future__ import annotations
 
 import os
-from typing import Any, Literal, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import numpy as np
 
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.weights.payload import NOTHING_PUBLISHED, SharedFile, WeightPayload
-
-EngineKind = Literal["vllm", "fake"]
+from raysgpo.serving.reloading import check_prompt, reload_weights
+from raysgpo.weights.payload import NOTHING_PUBLISHED
+from raysgpo.weights.transport import Weights, WeightTransport
 
 
 class Engine(Protocol):
@@ -44,7 +44,7 @@ class Engine(Protocol):
         """
         ...
 
-    async def update(self, version: int, payload: WeightPayload) -> None:
+    async def update(self, weights: Weights) -> None:
         """Exchange all weights. After an exception or a cancellation the engine must not be used again."""
         ...
 
@@ -63,33 +63,8 @@ class Engine(Protocol):
     def shutdown(self) -> None: ...
 
 
-class Reloadable(Protocol):
-    """The part of ``AsyncLLM`` that exchanges weights."""
-
-    async def pause_generation(self, *, mode: Literal["keep"], clear_cache: bool) -> None: ...
-
-    async def start_weight_update(self) -> None: ...
-
-    async def update_weights(self, request: Any) -> None: ...
-
-    async def finish_weight_update(self, weight_version: str) -> None: ...
-
-    async def resume_generation(self) -> None: ...
-
-
-async def reload_weights(llm: Reloadable, version: int, request: Any) -> None:
-    """Pause, start, load, finish, resume: the only order in which no token mixes two versions.
-
-    ``keep`` freezes running requests, which go on under the new weights and record both versions.
-    Clearing the cache throws away every key and value that the old weights computed, those of the
-    running requests too: they are computed again. If any call fails, generation stays paused, for the
-    model may be half loaded.
-    """
-    await llm.pause_generation(mode="keep", clear_cache=True)
-    await llm.start_weight_update()
-    await llm.update_weights(request)
-    await llm.finish_weight_update(str(version))
-    await llm.resume_generation()
+EngineFactory = Callable[[str, RolloutConfig, WeightTransport], Engine]
+"""(model folder or hub name, settings, how its weights come) -> an engine that was not started yet."""
 
 
 CPU_ENVIRONMENT = {
@@ -102,7 +77,7 @@ CPU_ENVIRONMENT = {
 QUIET_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
 
 
-def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
+def engine_arguments(model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> dict[str, Any]:
     """The arguments of vLLM's ``AsyncEngineArgs``; ``rollout.engine`` has the last word.
 
     Raises:
@@ -112,8 +87,8 @@ def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
         "model": model_path,
         # Logprobs of the distribution that was sampled from, temperature included.
         "logprobs_mode": "processed_logprobs",
-        "weight_transfer_config": {"backend": "raysgpo-shared-memory"},
-        "worker_extension_cls": "raysgpo.weights.transfer.WorkerExtension",
+        "weight_transfer_config": {"backend": transport.backend},
+        "worker_extension_cls": transport.worker_extension,
     }
     if taken := sorted(ours.keys() & rollout.engine.keys()):
         raise ValueError(f"rollout.engine may not set {', '.join(taken)}: raysgpo sets it; remove it")
@@ -142,8 +117,8 @@ def cpu_arguments(kv_cache_gib: float) -> dict[str, Any]:
 class VllmEngine:
     """vLLM's ``AsyncLLM``. On CPU it has two processes: this one, and the one with the model."""
 
-    def __init__(self, model_path: str, rollout: RolloutConfig) -> None:
-        self._arguments = engine_arguments(model_path, rollout)
+    def __init__(self, model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> None:
+        self._arguments = engine_arguments(model_path, rollout, transport)
         self._on_cpu = rollout.gpus == 0
         self._llm: Any = None
 
@@ -194,11 +169,12 @@ class VllmEngine:
         assert final is not None, "vLLM ended a request without an output"
         return _completion(final.outputs[0])
 
-    async def update(self, version: int, payload: WeightPayload) -> None:
+    async def update(self, weights: Weights) -> None:
         from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
 
-        with SharedFile(payload) as shared:
-            await reload_weights(self._llm, version, WeightTransferUpdateRequest(update_info=shared.description))
+        with weights.offered() as description:
+            request = WeightTransferUpdateRequest(update_info=description)
+            await reload_weights(self._llm, weights.version, request)
 
     async def checksums(self) -> dict[str, str]:
         workers: list[dict[str, str]] = await self._llm.collective_rpc("loaded_checksums")
@@ -211,15 +187,6 @@ class VllmEngine:
     def shutdown(self) -> None:
         if self._llm is not None:
             self._llm.shutdown()
-
-
-def check_prompt(prompt_ids: list[int], max_model_len: int) -> None:
-    """Raises ValueError if no token fits behind the prompt."""
-    if not 0 < len(prompt_ids) < max_model_len:
-        raise ValueError(
-            f"a prompt of {len(prompt_ids)} tokens leaves no room for an answer in "
-            f"rollout.max_model_len={max_model_len}: drop the prompt, or raise rollout.max_model_len"
-        )
 
 
 def _completion(output: Any) -> Completion:
@@ -235,12 +202,3 @@ def _completion(output: Any) -> Completion:
         text=output.text,
         weight_versions=spans,
     )
-
-
-def make_engine(kind: EngineKind, model_path: str, rollout: RolloutConfig) -> Engine:
-    """The engine that a deployment asks for."""
-    if kind == "vllm":
-        return VllmEngine(model_path, rollout)
-    from raysgpo.serving.fake import FakeEngine
-
-    return FakeEngine(**rollout.engine)

@@ -3,7 +3,7 @@
     sample(min_version=v) --> holds v? --yes--> the engine, one request a seed
                                 |no
                                 v
-                one pull from the weight store, shared by all who want v --> the engine's update
+                one pull by the transport, shared by all who want v --> the engine's update
 
 - A replica starts from the model folder, as version -1, and answers nothing before it holds the
   version that the request asks for. Health checks cannot promise that; ``min_version`` can.
@@ -20,18 +20,17 @@ import logging
 import os
 import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ray import serve
-from ray.actor import ActorHandle
 
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.serving.engine import EngineKind, make_engine
-from raysgpo.weights.payload import NOTHING_PUBLISHED, WeightPayload
-from raysgpo.weights.publisher import UpdateReply
+from raysgpo.serving.engine import EngineFactory, VllmEngine
+from raysgpo.weights.payload import NOTHING_PUBLISHED
+from raysgpo.weights.transport import UpdateReply, Weights, WeightTransport
 
 log = logging.getLogger(__name__)
 
@@ -70,20 +69,20 @@ class RolloutReplica:
         self,
         model_path: str,
         rollout: RolloutConfig,
-        store: ActorHandle,
-        engine: EngineKind = "vllm",
+        transport: WeightTransport,
+        engine: EngineFactory = VllmEngine,
         replica_id: str | None = None,
         end_process: Callable[[int], Any] = os._exit,
     ) -> None:
         self._id = replica_id or serve.get_replica_context().replica_id.unique_id
-        self._store = store
+        self._transport = transport
         self._deadline = rollout.update_deadline
         self._end_process = end_process
         self._version = NOTHING_PUBLISHED
         self._broken: str | None = None
         self._pulls: dict[int, asyncio.Task[None]] = {}
         self._updating = asyncio.Lock()
-        self._engine = make_engine(engine, model_path, rollout)
+        self._engine = engine(model_path, rollout, transport)
         await self._engine.start()
 
     async def sample(self, request: SampleRequest) -> list[Completion]:
@@ -157,28 +156,28 @@ class RolloutReplica:
     async def _pull(self, version: int) -> None:
         """One pull for all who want ``version``; the wait for one not yet published blocks no other."""
         try:
-            found, [reference] = await self._store.get.remote(version, self._deadline)
+            weights = await self._transport.receive(version, self._deadline)
             async with self._updating:
                 await self._refuse_if_broken()
-                if self._version < found:
-                    await self._load(found, reference)
+                if self._version < weights.version:
+                    await self._load(weights)
         finally:
             del self._pulls[version]
 
-    async def _load(self, version: int, reference: Awaitable[WeightPayload]) -> None:
+    async def _load(self, weights: Weights) -> None:
         # Native code that holds the event loop escapes the timeout below, but not this thread.
         watchdog = threading.Timer(self._deadline + EXIT_GRACE, self._end)
         watchdog.start()
         try:
             async with asyncio.timeout(self._deadline):
-                await self._engine.update(version, await reference)
+                await self._engine.update(weights)
         except Exception as error:
             reason = str(error) or f"no end within rollout.update_deadline={self._deadline:g} s"
-            self._break(f"the update to version {version} failed: {type(error).__name__}: {reason}")
+            self._break(f"the update to version {weights.version} failed: {type(error).__name__}: {reason}")
             raise ReplicaBroken(self._broken) from error
         finally:
             watchdog.cancel()
-        self._version = version
+        self._version = weights.version
 
     async def _refuse_if_broken(self) -> None:
         """Answer nothing while broken: wait for the end of the process, which sends callers elsewhere.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
 
 from raysgpo.groups.retrying_sampler import Sampler, SamplingFailed
 from raysgpo.records import Completion, SampleRequest
+from raysgpo.serving.handle import RolloutHandle
 
 
-def serve_sampler(handle: Any) -> Sampler:
-    """``handle``: the DeploymentHandle of the rollout deployment."""
-
+def serve_sampler(handle: RolloutHandle) -> Sampler:
     async def sample(request: SampleRequest) -> list[Completion]:
         try:
             return await handle.sample.remote(request)

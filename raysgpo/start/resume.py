@@ -1,12 +1,15 @@
-"""Going on with a run: the same prompts and seeds that an uninterrupted run would have seen."""
+"""Beginning a run, or going on with one: the same prompts and seeds that an uninterrupted run would have seen."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from raysgpo.config import Config
-from raysgpo.config.overrides import ConfigError, Tree, load, resolve
+from raysgpo.config.overrides import ConfigError, Tree, dump, load, resolve
+from raysgpo.groups.prepared import StartState
+from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 
 FIXED = (
@@ -54,3 +57,44 @@ def _at(config: Config, key: str) -> Any:
     for name in key.split("."):
         value = getattr(value, name)
     return value
+
+
+def start_state(config: Config, say: Callable[[str], None]) -> StartState:
+    """Where the run begins: at nothing, or at the newest complete checkpoint of the run to resume.
+
+    A run that never wrote a checkpoint begins anew, in its folder; one whose checkpoints are all
+    corrupt is an error.
+    """
+    if config.resume is None:
+        return StartState()
+    checkpoints = RunFolder(Path(config.resume)).checkpoints
+    try:
+        folder, messages = checkpoint.newest_complete(checkpoints)
+    except FileNotFoundError as error:
+        if not checkpoint.steps(checkpoints):
+            return StartState()
+        raise ConfigError(f"resume={config.resume}: {error}") from None
+    for message in messages:
+        say(message)
+    state = checkpoint.read_state(folder)
+    return StartState(
+        state["step"],
+        state["position"],
+        state["version"],
+        tuple(state["solved"]),
+        state["controllers"],
+        tuple(messages),
+    )
+
+
+def open_folder(config: Config) -> RunFolder:
+    """The folder to resume, or a new one; the resolved configuration is written into it."""
+    run = RunFolder(Path(config.resume)) if config.resume else RunFolder.create(config.storage_root, config.name)
+    run.config.write_text(dump(config.model_copy(update={"resume": None})))
+    return run
+
+
+def resume_words(command: str, run: RunFolder, config: Config) -> str:
+    """What goes on with the run: by its name where runs are numbered, elsewhere by its path."""
+    numbered = run.path.parent == config.storage_root / "runs"
+    return f"{command} resume={run.path.name if numbered else run.path}"

@@ -10,7 +10,8 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from raysgpo.config import TrainerConfig
-from raysgpo.training.job import TrainJob, train_loop
+from raysgpo.training.entry import train_loop
+from raysgpo.training.job import TrainJob
 
 
 class TrainerThread:
@@ -29,6 +30,11 @@ class TrainerThread:
     @property
     def running(self) -> bool:
         return self._thread.is_alive()
+
+    def raise_failure(self) -> None:
+        """Raises what ended the workers, if anything did; the thread has ended."""
+        if self.failure is not None:
+            raise self.failure
 
     def _fit(self) -> None:
         logging.getLogger("ray.train").setLevel(logging.CRITICAL)

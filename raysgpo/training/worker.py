@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-import ray
 import ray.train
 import torch
 import torch.distributed
@@ -14,12 +12,8 @@ from raysgpo.conductor.messages import Decision, TrainReport
 from raysgpo.output import checkpoint
 from raysgpo.output.metrics import NO_UPDATE, Interval, Metrics
 from raysgpo.policy.policy import Policy
-from raysgpo.policy.sequences import Share
+from raysgpo.remote import result
 from raysgpo.training.job import TrainJob
-from raysgpo.weights.publisher import publish_weights
-
-CALL_DEADLINE = 60.0
-"""Seconds for a call to an actor that answers at once."""
 
 
 class TrainWorker:
@@ -44,14 +38,13 @@ class TrainWorker:
         self._checkpoint_interval: Interval = (0.0, 0.0)
 
     def run(self) -> None:
-        step = self._restore()
+        step, conductor = self._restore(), self._job.conductor
         # The replicas come up at the same time; they have a deadline of their own, which ends the run.
-        ray.get(self._job.conductor.wait_for_replicas.remote())
+        result(conductor.publishing_open.remote(), None)
         self._publish(step)
-        if self._job.score and step == 0:
-            self._score()
+        self._score()
         if self._rank == 0:
-            ray.get(self._job.conductor.evaluate_start.remote())
+            result(conductor.evaluate_start.remote(), None)
         while step < self._job.total_steps:
             decision = self._step(step)
             step += 1
@@ -61,15 +54,15 @@ class TrainWorker:
                 return
 
     def _step(self, step: int) -> Decision:
-        waited = time.time()
-        share: Share = ray.get(self._job.conductor.step.remote(step, self._rank, self._world))
+        waited, conductor = time.time(), self._job.conductor
+        share = result(conductor.step.remote(step, self._rank, self._world), None)
         started = time.time()
         metrics = self._policy.update(share) if share.num_tokens else NO_UPDATE
         trained = time.time()
         version, sync = self._publish(step + 1)
         synced = time.time()
         if self._rank != 0:
-            return ray.get(self._job.conductor.decision.remote(step))
+            return result(conductor.decision.remote(step), None)
         report = TrainReport(
             metrics={**metrics, **sync},
             version=version,
@@ -78,33 +71,27 @@ class TrainWorker:
             sync=(trained, synced),
             checkpoint=self._checkpoint_interval,
         )
-        return ray.get(self._job.conductor.trained.remote(step, report))
+        return result(conductor.trained.remote(step, report), None)
 
     def _publish(self, step: int) -> tuple[int, Metrics]:
-        """The weights get the next version (rank 0 says which) and, where replicas sample, are brought to them."""
+        """The weights get the next version (rank 0 says which) and go to whoever wants them."""
         job = self._job
         if self._rank != 0:
-            if job.rollout is not None:
-                for _ in self._policy.weights():  # gathered by all ranks together
-                    pass
+            job.publisher.take_part(self._policy.weights())
             return 0, {}
-        version: int = ray.get(job.conductor.next_version.remote(step), timeout=CALL_DEADLINE)
-        metrics: Metrics = {}
-        if job.rollout is not None:
-            deadline = self._config.rollout.update_deadline
-            report = publish_weights(job.store, job.rollout, version, self._policy.weights(), deadline)
-            for message in report.failures:
-                job.conductor.say.remote(message)
-            metrics = {"sync/replicas": len(report.landed), "sync/failures": len(report.failures)}
-        ray.get(job.conductor.published.remote(version, step), timeout=CALL_DEADLINE)
-        return version, metrics
+        version = result(job.conductor.next_version.remote(step))
+        sync = job.publisher.publish(version, self._policy.weights(), self._config.rollout.update_deadline)
+        for message in sync.failures:
+            job.conductor.say.remote(message)
+        result(job.conductor.published.remote(version, step))
+        return version, {**sync.metrics}
 
     def _score(self) -> None:
-        """Logprobs of recorded groups that have none, under the policy that the run starts from."""
+        """Logprobs of groups that came without any, under the policy that the run starts from."""
         conductor, batch = self._job.conductor, 0
-        while (share := ray.get(conductor.to_score.remote(batch, self._rank, self._world))) is not None:
+        while (share := result(conductor.unscored.remote(batch, self._rank, self._world))) is not None:
             logprobs = self._policy.logprobs(share)
-            ray.get(conductor.scored.remote(batch, self._rank, self._world, logprobs), timeout=CALL_DEADLINE)
+            result(conductor.scored.remote(batch, self._rank, self._world, logprobs))
             batch += 1
 
     def _restore(self) -> int:
@@ -127,7 +114,7 @@ class TrainWorker:
         torch.distributed.barrier()
         self._policy.save(checkpoint.partial(folder, step))
         if self._rank == 0:
-            state: dict[str, Any] = ray.get(conductor.checkpoint_state.remote(step), timeout=CALL_DEADLINE)
+            state = result(conductor.checkpoint_state.remote(step))
             checkpoint.commit(folder, step, state, self._config.checkpoint.keep)
-            ray.get(conductor.checkpointed.remote(step), timeout=CALL_DEADLINE)
+            result(conductor.checkpointed.remote(step))
         self._checkpoint_interval = (start, time.time())

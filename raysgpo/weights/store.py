@@ -12,16 +12,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import ray
-from ray.actor import ActorHandle
 
+from raysgpo.remote import Call, Pending
 from raysgpo.weights.payload import NOTHING_PUBLISHED, WeightPayload
 
 
 class WeightsNotPublished(TimeoutError):
     """The version asked for was not published within the time allowed."""
+
+
+class StoreHandle(Protocol):
+    """The handle of a :class:`WeightStore`."""
+
+    @property
+    def publish(self) -> Call[[int, WeightPayload], int]: ...
+
+    @property
+    def get(self) -> Call[[int, float], tuple[int, list[Pending[WeightPayload]]]]: ...
+
+    @property
+    def latest(self) -> Call[[], int]: ...
 
 
 class WeightStore:
@@ -73,8 +86,9 @@ class WeightStore:
         return self._version
 
 
-def start_weight_store(name: str | None = None) -> ActorHandle:
+def start_weight_store(name: str | None = None) -> StoreHandle:
     """The store as an actor, dead when its last handle is gone (or, with a name, by ``ray.kill``)."""
     actor = ray.remote(WeightStore)
     # Pulls wait inside get(): far more of them than replicas must fit beside a publish.
-    return actor.options(num_cpus=0, name=name, max_concurrency=10_000).remote()
+    store: StoreHandle = actor.options(num_cpus=0, name=name, max_concurrency=10_000).remote()
+    return store

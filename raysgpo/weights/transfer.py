@@ -27,10 +27,7 @@ from vllm.distributed.weight_transfer.base import (
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
 
-from raysgpo.weights.payload import read_shared
-
-BACKEND = "raysgpo-shared-memory"
-"""The name under which vLLM's ``WeightTransferConfig`` knows this engine."""
+from raysgpo.weights.shared_file import BACKEND, read_shared
 
 
 class IncompleteWeights(RuntimeError):
@@ -44,7 +41,7 @@ class SharedMemoryInit(WeightTransferInitInfo):
 
 @dataclass
 class SharedMemoryUpdate(WeightTransferUpdateInfo):
-    """Where the weights lie: the ``description`` of a ``raysgpo.weights.payload.SharedFile``."""
+    """Where the weights lie: the ``description`` of a ``raysgpo.weights.shared_file.SharedFile``."""
 
     path: str
     tensors: list[dict[str, Any]]
@@ -87,7 +84,8 @@ class SharedMemoryEngine(WeightTransferEngine[SharedMemoryInit, SharedMemoryUpda
                 loaded.add(twin)
             self._missing -= loaded
         # read_shared checked the bytes against these digests.
-        self.checksums.update({entry["name"]: entry["sha256"] for entry in update_info.tensors})
+        digests = {entry["name"]: entry["sha256"] for entry in update_info.tensors}
+        self.checksums.update({name: digest for name, digest in digests.items() if digest is not None})
 
     def finish_weight_update(self) -> None:
         """Repack what was loaded.

@@ -23,6 +23,7 @@ from raysgpo.serving.engine import VllmEngine
 from raysgpo.session.ray_session import ray_session
 from raysgpo.weights.payload import NOTHING_PUBLISHED
 from raysgpo.weights.store import start_weight_store
+from raysgpo.weights.store_transport import StoreTransport
 from tests.rollouts import deploy_rollout
 
 PROMPTS, GROUP, TOKENS = 32, 8, 48
@@ -52,8 +53,8 @@ async def bare(engine: VllmEngine, asked: list[SampleRequest]) -> int:
     return sum(len(completion.token_ids_T) for completion in await asyncio.gather(*calls))
 
 
-async def compare(handle: Any, model: str, rollout: RolloutConfig, rounds: int) -> None:
-    engine = VllmEngine(model, rollout)
+async def compare(handle: Any, model: str, rollout: RolloutConfig, transport: StoreTransport, rounds: int) -> None:
+    engine = VllmEngine(model, rollout, transport)
     await engine.start()
     serve_rates, bare_rates = [], []
     for round_number in range(rounds + 1):
@@ -82,8 +83,9 @@ def main() -> None:
     rollout = RolloutConfig(max_model_len=64)
     out = sys.stdout
     with ray_session(), redirect_stdout(out):
-        handle = deploy_rollout(arguments.model, rollout, start_weight_store())
-        asyncio.run(compare(handle, arguments.model, rollout, arguments.rounds))
+        transport = StoreTransport(start_weight_store())
+        handle = deploy_rollout(arguments.model, rollout, transport)
+        asyncio.run(compare(handle, arguments.model, rollout, transport, arguments.rounds))
 
 
 if __name__ == "__main__":

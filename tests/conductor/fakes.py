@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import ray
 
 from raysgpo.conductor.conductor import Conductor
+from raysgpo.conductor.live_source import LiveSource
 from raysgpo.conductor.messages import Decision, TrainReport
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
@@ -86,7 +88,8 @@ class FakeRun:
             hopeless,
         )
         actor = ray.remote(Conductor).options(num_cpus=0)
-        self.conductor = actor.remote(self.prepared, self.folder, self.rollout, start, judge)
+        source = partial(LiveSource, rollout=self.rollout, judge=judge)
+        self.conductor = actor.remote(self.prepared, self.folder, start, source)
         self.call("start", self.conductor)
 
     def seeds(self, position: int) -> tuple[int, ...]:

@@ -21,10 +21,11 @@ from raysgpo.records import Problem
 from raysgpo.serving.application import delete
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.weights.payload import pack
-from raysgpo.weights.publisher import publish_weights
 from raysgpo.weights.store import start_weight_store
+from raysgpo.weights.store_transport import StoreTransport
 from tests.conductor.fakes import SETTLE, FakeRun, settings
 from tests.rollouts import deploy_rollout
+from tests.serving.fake_engine import fake_engine
 
 pytestmark = pytest.mark.ray
 
@@ -215,19 +216,19 @@ def test_a_trainer_that_starts_again_gets_the_same_steps_and_records_nothing_twi
 
 
 def test_a_replica_that_gets_its_weights_late_answers_with_the_weights_asked_for(start_run: Start) -> None:
-    store = start_weight_store()
+    transport = StoreTransport(start_weight_store())
     rollout = RolloutConfig(cpus=0.1, start_deadline=60)
-    handle = deploy_rollout("model", rollout, store, engine="fake", name="late")
+    handle = deploy_rollout("model", rollout, transport, engine=fake_engine, name="late")
     try:
         run = start_run(2, "evaluation.every=0", rollout=handle)
         run.publish(0)
-        assert publish_weights(store, handle, run.version, [("w", torch.zeros(3))], deadline=20).complete
+        assert transport.publish(handle, run.version, [("w", torch.zeros(3))], deadline=20).complete
         run.step(0)
         # Said to be published and not yet in the store, and nobody will tell the replica.
         run.publish(1)
         run.trained(0)
         time.sleep(2 * SETTLE)
-        ray.get(store.publish.remote(run.version, pack([("w", torch.ones(3))])), timeout=20)
+        ray.get(transport.store.publish.remote(run.version, pack([("w", torch.ones(3))])), timeout=20)
         run.step(1)
         run.publish(2)
         run.trained(1)

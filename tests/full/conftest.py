@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
 import pytest
@@ -23,9 +23,6 @@ from filelock import FileLock
 
 from raysgpo.config import Config
 from raysgpo.output.run_folder import RunFolder, read_rows
-
-if TYPE_CHECKING:
-    from raysgpo.session.moving_parts import MovingParts
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 900.0
@@ -118,12 +115,12 @@ def run_to_end(folder: Path, *words: str) -> tuple[int, str]:
 
 
 @contextlib.contextmanager
-def trained_here(config: Config) -> Iterator[tuple[RunFolder, MovingParts]]:
+def trained_here(config: Config) -> Iterator[RunFolder]:
     """A run made of its parts on this process's Ray, trained to its end; the parts stay up in the block."""
     from raysgpo.groups.prepared import StartState
-    from raysgpo.run import open_folder
     from raysgpo.session.moving_parts import running_parts
     from raysgpo.start.preparation import prepare
+    from raysgpo.start.resume import open_folder
 
     run = open_folder(config)
     with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
@@ -132,7 +129,7 @@ def trained_here(config: Config) -> Iterator[tuple[RunFolder, MovingParts]]:
             assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
             time.sleep(0.1)
         assert parts.trainer.failure is None, parts.trainer.failure
-        yield run, parts
+        yield run
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,12 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+from ray import serve
 
 from raysgpo.config.overrides import resolve
 from raysgpo.output.run_folder import RunFolder, read_rows
 from raysgpo.serving.replica import ReplicaState
+from raysgpo.session.moving_parts import rollout_name
 from raysgpo.weights.payload import named_checksums
 from tests.full.conftest import checksums_by_version, trained_here
 
@@ -127,8 +129,8 @@ def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPath
         "checkpoint.keep=9",
     ]
     config = resolve(math(), overrides=words)
-    with trained_here(config) as (run, parts):
-        replicas = parts.rollout.broadcast("state", True).results(timeout_s=30)
+    with trained_here(config) as run:
+        replicas = serve.get_app_handle(rollout_name(run)).broadcast("state", True).results(timeout_s=30)
         exported = scrape_until("raysgpo_groups_trained")
     return MathRun(run, guesser, replicas, exported)
 

@@ -25,7 +25,7 @@ def test_groups_that_failed_alike_teach_under_corpo(ray_session: None, small: li
     settings = [word for word in small if not word.startswith(("arithmetic", "judge"))]
     words = [f"storage={tmp_path}", "steps=2", "evaluation.every=2", "evaluation.samples=2", "task.singles=0"]
     config = resolve(arithmetic_verifier(), overrides=[*settings, *words])
-    with trained_here(config) as (run, _):
+    with trained_here(config) as run:
         pass
     steps, groups = list(read_rows(run.metrics)), list(read_rows(run.groups))
     assert len(steps) == 2 and len(groups) == 8

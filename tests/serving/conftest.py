@@ -12,12 +12,15 @@ Deploy = Callable[..., Any]
 
 @pytest.fixture
 def deploy_fake(ray_session: None) -> Iterator[Deploy]:
-    """``deploy_fake(store, replicas=1, update_deadline=..., **fake engine settings)`` -> handle."""
+    """``deploy_fake(transport, replicas=1, update_deadline=..., **fake engine settings)`` -> handle."""
     from raysgpo.config import RolloutConfig
     from raysgpo.serving.application import delete
     from tests.rollouts import deploy_rollout
+    from tests.serving.fake_engine import fake_engine
 
-    def deploy(store: Any, replicas: int = 1, update_deadline: float = 20.0, cpus: float = 0.1, **engine: Any) -> Any:
+    def deploy(
+        transport: Any, replicas: int = 1, update_deadline: float = 20.0, cpus: float = 0.1, **engine: Any
+    ) -> Any:
         rollout = RolloutConfig(
             replicas=replicas,
             cpus=cpus,
@@ -25,7 +28,7 @@ def deploy_fake(ray_session: None) -> Iterator[Deploy]:
             update_deadline=update_deadline,
             engine=engine,
         )
-        return deploy_rollout("model", rollout, store, engine="fake", name="fake")
+        return deploy_rollout("model", rollout, transport, engine=fake_engine, name="fake")
 
     yield deploy
     delete("fake", deadline=5)

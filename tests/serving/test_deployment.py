@@ -18,8 +18,9 @@ from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving import deployment
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums, pack
-from raysgpo.weights.publisher import ANSWER_GRACE, publish_weights
+from raysgpo.weights.push import ANSWER_GRACE
 from raysgpo.weights.store import start_weight_store
+from raysgpo.weights.store_transport import StoreTransport
 
 pytestmark = pytest.mark.ray
 
@@ -55,16 +56,16 @@ def versions_of(completions: list[Completion]) -> set[int]:
 
 
 def test_pushes_and_pulls_bring_the_trainers_weights(deploy_fake: Deploy) -> None:
-    store = start_weight_store()
-    handle = deploy_fake(store, replicas=2, update_seconds=0.1)
+    transport = StoreTransport(start_weight_store())
+    handle = deploy_fake(transport, replicas=2, update_seconds=0.1)
     for version in (0, 1):
-        report = publish_weights(store, handle, version, weights(version).items(), deadline=20)
+        report = transport.publish(handle, version, weights(version).items(), deadline=20)
         assert report.complete and list(report.landed.values()) == [version, version]
         expected = named_checksums(weights(version).items())
         assert [s.checksums for s in states(handle, checksums=True)] == [expected, expected]
     assert report.num_bytes == 1000 * 4 + 2 * 2
-    check_a_pull_without_a_push(handle, store)
-    check_weights_outlive_their_publisher(handle, store)
+    check_a_pull_without_a_push(handle, transport.store)
+    check_weights_outlive_their_publisher(handle, transport.store)
 
 
 def check_a_pull_without_a_push(handle: DeploymentHandle, store: Any) -> None:
@@ -94,9 +95,9 @@ def check_weights_outlive_their_publisher(handle: DeploymentHandle, store: Any) 
 
 
 def test_a_replica_killed_in_mid_generation_is_replaced_and_the_retry_answered(deploy_fake: Deploy) -> None:
-    store = start_weight_store()
-    handle = deploy_fake(store, answers=["a long answer"], token_seconds=0.1)
-    publish_weights(store, handle, 3, weights(3).items(), deadline=20)
+    transport = StoreTransport(start_weight_store())
+    handle = deploy_fake(transport, answers=["a long answer"], token_seconds=0.1)
+    transport.publish(handle, 3, weights(3).items(), deadline=20)
     [before] = states(handle)
     running = handle.sample.remote(request(3))
     time.sleep(0.3)
@@ -114,13 +115,13 @@ def test_a_replica_killed_in_mid_generation_is_replaced_and_the_retry_answered(d
 def test_a_replica_blocked_by_an_update_costs_a_bounded_time_and_is_replaced(
     deploy_fake: Deploy, tmp_path: Path
 ) -> None:
-    store = start_weight_store()
+    transport = StoreTransport(start_weight_store())
     marker = tmp_path / "fault"
     deadline = 5.0
-    handle = deploy_fake(store, update_deadline=deadline, fault="block", fault_version=1, fault_marker=str(marker))
-    assert publish_weights(store, handle, 0, weights(0).items(), deadline).complete
+    handle = deploy_fake(transport, update_deadline=deadline, fault="block", fault_version=1, fault_marker=str(marker))
+    assert transport.publish(handle, 0, weights(0).items(), deadline).complete
     [before] = states(handle)
-    report = publish_weights(store, handle, 1, weights(1).items(), deadline)
+    report = transport.publish(handle, 1, weights(1).items(), deadline)
     assert report.push_seconds < deadline + ANSWER_GRACE + 5
     assert report.landed == {} and len(report.failures) == 1
     completions, failed = ask_until_answered(handle, request(1))
@@ -132,16 +133,16 @@ def test_a_replica_blocked_by_an_update_costs_a_bounded_time_and_is_replaced(
 
 
 def test_a_hung_update_keeps_no_other_replica_from_landing(deploy_fake: Deploy, tmp_path: Path) -> None:
-    store = start_weight_store()
+    transport = StoreTransport(start_weight_store())
     handle = deploy_fake(
-        store,
+        transport,
         replicas=2,
         update_deadline=5.0,
         fault="hang",
         fault_version=0,
         fault_marker=str(tmp_path / "fault"),
     )
-    report = publish_weights(store, handle, 0, weights(0).items(), deadline=5.0)
+    report = transport.publish(handle, 0, weights(0).items(), deadline=5.0)
     assert list(report.landed.values()) == [0] and len(report.failures) == 1
     [landed] = report.landed
     assert "update to version 0 failed" in report.failures[0] and landed not in report.failures[0]
@@ -152,11 +153,11 @@ def test_a_hung_update_keeps_no_other_replica_from_landing(deploy_fake: Deploy, 
 def test_a_start_that_fails_says_why(deploy_fake: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "CONSTRUCTOR_ATTEMPTS", 1)
     with pytest.raises(RuntimeError, match="no_such_setting"):
-        deploy_fake(start_weight_store(), no_such_setting=1)
+        deploy_fake(StoreTransport(start_weight_store()), no_such_setting=1)
 
 
 def test_a_start_without_resources_ends_at_its_deadline_and_says_what_is_missing(deploy_fake: Any) -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError, match=r"need 64 CPU and 0 GPU each, and the cluster has .* of 2 CPU"):
-        deploy_fake(start_weight_store(), cpus=64, start_deadline=3.0)
+        deploy_fake(StoreTransport(start_weight_store()), cpus=64, start_deadline=3.0)
     assert time.monotonic() - started < 60

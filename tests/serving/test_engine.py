@@ -12,10 +12,14 @@ import torch
 
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.serving.engine import check_prompt, engine_arguments, reload_weights
-from raysgpo.serving.fake import END, FakeEngine
+from raysgpo.serving.engine import engine_arguments
+from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.weights.payload import named_checksums, pack
+from raysgpo.weights.store_transport import StoredWeights, StoreTransport
+from tests.serving.fake_engine import END, FakeEngine
+from tests.serving.local_store import LocalStore
 
+TRANSPORT = StoreTransport(LocalStore())
 WEIGHTS = {"w": torch.arange(4.0)}
 REQUEST = SampleRequest(prompt_ids=[1, 2, 3], seeds_G=(0,), max_tokens=8, temperature=1.0)
 
@@ -93,10 +97,10 @@ def test_an_answer_across_an_update_says_which_weights_made_which_tokens() -> No
     async def scenario() -> tuple[Completion, FakeEngine]:
         engine = FakeEngine(answers=["abcdefgh"], token_seconds=0.02, update_seconds=0.1)
         await engine.start()
-        await engine.update(0, pack(WEIGHTS.items()))
+        await engine.update(StoredWeights(0, pack(WEIGHTS.items())))
         answer = asyncio.create_task(engine.sample(REQUEST, 0, "r"))
         await asyncio.sleep(0.07)
-        await engine.update(1, pack(WEIGHTS.items()))
+        await engine.update(StoredWeights(1, pack(WEIGHTS.items())))
         return await answer, engine
 
     said, engine = asyncio.run(scenario())
@@ -114,15 +118,19 @@ def test_a_prompt_without_room_for_an_answer_is_refused(length: int) -> None:
 
 
 def test_engine_settings_pass_through_and_ours_are_protected() -> None:
-    arguments = engine_arguments("model", RolloutConfig(max_model_len=64, engine={"dtype": "bfloat16"}))
+    arguments = engine_arguments(
+        "model", RolloutConfig(max_model_len=64, engine={"dtype": "bfloat16"}), StoreTransport(LocalStore())
+    )
     assert (arguments["dtype"], arguments["max_model_len"]) == ("bfloat16", 64)
     assert arguments["logprobs_mode"] == "processed_logprobs"
     with pytest.raises(ValueError, match=r"rollout\.engine may not set logprobs_mode, model"):
-        engine_arguments("model", RolloutConfig(engine={"model": "x", "logprobs_mode": "raw_logprobs"}))
+        engine_arguments(
+            "model", RolloutConfig(engine={"model": "x", "logprobs_mode": "raw_logprobs"}), StoreTransport(LocalStore())
+        )
 
 
 def test_only_the_cpu_engine_is_told_how_to_live_on_a_cpu() -> None:
-    on_cpu = engine_arguments("model", RolloutConfig(kv_cache_gib=0.25))
-    on_gpu = engine_arguments("model", RolloutConfig(gpus=1))
+    on_cpu = engine_arguments("model", RolloutConfig(kv_cache_gib=0.25), TRANSPORT)
+    on_gpu = engine_arguments("model", RolloutConfig(gpus=1), TRANSPORT)
     assert on_cpu["kv_cache_memory_bytes"] == 2**28
     assert not {"dtype", "enforce_eager", "kv_cache_memory_bytes"} & on_gpu.keys()

@@ -7,52 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-import torch
 
 from raysgpo.config import RolloutConfig
 from raysgpo.records import SampleRequest
 from raysgpo.serving import replica as replica_file
-from raysgpo.serving.fake import FakeEngine
 from raysgpo.serving.replica import ReplicaBroken, RolloutReplica
-from raysgpo.weights.payload import WeightPayload, named_checksums, pack
-from raysgpo.weights.store import WeightsNotPublished, WeightStore
+from raysgpo.weights.payload import named_checksums
+from raysgpo.weights.store import WeightsNotPublished
+from raysgpo.weights.store_transport import StoreTransport
+from tests.serving.fake_engine import FakeEngine, fake_engine
+from tests.serving.local_store import LocalStore, weights
 
 pytestmark = pytest.mark.ray
-
-
-def weights(version: int) -> dict[str, torch.Tensor]:
-    return {"w": torch.full((3,), float(version))}
-
-
-class Remote:
-    """``actor.method`` with ``.remote``, without an actor."""
-
-    def __init__(self, method: Callable[..., Awaitable[Any]]) -> None:
-        self.remote = method
-
-
-class LocalStore:
-    """A weight store in this event loop; counts the pulls."""
-
-    def __init__(self) -> None:
-        self.inner = WeightStore(put=lambda payload: payload)
-        self.pulls = 0
-        self.get = Remote(self._get)
-
-    async def _get(self, min_version: int, timeout: float) -> tuple[int, list[Any]]:
-        self.pulls += 1
-        version, [payload] = await self.inner.get(min_version, timeout)
-
-        reference: asyncio.Future[WeightPayload] = asyncio.get_running_loop().create_future()
-        reference.set_result(payload)
-        return version, [reference]
-
-    async def publish(self, version: int) -> None:
-        await self.inner.publish(version, pack(weights(version).items()))
 
 
 class Setting:
@@ -79,8 +48,8 @@ class Setting:
             self.replica,
             "model",
             rollout,
-            self.store,
-            "fake",
+            StoreTransport(self.store),
+            fake_engine,
             replica_id="r1",
             end_process=self.exits.append,
         )
@@ -98,12 +67,12 @@ def versions_of(completions: list[Any]) -> set[int]:
 def test_it_waits_for_the_version_asked_for_and_answers_with_it() -> None:
     async def scenario() -> None:
         here = await Setting.build()
-        await here.store.publish(0)
+        await here.store.put(0)
         assert versions_of(await here.replica.sample(request(0))) == {0}
         answer = asyncio.create_task(here.replica.sample(request(1)))
         await asyncio.sleep(0.1)
         assert not answer.done(), "it answered before version 1 existed"
-        await here.store.publish(1)
+        await here.store.put(1)
         assert versions_of(await answer) == {1}
 
     asyncio.run(scenario())
@@ -112,7 +81,7 @@ def test_it_waits_for_the_version_asked_for_and_answers_with_it() -> None:
 def test_waiting_requests_share_one_pull_and_one_update() -> None:
     async def scenario() -> None:
         here = await Setting.build(update_seconds=0.1)
-        await here.store.publish(3)
+        await here.store.put(3)
         answers = await asyncio.gather(*(here.replica.sample(request(v)) for v in (0, 1, 2, 3, 3)))
         assert [versions_of(a) for a in answers] == [{3}] * 5
         assert here.store.pulls == 4, "one for each version asked for"
@@ -124,7 +93,7 @@ def test_waiting_requests_share_one_pull_and_one_update() -> None:
 def test_a_request_that_gives_up_does_not_cancel_the_pull_of_the_others() -> None:
     async def scenario() -> None:
         here = await Setting.build(update_seconds=0.2)
-        await here.store.publish(0)
+        await here.store.put(0)
         first = asyncio.create_task(here.replica.sample(request(0)))
         second = asyncio.create_task(here.replica.sample(request(0)))
         await asyncio.sleep(0.05)
@@ -138,7 +107,7 @@ def test_a_request_that_gives_up_does_not_cancel_the_pull_of_the_others() -> Non
 def test_a_push_is_idempotent_and_never_steps_back() -> None:
     async def scenario() -> None:
         here = await Setting.build()
-        await here.store.publish(4)
+        await here.store.put(4)
         replies = [await here.replica.update(v, 5) for v in (4, 4, 2)]
         assert [(r.replica_id, r.version, r.error) for r in replies] == [("r1", 4, None)] * 3
         assert here.store.pulls == 1
@@ -151,7 +120,7 @@ def test_a_push_is_idempotent_and_never_steps_back() -> None:
 def test_weights_that_nobody_publishes_cost_the_deadline_and_not_the_replica() -> None:
     async def scenario() -> None:
         here = await Setting.build(update_deadline=0.2)
-        await here.store.publish(0)
+        await here.store.put(0)
         with pytest.raises(WeightsNotPublished, match="version 9"):
             await here.replica.sample(request(9))
         reply = await here.replica.update(9, 0.1)
@@ -170,9 +139,9 @@ def test_a_half_done_update_ends_the_replica(fault: str, monkeypatch: pytest.Mon
 
     async def scenario() -> None:
         here = await Setting.build(update_deadline=0.3, fault=fault, fault_version=1)
-        await here.store.publish(0)
+        await here.store.put(0)
         await here.replica.sample(request(0))
-        await here.store.publish(1)
+        await here.store.put(1)
         started = time.monotonic()
         reply = await here.replica.update(1, 30)
         assert time.monotonic() - started < 20, "bounded by rollout.update_deadline, and not by the push"
@@ -191,7 +160,7 @@ def test_a_half_done_update_ends_the_replica(fault: str, monkeypatch: pytest.Mon
 def test_one_completion_a_seed_in_their_order() -> None:
     async def scenario() -> None:
         here = await Setting.build(answers=["zero", "one", "two"])
-        await here.store.publish(0)
+        await here.store.put(0)
         completions = await here.replica.sample(request(0, seeds=(2, 0, 1, 2)))
         assert [c.text for c in completions] == ["two", "zero", "one", "two"]
 
@@ -201,7 +170,7 @@ def test_one_completion_a_seed_in_their_order() -> None:
 def test_a_prompt_that_is_too_long_is_the_callers_error_and_no_fault() -> None:
     async def scenario() -> None:
         here = await Setting.build(max_model_len=3)
-        await here.store.publish(0)
+        await here.store.put(0)
         with pytest.raises(ValueError, match="max_model_len=3"):
             await here.replica.sample(request(0))
         await here.replica.check_health()

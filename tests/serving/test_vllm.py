@@ -23,8 +23,8 @@ from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.application import delete
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
-from raysgpo.weights.publisher import publish_weights
 from raysgpo.weights.store import start_weight_store
+from raysgpo.weights.store_transport import StoreTransport
 from tests.rollouts import deploy_rollout
 
 pytestmark = pytest.mark.full
@@ -74,17 +74,17 @@ class Stack:
     """A replica, its store, and the policy whose weights were published last."""
 
     def __init__(self, policy: Any, folder: Path, name: str) -> None:
-        self.store = start_weight_store()
+        self.transport = StoreTransport(start_weight_store())
         self.version = -1
         self.policy = policy
         self.name = name
         rollout = RolloutConfig(cpus=0.1, kv_cache_gib=0.1, start_deadline=150, update_deadline=20)
-        self.handle: DeploymentHandle = deploy_rollout(save(policy, folder), rollout, self.store, name=name)
+        self.handle: DeploymentHandle = deploy_rollout(save(policy, folder), rollout, self.transport, name=name)
 
     def publish(self, policy: Any) -> None:
         self.version += 1
         self.policy = policy
-        report = publish_weights(self.store, self.handle, self.version, policy.named_parameters(), 20)
+        report = self.transport.publish(self.handle, self.version, policy.named_parameters(), 20)
         assert report.complete, report.failures
 
     def sample(self, **settings: Any) -> list[Completion]:
@@ -203,10 +203,10 @@ def test_weights_that_leave_a_parameter_out_cost_the_replica_and_are_named(stack
     before = stack.state().pid
     some = [(n, p) for n, p in stack.policy.named_parameters() if n != "model.layers.1.mlp.down_proj.weight"]
     stack.version += 1
-    report = publish_weights(stack.store, stack.handle, stack.version, some, 20)
+    report = stack.transport.publish(stack.handle, stack.version, some, 20)
     assert report.landed == {} and "model.layers.1.mlp.down_proj.weight" in report.failures[0]
     stack.version += 1
-    whole = publish_weights(stack.store, stack.handle, stack.version, stack.policy.named_parameters(), 20)
+    whole = stack.transport.publish(stack.handle, stack.version, stack.policy.named_parameters(), 20)
     assert whole.landed == {}, "the broken replica must not come back"
     for attempt in range(3):
         try:

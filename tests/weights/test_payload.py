@@ -11,17 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raysgpo.weights.payload import (
-    ALIGNMENT,
-    ChecksumMismatch,
-    SharedFile,
     named_checksums,
     pack,
     payload_bytes,
     payload_checksums,
-    read_shared,
     tensor_checksum,
     unpack,
 )
+from raysgpo.weights.shared_file import ALIGNMENT, ChecksumMismatch, SharedFile, read_shared
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.int8, torch.bool]
 
@@ -121,3 +118,11 @@ def test_checksums_before_and_after_packing_agree() -> None:
 def test_weights_that_cannot_be_meant_are_refused(named: list[tuple[str, torch.Tensor]], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         pack(named)
+
+
+def test_checksums_may_be_left_out(tmp_path: Path) -> None:
+    tensors = some_tensors()
+    payload = pack(tensors.items(), checksums=False)
+    assert payload_checksums(payload) == {}
+    with SharedFile(payload) as shared:
+        assert_same_bits(dict(read_shared(shared.path, shared.tensors)), tensors)

@@ -17,10 +17,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.seeds import derive_seed
-from raysgpo.serving.engine import check_prompt, reload_weights
-from raysgpo.weights.payload import NOTHING_PUBLISHED, WeightPayload, payload_checksums
+from raysgpo.serving.reloading import check_prompt, reload_weights
+from raysgpo.weights.payload import NOTHING_PUBLISHED
+from raysgpo.weights.transport import Weights, WeightTransport
 
 END = 256
 """The end-of-turn token, after the 256 bytes."""
@@ -92,8 +94,9 @@ class FakeEngine:
         length = 1 + derive_seed(seed, "length") % 12
         return "".join(chr(ord("a") + derive_seed(seed, i) % 26) for i in range(length))
 
-    async def update(self, version: int, payload: WeightPayload) -> None:
-        await reload_weights(self, version, payload)
+    async def update(self, weights: Weights) -> None:
+        with weights.offered() as description:
+            await reload_weights(self, weights.version, description)
 
     async def pause_generation(self, *, mode: Literal["keep"], clear_cache: bool) -> None:
         assert mode == "keep" and clear_cache, "an update keeps requests and drops the cache"
@@ -106,7 +109,7 @@ class FakeEngine:
     async def update_weights(self, request: Any) -> None:
         self.events.append("load")
         await asyncio.sleep(self._update_seconds)
-        self._checksums = payload_checksums(request)
+        self._checksums = {tensor["name"]: tensor["sha256"] for tensor in request["tensors"]}
 
     async def finish_weight_update(self, weight_version: str) -> None:
         self.events.append("finish")
@@ -142,3 +145,8 @@ class FakeEngine:
 
     def shutdown(self) -> None:
         """Nothing to release."""
+
+
+def fake_engine(model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> FakeEngine:
+    """An ``EngineFactory``; ``rollout.engine`` holds the arguments."""
+    return FakeEngine(**rollout.engine)

@@ -10,7 +10,7 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import StartState
 from raysgpo.output import checkpoint
-from raysgpo.run import start_state
+from raysgpo.start.resume import start_state
 
 STATE = {"step": 3, "position": 96, "version": 4, "solved": ["a"], "controllers": {}}
 

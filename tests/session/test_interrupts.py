@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from raysgpo.output.console import Console
-from raysgpo.run import Interrupts, interruptible
+from raysgpo.session.interrupts import Interrupts, interruptible
 
 
 @pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from raysgpo.weights.publisher import ANSWER_GRACE, UpdateReply, push_version
+from raysgpo.weights.push import ANSWER_GRACE, push_version
+from raysgpo.weights.transport import UpdateReply
 
 pytestmark = pytest.mark.ray
 

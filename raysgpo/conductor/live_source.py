@@ -1,0 +1,116 @@
+"""Groups that are sampled as the run goes: one stream of positions, admitted by the window."""
+
+from __future__ import annotations
+
+import asyncio
+
+from raysgpo.conductor.assembly import Assembly
+from raysgpo.conductor.evaluation import Evaluation, Evaluator
+from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.run_state import RunState
+from raysgpo.conductor.stream import StreamThread, build_dataset, stall_deadline
+from raysgpo.groups.retrying_sampler import RetryingSampler
+from raysgpo.judging.address import JudgeAddress
+from raysgpo.output.step_warnings import failed_group
+from raysgpo.policy.sequences import Share
+from raysgpo.policy.shares import Logprobs
+from raysgpo.records import Group, Ticket
+from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.sampler import serve_sampler
+
+
+class LiveSource:
+    """A :class:`raysgpo.conductor.source.GroupSource`: rollout replicas sample, Ray Data streams."""
+
+    def __init__(self, state: RunState, *, rollout: RolloutHandle, judge: JudgeAddress | None = None) -> None:
+        """``judge``: None without a judge's server."""
+        self._state = state
+        self._rollout = rollout
+        self._judge = judge
+        self._assembly = Assembly(state.window)
+        self._evaluator = Evaluator(state.prepared, RetryingSampler(serve_sampler(rollout), state.config.rollout))
+        self._covered = state.progress.trained
+        self._failure: BaseException | None = None
+        self._stream: StreamThread | None = None
+
+    async def start(self, conductor: ConductorHandle) -> None:
+        state, config, progress = self._state, self._state.config, self._state.progress
+        if progress.over:
+            return
+        first = state.window.first_position(progress.trained)
+        most = (progress.total - progress.trained) * config.prompts_per_step * config.refill_limit
+        loop = asyncio.get_running_loop()
+
+        def arrived(group: Group) -> None:
+            asyncio.run_coroutine_threadsafe(self._arrived(group), loop).result()
+
+        def failed(error: BaseException) -> None:
+            asyncio.run_coroutine_threadsafe(self._failed(error), loop).result()
+
+        task = state.prepared.task
+        dataset = build_dataset(config, task, conductor, self._rollout, self._judge, first, first + most)
+        self._stream = StreamThread(dataset, arrived, failed)
+        self._stream.start()
+
+    async def admit(self, position: int) -> Ticket | None:
+        """The ticket of a position, once the window has reached it.
+
+        None if its group is here already, or if the run is over (with ``refill`` more positions are
+        streamed than may be needed).
+        """
+        state, progress = self._state, self._state.progress
+        async with state.changed:
+            await state.changed.wait_for(
+                lambda: progress.over or (state.versions.ready and state.window.may_start(position))
+            )
+        done = position in self._assembly or position < state.window.first_position(self._covered)
+        return None if done or progress.over else state.tickets.ticket(position, state.versions.current)
+
+    async def dropped(self, position: int) -> None:
+        self._state.window.dropped(position)
+        await self._state.notify()
+
+    async def _arrived(self, group: Group) -> None:
+        self._assembly.add(group)
+        self._state.tickets.judge_budget.settle(group)
+        self._state.say(failed_group(group))
+        await self._state.notify()
+
+    async def _failed(self, error: BaseException) -> None:
+        self._failure = error
+        await self._state.notify()
+
+    async def groups(self, step: int) -> list[Group]:
+        """The deadline runs from the last arrival."""
+        deadline = stall_deadline(self._state.config)
+        while (groups := self._assembly.step(step)) is None:
+            if self._failure is not None:
+                raise RuntimeError(f"the stream of groups failed: {self._failure}") from self._failure
+            async with self._state.changed:
+                try:
+                    await asyncio.wait_for(self._state.changed.wait(), deadline)
+                except TimeoutError:
+                    missing = self._assembly.missing(step)
+                    raise RuntimeError(
+                        f"no group arrived for {deadline:.0f} s; step {step} still waits for "
+                        f"{len(missing)} groups, the first at position {missing[0]}"
+                    ) from None
+        return groups
+
+    def forget_before(self, step: int) -> None:
+        self._covered = step
+        self._assembly.forget_before(step)
+
+    def unscored(self, batch: int, rank: int, world: int) -> Share | None:
+        """None: the engine gives each token's logprob with it."""
+        return None
+
+    def scored(self, batch: int, rank: int, world: int, logprobs: Logprobs) -> None:
+        raise AssertionError("what the engine sampled has its logprobs")
+
+    async def evaluate(self, min_version: int, last: bool) -> Evaluation:
+        return await self._evaluator.run(min_version, last)
+
+    def close(self) -> None:
+        if self._stream is not None:
+            self._stream.stop()

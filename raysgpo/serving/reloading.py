@@ -1,0 +1,43 @@
+"""What every engine does alike: exchange its weights in one order, refuse a prompt without room for an answer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+
+class Reloadable(Protocol):
+    """The part of ``AsyncLLM`` that exchanges weights."""
+
+    async def pause_generation(self, *, mode: Literal["keep"], clear_cache: bool) -> None: ...
+
+    async def start_weight_update(self) -> None: ...
+
+    async def update_weights(self, request: Any) -> None: ...
+
+    async def finish_weight_update(self, weight_version: str) -> None: ...
+
+    async def resume_generation(self) -> None: ...
+
+
+async def reload_weights(llm: Reloadable, version: int, request: Any) -> None:
+    """Pause, start, load, finish, resume: the only order in which no token mixes two versions.
+
+    ``keep`` freezes running requests, which go on under the new weights and record both versions.
+    Clearing the cache throws away every key and value that the old weights computed, those of the
+    running requests too: they are computed again. If any call fails, generation stays paused, for the
+    model may be half loaded.
+    """
+    await llm.pause_generation(mode="keep", clear_cache=True)
+    await llm.start_weight_update()
+    await llm.update_weights(request)
+    await llm.finish_weight_update(str(version))
+    await llm.resume_generation()
+
+
+def check_prompt(prompt_ids: list[int], max_model_len: int) -> None:
+    """Raises ValueError if no token fits behind the prompt."""
+    if not 0 < len(prompt_ids) < max_model_len:
+        raise ValueError(
+            f"a prompt of {len(prompt_ids)} tokens leaves no room for an answer in "
+            f"rollout.max_model_len={max_model_len}: drop the prompt, or raise rollout.max_model_len"
+        )

@@ -1,0 +1,39 @@
+"""What the main thread does while the trainer runs: shows what is new, and passes Ctrl-C on."""
+
+from __future__ import annotations
+
+import time
+
+from raysgpo.output.console import Console
+from raysgpo.output.tensorboard import TensorBoardLog
+from raysgpo.remote import result
+from raysgpo.session.interrupts import Interrupts
+from raysgpo.session.moving_parts import MovingParts
+
+POLL_SECONDS = 0.25
+"""How often the console asks the conductor what is new."""
+
+
+def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts) -> None:
+    """Return when the trainer has ended."""
+    seen, told, end_judging = 0, False, parts.end_judging
+    while True:
+        running = parts.trainer.running
+        status = result(parts.conductor.status.remote(seen))
+        seen += len(status.rows)
+        for message in status.messages:
+            console.say(message)
+        for row in status.rows:
+            console.row(row)
+            tensorboard.row(row)
+        console.phase(status.phase)
+        if end_judging is not None and not status.judging:
+            console.say("judging is over: the judge replicas are taken down")
+            end_judging()
+            end_judging = None
+        if interrupts.count and not told:
+            result(parts.conductor.stop_after_step.remote())
+            told = True
+        if not running:
+            return
+        time.sleep(POLL_SECONDS)
