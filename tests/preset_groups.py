@@ -19,6 +19,7 @@ from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
 from raysgpo.tasks.grader import InlineGrader
 from raysgpo.tasks.kinds import build_task
 from tests.judging.scripted import scripted
+from tests.resolved import resolved
 
 PROBLEM = Chain((3, 4, 2), "+-").problem()
 RIGHT = PROBLEM.reference or ""
@@ -51,7 +52,7 @@ def finished_groups(config: Config) -> list[Group]:
     async def everything() -> list[Group]:
         panel = Panel(scripted(_moody), config.judge)
         sampler = RetryingSampler(sample, config.rollout)
-        pipeline = Pipeline(config, task, InlineGrader(task.grade), panel, sampler)
+        pipeline = Pipeline(resolved(config), task, InlineGrader(task.grade), panel, sampler)
         tickets = [Ticket(p, 0, 0, PROBLEM, [p], (1, 2, 3, 4), 1, judge=True) for p in range(len(GROUPS))]
         return [await pipeline.run(ticket) for ticket in tickets]
 
@@ -67,7 +68,9 @@ def judged_groups(config: Config, texts: Sequence[str]) -> list[Group]:
 
     async def everything() -> list[Group]:
         sampler = RetryingSampler(sample, config.rollout)
-        pipeline = Pipeline(config, task, InlineGrader(task.grade), Panel(scripted(_moody), config.judge), sampler)
+        pipeline = Pipeline(
+            resolved(config), task, InlineGrader(task.grade), Panel(scripted(_moody), config.judge), sampler
+        )
         seeds = tuple(range(len(texts)))
         return [
             await pipeline.run(Ticket(position, 0, 0, problem, [position], seeds, 1, judge=False))

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from raysgpo.conductor.handle import ConductorHandle
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.pipeline import Pipeline
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
@@ -34,7 +34,7 @@ class GroupWorker:
 
     def __init__(
         self,
-        config: Config,
+        config: ResolvedConfig,
         task: Task,
         conductor: ConductorHandle,
         rollout: RolloutHandle,
@@ -74,7 +74,7 @@ class GroupWorker:
         return group
 
 
-def _panel(config: Config, address: JudgeAddress | None, workers: int) -> Panel | None:
+def _panel(config: ResolvedConfig, address: JudgeAddress | None, workers: int) -> Panel | None:
     judge = build_judge(config.judge, address, workers) if config.needs_judge else None
     return Panel(judge, config.judge) if judge is not None else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from raysgpo.conductor.progress import Progress
 from raysgpo.conductor.versions import Versions
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.prepared import Prepared
 from raysgpo.groups.tickets import Tickets
 from raysgpo.groups.window import Window
@@ -28,7 +28,7 @@ class RunState:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
-    def config(self) -> Config:
+    def config(self) -> ResolvedConfig:
         return self.prepared.config
 
     async def notify(self) -> None:

@@ -14,6 +14,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from raysgpo.conductor.group_worker import GroupWorker, read_group
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.records import Group
 from raysgpo.serving.handle import RolloutHandle
@@ -27,7 +28,7 @@ WORKER_CPUS = 0.25
 
 
 def build_dataset(
-    config: Config,
+    config: ResolvedConfig,
     task: Task,
     conductor: ConductorHandle,
     rollout: RolloutHandle,

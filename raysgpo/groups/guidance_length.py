@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.prepared import Prompt
 from raysgpo.guidance.schedule import Mean, adapted, concave, guided_count, linear, rounded, stepwise
 from raysgpo.records import Drop, Group, Hint
@@ -22,7 +22,7 @@ class GuidanceLength:
     position starts for (see ``window``).
     """
 
-    def __init__(self, config: Config, total_steps: int, trained: int = 0, state: State | None = None) -> None:
+    def __init__(self, config: ResolvedConfig, total_steps: int, trained: int = 0, state: State | None = None) -> None:
         """``trained``: steps done; ``state``: what ``state(trained)`` gave, None if there was no controller."""
         self._settings = config.guidance
         self._rollouts = guided_count(config.guidance.ratio, config.sampling.group_size)

@@ -9,7 +9,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups import stages
 from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
 from raysgpo.judging.panel import Panel
@@ -22,7 +22,7 @@ from raysgpo.tasks.task import Task
 class Pipeline:
     """The path of a group, for one run's task, judge and settings."""
 
-    config: Config
+    config: ResolvedConfig
     task: Task
     grader: Grader
     panel: Panel | None
@@ -80,7 +80,7 @@ class Pipeline:
         return await compared(group, self.config, self.task, self.panel)
 
 
-async def compared(group: Group, config: Config, task: Task, panel: Panel | None) -> Group:
+async def compared(group: Group, config: ResolvedConfig, task: Task, panel: Panel | None) -> Group:
     """What happens to a graded group: judge -> credit -> advantage -> keep -> success_filter.
 
     One that was judged is not judged again.

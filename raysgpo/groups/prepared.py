@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.records import Problem
 from raysgpo.tasks.task import Task
@@ -24,7 +24,7 @@ class Prompt:
 class Prepared:
     """The settings with every automatic value filled in, and the data."""
 
-    config: Config
+    config: ResolvedConfig
     task: Task
     train: list[Prompt]
     held_out: list[Prompt]

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.groups.order import Order, rollout_seeds
 from raysgpo.groups.pipeline import Pipeline, compared
@@ -67,7 +67,7 @@ def ticket(prepared: Prepared, order: Order, position: int) -> Ticket:
 
 
 async def judge(
-    groups: Sequence[Group], config: Config, task: Task, panel: Panel | None, path: Path, watch: Watch
+    groups: Sequence[Group], config: ResolvedConfig, task: Task, panel: Panel | None, path: Path, watch: Watch
 ) -> None:
     """Judge the groups once, and say what each response is worth. ``path`` is there once all groups are.
 

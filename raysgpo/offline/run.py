@@ -21,6 +21,7 @@ import numpy as np
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.exit_status import DONE, STOPPED
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.retrying_sampler import RetryingSampler
@@ -89,7 +90,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
     return end.status
 
 
-def _tokenized(config: Config, groups: list[Group]) -> list[Group]:
+def _tokenized(config: ResolvedConfig, groups: list[Group]) -> list[Group]:
     longest = model_settings(config.model).max_position_embeddings
     path = config.offline.groups
     assert path is not None, "groups that a run sampled have their tokens"
@@ -118,7 +119,7 @@ class _Offline:
     """The groups of ``judged.jsonl`` that carry a gradient, once it is there."""
 
     @property
-    def config(self) -> Config:
+    def config(self) -> ResolvedConfig:
         return self.prepared.config
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.offline.recorded_source import RecordedSource
@@ -26,7 +26,7 @@ from raysgpo.weights.transport import NobodyListens
 
 
 @contextmanager
-def running_rollout(config: Config, run: RunFolder, model: str, say: Say) -> Iterator[RolloutHandle]:
+def running_rollout(config: ResolvedConfig, run: RunFolder, model: str, say: Say) -> Iterator[RolloutHandle]:
     """Rollout replicas that serve ``model`` as it is, taken down at the end."""
     name = rollout_name(run)
     handle = start_rollout(model, config.rollout, StoreTransport(start_weight_store()), name=name)
@@ -39,7 +39,7 @@ def running_rollout(config: Config, run: RunFolder, model: str, say: Say) -> Ite
 
 
 @contextmanager
-def starting_judge(config: Config, run: RunFolder) -> Iterator[JudgeAddress]:
+def starting_judge(config: ResolvedConfig, run: RunFolder) -> Iterator[JudgeAddress]:
     """Judge replicas that are coming up, so that others may beside them; taken down at the end."""
     address = start_judge(config.judge, judge_name(run))
     try:

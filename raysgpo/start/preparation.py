@@ -12,6 +12,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, doubtful_algorithm
 from raysgpo.config.model_path import TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.curriculum import chosen
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.policy.prompts import encode_fitting, load_tokenizer
@@ -58,7 +59,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     judge = find_judge(config, say) if config.needs_judge else config.judge
     rollout = config.rollout.model_copy(update={"max_model_len": longest + config.sampling.max_tokens})
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge})
-    return Prepared(config, task, train, held_out, _total_steps(config, len(train)))
+    return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
 
 
 def _with_threshold(config: Config) -> AlgorithmConfig:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raysgpo.conductor.handle import ConductorHandle
-from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.weights.transport import WeightPublisher
 
 
@@ -14,7 +14,7 @@ from raysgpo.weights.transport import WeightPublisher
 class TrainJob:
     """What every worker of the group is given."""
 
-    config: Config
+    config: ResolvedConfig
     checkpoints: Path
     conductor: ConductorHandle
     publisher: WeightPublisher

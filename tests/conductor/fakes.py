@@ -26,6 +26,7 @@ from raysgpo.records import Problem, SampleRequest
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
 from tests.conductor.fake_rollout import FakeRollout
+from tests.resolved import resolved
 
 SMALL = """prompts_per_step=2 sampling.group_size=2 task.prompts=5 task.terms=3 evaluation.prompts=3 evaluation.every=2
 checkpoint.every=2 rollout.attempts=2 rollout.start_deadline=10 rollout.sample_deadline=20 algorithm=sgpo""".split()
@@ -48,7 +49,7 @@ def seeds_at(config: Config, prepared: Prepared, position: int) -> tuple[int, ..
 def prepared_for(config: Config, steps: int, task: Task | None = None) -> Prepared:
     task = task or ArithmeticTask(config.task, config.evaluation.prompts)
     train, held_out = ([byte_prompt(problem) for problem in part] for part in (task.train, task.held_out))
-    return Prepared(config, task, train, held_out, steps)
+    return Prepared(resolved(config), task, train, held_out, steps)
 
 
 def byte_prompt(problem: Problem) -> Prompt:

@@ -13,6 +13,7 @@ from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.tasks.arithmetic import ArithmeticTask
+from tests.resolved import resolved
 
 STEPS = 4
 
@@ -45,7 +46,7 @@ def evaluate(last: bool, *words: str, dead: int | None = None) -> tuple[Evaluati
     task = ArithmeticTask(config.task, 4)
     held_out = [Prompt(problem, list(problem.prompt.encode())) for problem in task.held_out]
     table = Table(held_out, dead)
-    prepared = Prepared(config, task, [], held_out, STEPS)
+    prepared = Prepared(resolved(config), task, [], held_out, STEPS)
     evaluator = Evaluator(prepared, RetryingSampler(table, config.rollout))
     return asyncio.run(evaluator.run(7, last=last)), table
 

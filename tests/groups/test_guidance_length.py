@@ -11,19 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
+from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.guidance_length import GuidanceLength
 from raysgpo.groups.prepared import Prompt
 from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
+from tests.resolved import resolved
 
 STEPS = 8
 
 
-def settings(*words: str) -> Config:
+def settings(*words: str) -> ResolvedConfig:
     base = ["guidance=g2rpo_a", "guidance.length=1000", "guidance.max_length=3072", "sampling.max_tokens=4000"]
-    return resolve({}, overrides=[*base, *words])
+    return resolved(resolve({}, overrides=[*base, *words]))
 
 
 def guiding(*words: str) -> GuidanceLength:

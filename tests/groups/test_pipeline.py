@@ -19,6 +19,7 @@ from raysgpo.records import Completion, Drop, Group, Hint, Problem, Role, Sample
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
 from raysgpo.tasks.grader import InlineGrader
 from tests.judging.scripted import Script, scripted
+from tests.resolved import resolved
 
 PROBLEM = Chain((3, 4, 2), "+-").problem()
 RIGHT = PROBLEM.reference or ""
@@ -67,7 +68,9 @@ class Failing:
 def run(sampler: Sampler, config: Config = SGPO, judge: Script | None = None, at: Ticket | None = None) -> Group:
     task = ArithmeticTask(config.task, 1)
     panel = Panel(scripted(judge) if judge else RuleJudge(), config.judge)
-    pipeline = Pipeline(config, task, InlineGrader(task.grade), panel, RetryingSampler(sampler, config.rollout))
+    pipeline = Pipeline(
+        resolved(config), task, InlineGrader(task.grade), panel, RetryingSampler(sampler, config.rollout)
+    )
     return asyncio.run(pipeline.run(at or ticket()))
 
 

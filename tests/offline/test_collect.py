@@ -21,6 +21,7 @@ from raysgpo.records import Completion, Drop, Group, Problem, Rollout, SampleReq
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
 from tests.judging.scripted import scripted
+from tests.resolved import resolved
 
 WORDS = "sampling.group_size=2 task.prompts=6 task.terms=3 evaluation.prompts=2 algorithm=sgpo offline.passes=2".split()
 
@@ -34,7 +35,7 @@ def prepared() -> Prepared:
     config = settings()
     task = ArithmeticTask(config.task, config.evaluation.prompts)
     train, held_out = ([Prompt(p, list(p.prompt.encode())) for p in part] for part in (task.train, task.held_out))
-    return Prepared(config, task, train, held_out, 0)
+    return Prepared(resolved(config), task, train, held_out, 0)
 
 
 class Engine:
@@ -115,7 +116,7 @@ def judge(groups: list[Group], config: Config, task: Task, path: Path, watch: Wa
 
     async def run() -> None:
         panel = Panel(scripted(judge), config.judge)
-        await collect.judge(groups, config, task, panel, path, watch or Watch(print, lambda: False))
+        await collect.judge(groups, resolved(config), task, panel, path, watch or Watch(print, lambda: False))
 
     asyncio.run(run())
     return judge

@@ -1,0 +1,23 @@
+"""Settings as the preparation of a run would leave them, for tests of what comes after it."""
+
+from __future__ import annotations
+
+from raysgpo.config import Config
+from raysgpo.config.resolved import ResolvedConfig
+
+LONGEST = 512
+
+
+def resolved(config: Config) -> ResolvedConfig:
+    """``config`` with what it leaves open filled in, as for a model that takes 512 tokens."""
+    guidance, algorithm = config.guidance, config.algorithm
+    limit = guidance.max_length or guidance.length or config.sampling.max_tokens - 1
+    if guidance.on:
+        lengths = {"length": guidance.length or limit, "max_length": limit}
+        guidance = guidance.model_copy(update=lengths)
+    if algorithm.compared_with.threshold and algorithm.r_min_correct is None:
+        algorithm = algorithm.model_copy(update={"r_min_correct": config.task.row.threshold})
+    rollout = config.rollout.model_copy(update={"max_model_len": config.rollout.max_model_len or LONGEST})
+    return ResolvedConfig.of(
+        config.model_copy(update={"guidance": guidance, "algorithm": algorithm, "rollout": rollout})
+    )
