@@ -16,9 +16,9 @@ import argparse
 from pathlib import Path
 
 from jobs.train import check_judge, recipe, recipe_names
+from raysgpo.command.exit_status import DONE, STOPPED, WRONG_SETTING
 from raysgpo.config.model_path import check_model_path
 from raysgpo.config.overrides import ConfigError, load
-from raysgpo.exit_status import DONE, STOPPED, WRONG_SETTING
 from raysgpo.studies.comparison.plan import Plan, make_plan
 from raysgpo.studies.comparison.report import write_report
 from raysgpo.studies.comparison.runs import claim, run_all

@@ -19,10 +19,10 @@ from types import FrameType
 
 import ray
 
+from raysgpo.command.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.conductor.messages import Status
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, dump
-from raysgpo.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.output import checkpoint

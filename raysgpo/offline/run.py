@@ -20,10 +20,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from raysgpo.command.exit_status import DONE, FAILED, STOPPED
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
-from raysgpo.exit_status import DONE, FAILED, STOPPED
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
