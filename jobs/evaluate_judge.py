@@ -9,15 +9,12 @@ after Ctrl-C, which prints what was scored until then.
 
 from __future__ import annotations
 
-import os
-import sys
-
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import argparse
 import asyncio
 import json
+import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
+from raysgpo.command.script import run_script
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.judging.address import JudgeAddress, build_judge
@@ -259,4 +257,4 @@ def verdict(one: Scored) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, main))

@@ -9,14 +9,10 @@ again, so an interrupted job goes on. Exit status 2 if something is set wrong or
 
 from __future__ import annotations
 
-import os
-import sys
-
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import argparse
 import asyncio
 import difflib
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -26,6 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, ValidationError
 
+from raysgpo.command.script import run_script
 from raysgpo.config import JudgeConfig, Section, TaskConfig
 from raysgpo.guidance.selection import Fate, fate
 from raysgpo.judging.chat import Chat
@@ -182,4 +179,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, main))

@@ -18,17 +18,15 @@ its file of ``raysgpo/policy``::
 from __future__ import annotations
 
 import difflib
-import os
 import sys
 from pathlib import Path
-
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 from transformers.utils.logging import disable_progress_bar
 
+from raysgpo.command.script import run_script
 from raysgpo.config import Config, Section
 from raysgpo.config.overrides import dotted_keys
 from raysgpo.tiny.imitation import ImitationConfig, imitate
@@ -146,4 +144,4 @@ def _imitate(storage: Path, config: ImitationConfig) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, main))
