@@ -22,6 +22,7 @@ LAYERS = {
     "raysgpo.start": 1,
     "raysgpo.start.resume": 0,
     "raysgpo.studies.replay": 1,
+    "raysgpo.studies.judge_quality.running_judge": 2,
     "raysgpo.offline.tokens": 1,
     "raysgpo.offline.collect": 2,
     "raysgpo.offline.conductor": 2,
@@ -34,7 +35,7 @@ LAYERS = {
     "raysgpo.weights": 2,
     "raysgpo.run": 2,
 }
-"""Folder (or, within ``start/`` and ``offline/``, file) to its layer; the longest name that fits counts."""
+"""Folder (or file within ``start/``, ``offline/`` and ``studies/``) to its layer; the longest name that fits counts."""
 FORBIDDEN = {0: {"ray", "vllm", "torch", "transformers"}, 1: {"ray", "vllm"}, 2: set()}
 
 # Refuses the blocked packages wherever they are asked for, also by an import within an import.
