@@ -20,7 +20,7 @@ from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
 from raysgpo.studies.comparison.plan import Plan, make_plan
 from raysgpo.studies.comparison.report import write_report
-from raysgpo.studies.comparison.runs import claim, run_all
+from raysgpo.studies.comparison.runs import claim, claim_existing, run_all
 from raysgpo.studies.comparison.table import print_plan, print_summary
 
 TRAIN = Path(__file__).parent / "train.py"
@@ -74,9 +74,8 @@ def plan(arguments: argparse.Namespace) -> Plan:
         ConfigError: a wrong setting, or variants that do not differ.
     """
     words = Words.of(arguments)
-    layers = words.layers(RECIPES)
-    given = arguments.vary, arguments.seeds, arguments.name, arguments.variant
-    return make_plan(layers, words.overrides, *given)
+    varied = (arguments.vary, arguments.seeds, arguments.name, arguments.variant)
+    return make_plan(words.layers(RECIPES), words.overrides, *varied)
 
 
 def main() -> int:
@@ -86,7 +85,11 @@ def main() -> int:
         if arguments.dry_run:
             print_plan(comparison, sys.stdout)
             return DONE
-        status = report_only(comparison) if arguments.report_only else run(comparison)
+        if arguments.report_only:
+            claim_existing(comparison)
+            status = DONE
+        else:
+            status = run(comparison)
         if status in (WRONG_SETTING, STOPPED):
             return status
         summary = write_report(comparison, arguments.target)
@@ -108,18 +111,6 @@ def run(comparison: Plan) -> int:
     if status == STOPPED:
         print("stopped; the same command goes on with it")
     return status
-
-
-def report_only(comparison: Plan) -> int:
-    """Whether there is something to report.
-
-    Raises:
-        ConfigError: there is not, or the folder belongs to another comparison.
-    """
-    if not (comparison.folder / "comparison.json").is_file():
-        raise ConfigError(f"{comparison.folder}: no comparison there yet; leave out --report-only to run it")
-    claim(comparison)
-    return DONE
 
 
 if __name__ == "__main__":

@@ -88,6 +88,17 @@ def claim(plan: Plan) -> None:
         )
 
 
+def claim_existing(plan: Plan) -> None:
+    """The folder is this comparison's already.
+
+    Raises:
+        ConfigError: there is none, or it belongs to one of other settings.
+    """
+    if not (plan.folder / "comparison.json").is_file():
+        raise ConfigError(f"{plan.folder}: no comparison there yet; leave out --report-only to run it")
+    claim(plan)
+
+
 def _first_difference(there: Any, here: Any, key: str = "") -> str | None:
     """Where two JSON values differ first, in words."""
     if not isinstance(there, dict) or not isinstance(here, dict):
