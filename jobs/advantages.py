@@ -6,14 +6,12 @@ the sign of their advantage and by correctness, and the ratio of positive to neg
 
 from __future__ import annotations
 
-import os
-import sys
-
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import argparse
+import sys
 from pathlib import Path
 
+from raysgpo.command.exit_status import DONE, WRONG_SETTING
+from raysgpo.command.script import run_script
 from raysgpo.config import Config
 from raysgpo.output.run_folder import RunFolder
 
@@ -33,12 +31,12 @@ def main() -> int:
         runs = [RunFolder.existing(run, root) for run in arguments.runs]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_SETTING
     from raysgpo.output.advantage_picture import draw_advantages  # after the check: this imports matplotlib
 
     print(draw_advantages(runs, Path(arguments.out) if arguments.out else runs[0].advantages))
-    return 0
+    return DONE
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, main))

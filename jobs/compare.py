@@ -7,21 +7,20 @@ Exit status 1 if a run failed, 2 if something is set wrong, 130 after Ctrl-C.
 
 from __future__ import annotations
 
-import os
-import sys
-
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import argparse
+import sys
 from pathlib import Path
 
-from jobs.train import check_judge, recipe, recipe_names
-from raysgpo.config.model_path import check_model_path
-from raysgpo.config.overrides import ConfigError, load
-from raysgpo.exit_status import DONE, STOPPED, WRONG_SETTING
+from jobs.recipes import RECIPES
+from raysgpo.command.checks import check_models
+from raysgpo.command.exit_status import DONE, STOPPED, WRONG_SETTING
+from raysgpo.command.parser import add_words
+from raysgpo.command.script import run_script
+from raysgpo.command.words import Words
+from raysgpo.config.overrides import ConfigError
 from raysgpo.studies.comparison.plan import Plan, make_plan
 from raysgpo.studies.comparison.report import write_report
-from raysgpo.studies.comparison.runs import claim, run_all
+from raysgpo.studies.comparison.runs import claim, claim_existing, run_all
 from raysgpo.studies.comparison.table import print_plan, print_summary
 
 TRAIN = Path(__file__).parent / "train.py"
@@ -31,11 +30,9 @@ def parser() -> argparse.ArgumentParser:
     command = argparse.ArgumentParser(
         prog="python jobs/compare.py",
         description="Train variants under matched settings and report what differs.",
-        epilog=f"recipes: {', '.join(recipe_names())}; settings: python jobs/train.py --help",
+        epilog=f"recipes: {', '.join(RECIPES.names())}; settings: python jobs/train.py --help",
     )
-    command.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe of jobs/recipes")
-    command.add_argument("overrides", nargs="*", metavar="key=value", help="settings of all variants")
-    command.add_argument("--config", metavar="FILE", help="read settings from a YAML file, such as a run's config.yaml")
+    add_words(command, "settings of all variants")
     command.add_argument(
         "--vary",
         action="append",
@@ -76,14 +73,9 @@ def plan(arguments: argparse.Namespace) -> Plan:
     Raises:
         ConfigError: a wrong setting, or variants that do not differ.
     """
-    name, overrides = arguments.recipe, list(arguments.overrides)
-    if name and "=" in name:
-        name, overrides = None, [name, *overrides]
-    if name is None and arguments.config is None:
-        raise ConfigError(f"name a recipe ({', '.join(recipe_names())}) or give --config FILE")
-    layers = [recipe(name)] if name else []
-    files = [load(arguments.config)] if arguments.config else []
-    return make_plan([*layers, *files], overrides, arguments.vary, arguments.seeds, arguments.name, arguments.variant)
+    words = Words.of(arguments)
+    varied = (arguments.vary, arguments.seeds, arguments.name, arguments.variant)
+    return make_plan(words.layers(RECIPES), words.overrides, *varied)
 
 
 def main() -> int:
@@ -93,7 +85,11 @@ def main() -> int:
         if arguments.dry_run:
             print_plan(comparison, sys.stdout)
             return DONE
-        status = report_only(comparison) if arguments.report_only else run(comparison)
+        if arguments.report_only:
+            claim_existing(comparison)
+            status = DONE
+        else:
+            status = run(comparison)
         if status in (WRONG_SETTING, STOPPED):
             return status
         summary = write_report(comparison, arguments.target)
@@ -108,8 +104,7 @@ def main() -> int:
 def run(comparison: Plan) -> int:
     """Check every variant, then train what is not there yet."""
     for variant in comparison.variants:
-        check_model_path(variant.config.model)
-        check_judge(variant.config)
+        check_models(variant.config)
     claim(comparison)
     print_plan(comparison, sys.stdout)
     status = run_all(comparison, [sys.executable, str(TRAIN)], lambda line: print(line, flush=True))
@@ -118,17 +113,5 @@ def run(comparison: Plan) -> int:
     return status
 
 
-def report_only(comparison: Plan) -> int:
-    """Whether there is something to report.
-
-    Raises:
-        ConfigError: there is not, or the folder belongs to another comparison.
-    """
-    if not (comparison.folder / "comparison.json").is_file():
-        raise ConfigError(f"{comparison.folder}: no comparison there yet; leave out --report-only to run it")
-    claim(comparison)
-    return DONE
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, main))

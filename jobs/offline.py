@@ -7,34 +7,36 @@ on them with no replica running, and evaluate before and after. ``offline.keep=p
 
 from __future__ import annotations
 
-import os
 import sys
 
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-from jobs.train import check_judge, configure, parser
-from raysgpo.config.model_path import check_model_path
+from jobs.recipes import RECIPES
+from raysgpo.command.checks import check_models
+from raysgpo.command.configure import configure
+from raysgpo.command.exit_status import DONE, WRONG_SETTING
+from raysgpo.command.parser import run_parser
+from raysgpo.command.script import run_script
+from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError, dump
 from raysgpo.offline.kept_groups import selected
 
 
 def main() -> int:
-    arguments = parser("jobs/offline.py", "Train on groups that are sampled once, or loaded.").parse_intermixed_args()
+    parser = run_parser("jobs/offline.py", "Train on groups that are sampled once, or loaded.", RECIPES)
+    arguments = parser.parse_intermixed_args()
     try:
-        config = configure(arguments, "offline")
+        config = configure(Words.of(arguments), RECIPES, "offline")
         if arguments.dry_run:
             print(dump(config), end="")
-            return 0
-        check_model_path(config.model)
-        check_judge(config)
+            return DONE
+        check_models(config)
         groups = selected(config)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_SETTING
     from raysgpo.offline.run import train_offline  # after the checks: this imports Ray
 
     return train_offline(config, groups)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, main))

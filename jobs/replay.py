@@ -6,15 +6,13 @@ recorded one. Exit status 1 if one of them differs by more than ``--tolerance``.
 
 from __future__ import annotations
 
-import os
-import sys
-
-sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
 import argparse
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from raysgpo.command.exit_status import DONE, FAILED, WRONG_SETTING
+from raysgpo.command.script import run_script
 from raysgpo.config import Config
 from raysgpo.output.run_folder import RunFolder
 
@@ -44,7 +42,7 @@ def main() -> int:
         return report(replay(run, arguments.step), arguments.tolerance)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_SETTING
 
 
 def report(steps: Iterator[ReplayedStep], tolerance: float) -> int:
@@ -57,7 +55,7 @@ def report(steps: Iterator[ReplayedStep], tolerance: float) -> int:
         print(f"{row.step:>6} {_number(row.loss):>14} {_number(row.recorded):>14} {row.difference:>11.1e}")
         largest = max(largest, row.difference)
     print(f"largest difference: {largest:.1e} ({'within' if largest <= tolerance else 'above'} {tolerance:g})")
-    return 0 if largest <= tolerance else 1
+    return DONE if largest <= tolerance else FAILED
 
 
 def _number(loss: float | None) -> str:
@@ -65,4 +63,4 @@ def _number(loss: float | None) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_script(__file__, main))

@@ -7,8 +7,8 @@ The trainer runs in a side thread; the main thread owns the console and Ctrl-C.
 
 from __future__ import annotations
 
+from raysgpo.command.exit_status import DONE, STOPPED
 from raysgpo.config import Config
-from raysgpo.exit_status import DONE, STOPPED
 from raysgpo.groups.prepared import Prepared
 from raysgpo.output import checkpoint
 from raysgpo.output.advantage_picture import draw_advantages

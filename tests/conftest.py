@@ -21,6 +21,10 @@ SHARE_A_RUN = {
 }
 """Fixture of a run of the real stack to the files whose tests look at it."""
 
+# The commands that tests start run the package that is tested, whichever checkout is installed.
+ROOT = Path(__file__).parents[1]
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
 # The test processes share the cores: more threads in each would wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A process for each run that no test looks at.
@@ -62,7 +66,6 @@ def ray_session() -> Iterator[None]:
     import ray
     from ray import serve
 
-    root = str(Path(__file__).parents[1])
     ray.init(
         address="local",
         num_cpus=2,
@@ -70,7 +73,7 @@ def ray_session() -> Iterator[None]:
         log_to_driver=False,
         object_store_memory=512 * 2**20,
         _system_config={"metrics_report_interval_ms": 1000},
-        runtime_env={"env_vars": {"PYTHONPATH": root, "OMP_NUM_THREADS": "1"}},
+        runtime_env={"env_vars": {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}},
     )
     yield
     serve.shutdown()

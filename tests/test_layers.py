@@ -24,6 +24,7 @@ LAYERS = {
     "raysgpo.start": 1,
     "raysgpo.start.resume": 0,
     "raysgpo.studies.replay": 1,
+    "raysgpo.studies.judge_quality.running_judge": 2,
     "raysgpo.offline.tokens": 1,
     "raysgpo.offline.collect": 2,
     "raysgpo.offline.recorded_source": 2,
@@ -37,7 +38,7 @@ LAYERS = {
     "raysgpo.run": 2,
     "raysgpo.remote": 2,
 }
-"""Folder (or, within ``start/`` and ``offline/``, file) to its layer; the longest name that fits counts."""
+"""Folder (or file within ``start/``, ``offline/`` and ``studies/``) to its layer; the longest name that fits counts."""
 FORBIDDEN = {0: {"ray", "vllm", "torch", "transformers"}, 1: {"ray", "vllm"}, 2: set()}
 
 # Refuses the blocked packages wherever they are asked for, also by an import within an import.

@@ -18,11 +18,11 @@ from typing import TextIO
 
 import numpy as np
 
+from raysgpo.command.exit_status import DONE, STOPPED
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.resolved import ResolvedConfig
-from raysgpo.exit_status import DONE, STOPPED
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge

@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+from jobs.recipes import RECIPES
+from raysgpo.command.configure import COMMANDS, Mode
 from raysgpo.config.overrides import ConfigError, dotted_keys, load, resolve
 
 ROOT = Path(__file__).parents[2]
@@ -142,14 +144,14 @@ def test_what_is_missing_is_named_before_anything_starts(
 
 
 @pytest.mark.parametrize("name", ["arithmetic", "math"])
-def test_every_recipe_is_possible(name: str, train: ModuleType) -> None:
-    config = train.recipe(name)
+def test_every_recipe_is_possible(name: str) -> None:
+    config = RECIPES.load(name)
     assert resolve(config, overrides=["seed=1"]).seed == 1 and config.name == name
 
 
-def test_a_recipe_is_not_looked_for_outside_the_folder(train: ModuleType) -> None:
+def test_a_recipe_is_not_looked_for_outside_the_folder() -> None:
     with pytest.raises(ConfigError, match="no such recipe"):
-        train.recipe("__init__")
+        RECIPES.load("__init__")
 
 
 @pytest.fixture
@@ -181,10 +183,11 @@ def test_a_run_belongs_to_the_command_that_began_it(
 ) -> None:
     folder = tmp_path / "runs" / "run-001"
     folder.mkdir(parents=True)
-    for mode, other in (("offline", train), ("online", offline)):
+    others: dict[Mode, ModuleType] = {"offline": train, "online": offline}
+    for mode, other in others.items():
         (folder / "config.yaml").write_text(f"mode: {mode}\nalgorithm: {{partial_credit: {{kind: sgpo}}}}\n")
         assert run(other, monkeypatch, "resume=run-001", f"storage={tmp_path}", "--dry-run") == 2
-        message = f"mode={mode}: such a run is of python {train.COMMANDS[mode]}"
+        message = f"mode={mode}: such a run is of python {COMMANDS[mode]}"
         assert message in capsys.readouterr().err
 
 

@@ -23,7 +23,6 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """The command in this process: its exit status."""
 
     def call(*words: str) -> int:
-        monkeypatch.setattr(sys, "path", list(sys.path))  # the command sets its own
         monkeypatch.setattr(sys, "argv", ["sft.py", *words])
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(ROOT / "jobs" / "sft.py"), run_name="__main__")
@@ -52,10 +51,7 @@ def words_of(config: TinyConfig | TinyJudgeConfig, prefix: str = "") -> list[str
         (["judge", "heads=0"], "heads=0: Input should be greater than or equal to 1"),
     ],
 )
-def test_wrong_words_are_answered_with_how_to_mend_them(
-    monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
-) -> None:
-    monkeypatch.setattr(sys, "path", list(sys.path))  # the command sets its own
+def test_wrong_words_are_answered_with_how_to_mend_them(words: list[str], message: str) -> None:
     configure = runpy.run_path(str(ROOT / "jobs" / "sft.py"))["configure"]
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         configure(words)

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from raysgpo.command.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.config.overrides import ConfigError, dump
-from raysgpo.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.output.run_folder import RunFolder, write_whole
 from raysgpo.studies.comparison.plan import MISSING, Plan, PlannedRun
 
@@ -86,6 +86,17 @@ def claim(plan: Plan) -> None:
             f"{plan.folder} holds a comparison of other settings: {difference}; give this one another --name, "
             "or repeat the command of the other"
         )
+
+
+def claim_existing(plan: Plan) -> None:
+    """The folder is this comparison's already.
+
+    Raises:
+        ConfigError: there is none, or it belongs to one of other settings.
+    """
+    if not (plan.folder / "comparison.json").is_file():
+        raise ConfigError(f"{plan.folder}: no comparison there yet; leave out --report-only to run it")
+    claim(plan)
 
 
 def _first_difference(there: Any, here: Any, key: str = "") -> str | None:

@@ -1,0 +1,58 @@
+"""From words to the Config of a run: recipe, then file, then the command's own changes, then overrides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from raysgpo.command.recipe import Recipes
+from raysgpo.command.words import Words
+from raysgpo.config import Config
+from raysgpo.config.overrides import ConfigError, Tree, resolve
+from raysgpo.start.resume import resume_config
+
+Mode = Literal["online", "offline"]
+COMMANDS: dict[Mode, str] = {"online": "jobs/train.py", "offline": "jobs/offline.py"}
+"""Mode to the command that runs it."""
+
+
+def configure(words: Words, recipes: Recipes, mode: Mode = "online") -> Config:
+    """The settings that the words stand for.
+
+    Raises:
+        ConfigError: they are none, or stand for a run of the other command.
+    """
+    run = words.value("resume")
+    config = _new(words, recipes, mode) if run is None else _resumed(run, words)
+    if config.mode != mode:
+        raise ConfigError(f"mode={config.mode}: such a run is of python {COMMANDS[config.mode]}")
+    return config
+
+
+def _new(words: Words, recipes: Recipes, mode: Mode) -> Config:
+    layers = words.layers(recipes)
+    if mode == "offline" and not any(_is_offline(layer) for layer in layers):
+        layers.append(_offline(words.recipe))
+    return resolve(*layers, overrides=words.overrides)
+
+
+def _is_offline(layer: Config | Tree) -> bool:
+    """Whether it is the file of an offline run, which says everything."""
+    return isinstance(layer, dict) and layer.get("mode") == "offline"
+
+
+def _offline(recipe: str | None) -> Tree:
+    """What an offline run changes: its number of steps follows from the groups."""
+    named = {"name": f"{recipe}-offline"} if recipe else {}
+    return {"mode": "offline", "steps": None, **named}
+
+
+def _resumed(run: str, words: Words) -> Config:
+    """A resumed run has its own settings: no recipe and no file beside them."""
+    if words.recipe or words.file:
+        raise ConfigError(
+            f"resume={run} goes on with the settings that the run was started with: "
+            f"leave out {words.recipe or '--config'}"
+        )
+    root = Path(words.value("storage") or Config().storage).expanduser().absolute()
+    return resume_config(run, root, words.without("resume"))

@@ -1,0 +1,28 @@
+"""The command line of a run: a recipe, a file, settings."""
+
+from __future__ import annotations
+
+import argparse
+
+from raysgpo.command.recipe import Recipes
+from raysgpo.config.reference import brief
+
+
+def run_parser(prog: str, description: str, recipes: Recipes) -> argparse.ArgumentParser:
+    """Of ``jobs/train.py`` and ``jobs/offline.py``. ``--help`` lists every setting."""
+    command = argparse.ArgumentParser(
+        prog=f"python {prog}",
+        description=description,
+        epilog=f"recipes: {', '.join(recipes.names())}\n\nsettings and their defaults:\n{brief()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_words(command, "settings, such as sampling.temperature=0.7")
+    command.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
+    return command
+
+
+def add_words(command: argparse.ArgumentParser, overrides: str) -> None:
+    """What ``Words.of`` reads. ``overrides``: the help on ``key=value``."""
+    command.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe of jobs/recipes")
+    command.add_argument("overrides", nargs="*", metavar="key=value", help=overrides)
+    command.add_argument("--config", metavar="FILE", help="read settings from a YAML file, such as a run's config.yaml")

@@ -1,0 +1,24 @@
+"""A script of ``jobs/`` and the package that it runs: of one checkout, or nothing is run.
+
+Where Python finds ``raysgpo`` is a matter of PYTHONPATH and of what is installed, and not of where the script lies.
+``ray job submit --working-dir .`` puts the working dir first on the PYTHONPATH of the job and of its workers.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import raysgpo
+from raysgpo.command.exit_status import WRONG_SETTING
+
+
+def run_script(script: str, main: Callable[[], int]) -> int:
+    """The exit status of ``main``, which is not called if the package is of another checkout than the script."""
+    checkout, package = Path(script).resolve().parents[1], Path(raysgpo.__file__).resolve().parent
+    if package == checkout / "raysgpo" or not (checkout / "raysgpo").is_dir():
+        return main()
+    mend = f"export PYTHONPATH={checkout}, or pip install -e {checkout}"
+    print(f"error: {script} would run another checkout's {package}: {mend}", file=sys.stderr)
+    return WRONG_SETTING

@@ -1,0 +1,79 @@
+"""What ``jobs/sft.py`` makes: a word to its settings, and settings to the folder of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from raysgpo.config import Config, Section
+from raysgpo.config.overrides import ConfigError
+from raysgpo.tiny.imitation import ImitationConfig, imitate
+from raysgpo.tiny.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
+from raysgpo.tiny.tiny_long import TinyLongConfig
+from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy
+from raysgpo.tiny.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier
+
+
+class BothConfig(Section):
+    """The tiny policy and the tiny judge as they are, and where they are cached."""
+
+    storage: str = Config().storage
+
+
+class PolicyConfig(TinyConfig, BothConfig):
+    """The tiny policy and where it is cached."""
+
+
+class LongConfig(TinyLongConfig, BothConfig):
+    """The tiny policy for long chains and where it is cached."""
+
+
+class JudgeConfig(TinyJudgeConfig, BothConfig):
+    """The tiny judge and where it is cached."""
+
+
+class VerifierConfig(TinyVerifierConfig, BothConfig):
+    """The tiny verifier and where it is cached."""
+
+
+class TrajectoriesConfig(ImitationConfig, BothConfig):
+    """The imitation and where it is cached."""
+
+
+KINDS: dict[str, type[BothConfig]] = {
+    "policy": PolicyConfig,
+    "long": LongConfig,
+    "judge": JudgeConfig,
+    "verifier": VerifierConfig,
+    "trajectories": TrajectoriesConfig,
+}
+"""Word to settings; without a word it is ``BothConfig``."""
+
+
+def make(config: BothConfig) -> Iterator[Path]:
+    """The folders of what the settings stand for, each once it is there; the last is what was asked for.
+
+    Raises:
+        ConfigError: there is no such model, task or trajectory to imitate.
+    """
+    storage = Config(storage=config.storage).storage_root
+    settings = config.model_dump(exclude={"storage"})
+    if isinstance(config, TinyConfig):
+        yield ensure_tiny_policy(storage, config=TinyConfig(**settings))
+    elif isinstance(config, VerifierConfig):
+        yield ensure_tiny_verifier(storage, config=TinyVerifierConfig(**settings))
+    elif isinstance(config, TrajectoriesConfig):
+        yield _imitated(storage, ImitationConfig(**settings))
+    else:
+        judge = TinyJudgeConfig(**settings)
+        yield ensure_tiny_policy(storage, config=judge.policy)
+        yield ensure_tiny_judge(storage, config=judge)
+
+
+def _imitated(storage: Path, config: ImitationConfig) -> Path:
+    try:
+        return imitate(storage, config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    except OSError as error:  # what transformers raises for a name that the hub does not have
+        raise ConfigError(f"model={config.model}: {str(error).strip().splitlines()[0]}") from None
