@@ -52,8 +52,9 @@ class RecordedSource:
         return [self._at(position, step) for position in self._state.window.positions(step)]
 
     def _at(self, position: int, step: int) -> Group:
+        """What its judge cost was paid before the first step, and not again in each epoch."""
         epoch, index = self._order.at(position)
-        return replace(self._trained_on[index], position=position, step=step, epoch=epoch)
+        return replace(self._trained_on[index], position=position, step=step, epoch=epoch, judge=False, counts={})
 
     def forget_before(self, step: int) -> None:
         """The next epoch wants them again."""

@@ -1,0 +1,54 @@
+"""The Protocols of handles say what the classes behind them take and give, call by call."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from raysgpo.conductor.conductor import Conductor
+from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.replica import RolloutReplica
+from raysgpo.weights.store import StoreHandle, WeightStore
+
+pytestmark = pytest.mark.ray
+
+PAIRS: list[tuple[type, type]] = [
+    (ConductorHandle, Conductor),
+    (RolloutHandle, RolloutReplica),
+    (StoreHandle, WeightStore),
+]
+LOOSER = {"start": [Any], "say": [str], "get": [int, float], "state": []}
+"""Calls whose Protocol takes less than the method: another type than its own handle, or no optional argument."""
+
+
+def calls(handle: type) -> dict[str, tuple[list[Any], Any]]:
+    """Method to the types of its arguments and of its answer."""
+    found = {}
+    for name, member in vars(handle).items():
+        if isinstance(member, property) and not name.startswith("_"):
+            parameters, answer = get_args(get_type_hints(member.fget)["return"])
+            found[name] = (list(parameters), answer)
+    return found
+
+
+@pytest.mark.parametrize(("handle", "behind"), PAIRS, ids=[behind.__name__ for _, behind in PAIRS])
+def test_a_handle_takes_and_gives_what_the_class_does(handle: type, behind: type) -> None:
+    assert calls(handle), "a handle without calls would prove nothing"
+    for name, (parameters, answer) in calls(handle).items():
+        hints = get_type_hints(getattr(behind, name))
+        gives = hints.pop("return")
+        if name in LOOSER:
+            assert parameters == LOOSER[name]
+            continue
+        assert parameters == list(hints.values()), f"{behind.__name__}.{name}"
+        assert answer == gives, f"{behind.__name__}.{name}"
+
+
+@pytest.mark.parametrize(("handle", "behind"), PAIRS, ids=[behind.__name__ for _, behind in PAIRS])
+def test_every_public_method_can_be_called_by_the_handle(handle: type, behind: type) -> None:
+    public = {name for name, _ in inspect.getmembers(behind, inspect.isfunction) if not name.startswith("_")}
+    served = {"check_health"}  # Serve calls it
+    assert public - served == set(calls(handle))
