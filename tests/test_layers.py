@@ -117,6 +117,47 @@ def test_the_paths_in_the_table_of_tasks_point_down_too() -> None:
         assert all(layer(name) <= layer("raysgpo.tiny.embedded") for name in modules)
 
 
+def room(name: str) -> str:
+    """The folder of ``raysgpo`` that a module lies in, or its own name."""
+    return ".".join(name.split(".")[:2])
+
+
+def doors() -> dict[str, set[str]]:
+    """Each room to the rooms that it imports from."""
+    found: dict[str, set[str]] = {room(name): set() for name in MODULES}
+    for name, file in MODULES.items():
+        # "from raysgpo.x import y" names a module of x where y is one.
+        targets = {room(target) for target, _ in imported(name, file) if target.startswith("raysgpo.")}
+        found[room(name)] |= targets - {room(name)}
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> set[str]:
+    """The rooms that can be come back to through others."""
+
+    def reachable(start: str) -> set[str]:
+        seen: set[str] = set()
+        ahead = set(graph[start])
+        while ahead:
+            seen |= ahead
+            ahead = {target for one in ahead for target in graph[one]} - seen
+        return seen
+
+    return {one for one in graph if one in reachable(one)}
+
+
+def test_no_room_can_be_come_back_to() -> None:
+    graph = doors()
+    assert len(graph) > 15 and sum(map(len, graph.values())) > 80, "the scan sees the house"
+    assert circles(graph) == set()
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == {"a", "b", "c"}
+
+
+def test_few_modules_lie_outside_of_a_folder() -> None:
+    loose = [file.stem for file in PACKAGE.glob("*.py") if file.stem != "__init__"]
+    assert sorted(loose) == ["records", "remote", "run", "seeds"]
+
+
 def test_the_scan_sees_an_upward_import(tmp_path: Path) -> None:
     file = tmp_path / "window.py"
     file.write_text("def f():\n    from raysgpo import serving\n    import torch.nn\n    from jobs import train\n")
