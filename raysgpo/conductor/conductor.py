@@ -2,13 +2,14 @@
 
     who            | asks for        | waits for                         | unblocked by
     ---------------|-----------------|-----------------------------------|---------------------------
-    group worker   | admit(position) | the window to reach the position  | trained(step), after weights landed
+    group worker   | admit(...)      | the window to move                | trained(step), after weights landed
     trainer ranks  | publishing_open | whoever takes the weights         | the run
     trainer rank   | step(k)         | the P groups of step k            | the stream
     trainer rank 0 | trained(k)      | records and, when due, evaluation | the rollout replicas
     other ranks    | decision(k)     | trained(k) of rank 0              | rank 0
     run            | status()        | nothing                           |
 
+One call of each worker process waits, whatever the number of its positions: Ray answers a thousand at a time.
 Positions are slots: ``admit`` may be asked twice (Ray Data re-runs tasks), ``step`` gives the same
 groups if it is asked again, and groups stay until a checkpoint covers them. So a dead train worker
 loses nothing.
@@ -23,7 +24,7 @@ from typing import Any
 from raysgpo.conductor.evaluation import evaluation_due
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.issued_steps import IssuedSteps
-from raysgpo.conductor.messages import Decision, Status, TrainReport
+from raysgpo.conductor.messages import Admission, Decision, Status, TrainReport
 from raysgpo.conductor.progress import Progress
 from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.run_state import RunState
@@ -37,7 +38,6 @@ from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.step_warnings import missed_sync, step_warnings
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
-from raysgpo.records import Ticket
 
 
 class Conductor:
@@ -65,9 +65,9 @@ class Conductor:
         """Begin. ``myself``: this actor's handle, for the group workers."""
         await self._source.start(myself)
 
-    async def admit(self, position: int) -> Ticket | None:
+    async def admit(self, positions: list[int], seen: int | None) -> Admission:
         """See ``GroupSource.admit``."""
-        return await self._source.admit(position)
+        return await self._source.admit(positions, seen)
 
     async def dropped(self, position: int) -> None:
         """See ``GroupSource.dropped``."""

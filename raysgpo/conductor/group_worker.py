@@ -14,13 +14,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from raysgpo.conductor.admissions import Admissions
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.pipeline import Pipeline
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.panel import Panel
-from raysgpo.records import Group
+from raysgpo.records import Group, Ticket
 from raysgpo.serving.handle import RolloutHandle
 from raysgpo.serving.sampler import serve_sampler
 from raysgpo.tasks.grader import make_grader
@@ -43,6 +44,7 @@ class GroupWorker:
     ) -> None:
         """``workers``: number of these actors."""
         self._conductor = conductor
+        self._admissions = Admissions(conductor)
         self._refill = config.algorithm.refill
         self._pipeline = Pipeline(
             config=config,
@@ -56,22 +58,29 @@ class GroupWorker:
 
     def __call__(self, block: Block) -> Iterator[Block]:
         """Positions in, groups out in the same order: a re-run of the task must give the same rows."""
-        futures = [
-            asyncio.run_coroutine_threadsafe(self._group(int(position)), self._loop) for position in block["position"]
-        ]
-        for future in futures:
-            group = future.result()  # each wait inside has its own deadline
-            yield {"group": np.array([pickle.dumps(group)], dtype=object)}
+        positions = [int(position) for position in block["position"]]
+        groups = asyncio.run_coroutine_threadsafe(self._begin(positions), self._loop).result()
+        for group in groups:
+            # Each wait inside has its own deadline.
+            finished = asyncio.run_coroutine_threadsafe(_result(group), self._loop).result()
+            yield {"group": np.array([pickle.dumps(finished)], dtype=object)}
 
-    async def _group(self, position: int) -> Group | None:
+    async def _begin(self, positions: list[int]) -> list[asyncio.Task[Group | None]]:
+        return [asyncio.create_task(self._group(ticket)) for ticket in await self._admissions.tickets(positions)]
+
+    async def _group(self, admitted: asyncio.Future[Ticket | None]) -> Group | None:
         """None if the conductor has the group already (this task is a re-run)."""
-        ticket = await self._conductor.admit.remote(position)
+        ticket = await admitted
         if ticket is None:
             return None
         group = await self._pipeline.run(ticket)
         if self._refill and group.dropped is not None:
-            await self._conductor.dropped.remote(position)  # before it comes out: its place may be taken now
+            await self._conductor.dropped.remote(ticket.position)  # before it comes out: its place may be taken now
         return group
+
+
+async def _result(task: asyncio.Task[Group | None]) -> Group | None:
+    return await task
 
 
 def _panel(config: ResolvedConfig, address: JudgeAddress | None, workers: int) -> Panel | None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from raysgpo.conductor.messages import Decision, Status, TrainReport
+from raysgpo.conductor.messages import Admission, Decision, Status, TrainReport
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
-from raysgpo.records import Ticket
 from raysgpo.remote import Call
 
 
@@ -34,7 +33,7 @@ class ConductorHandle(Protocol):
     # --- group workers ---
 
     @property
-    def admit(self) -> Call[[int], Ticket | None]: ...
+    def admit(self) -> Call[[list[int], int | None], Admission]: ...
 
     @property
     def dropped(self) -> Call[[int], None]: ...

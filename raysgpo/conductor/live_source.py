@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluation, Evaluator
 from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.messages import Admission
 from raysgpo.conductor.run_state import RunState
 from raysgpo.conductor.stream import StreamThread, build_dataset, stall_deadline
 from raysgpo.groups.retrying_sampler import RetryingSampler
@@ -52,19 +54,34 @@ class LiveSource:
         self._stream = StreamThread(dataset, arrived, failed)
         self._stream.start()
 
-    async def admit(self, position: int) -> Ticket | None:
-        """The ticket of a position, once the window has reached it.
+    async def admit(self, positions: list[int], seen: int | None) -> Admission:
+        """The tickets of those that the window has reached.
 
-        None if its group is here already, or if the run is over (with ``refill`` more positions are
+        None for one whose group is here already, or if the run is over (with ``refill`` more positions are
         streamed than may be needed).
         """
-        state, progress = self._state, self._state.progress
-        async with state.changed:
-            await state.changed.wait_for(
-                lambda: progress.over or (state.versions.ready and state.window.may_start(position))
-            )
-        done = position in self._assembly or position < state.window.first_position(self._covered)
-        return None if done or progress.over else state.tickets.ticket(position, state.versions.current)
+        async with self._state.changed:
+            await self._state.changed.wait_for(lambda: self._limit != seen or any(map(self._settled, positions)))
+        tickets = {position: self._ticket(position) for position in positions if self._settled(position)}
+        return Admission(tickets, self._limit)
+
+    @property
+    def _limit(self) -> int:
+        """The first position that may not start."""
+        if self._state.progress.over:
+            return sys.maxsize
+        return self._state.window.limit if self._state.versions.ready else -1
+
+    def _settled(self, position: int) -> bool:
+        return position < self._limit or self._is_here(position)
+
+    def _is_here(self, position: int) -> bool:
+        return position in self._assembly or position < self._state.window.first_position(self._covered)
+
+    def _ticket(self, position: int) -> Ticket | None:
+        if self._state.progress.over or self._is_here(position):
+            return None
+        return self._state.tickets.ticket(position, self._state.versions.current)
 
     async def dropped(self, position: int) -> None:
         self._state.window.dropped(position)

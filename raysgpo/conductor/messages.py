@@ -6,6 +6,17 @@ import time
 from dataclasses import dataclass
 
 from raysgpo.output.metrics import Interval, Metrics, StepTimes
+from raysgpo.records import Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Which of the positions that were asked for may start."""
+
+    tickets: dict[int, Ticket | None]
+    """Position to its ticket; None where nothing is to be sampled. Those that must wait are left out."""
+    limit: int
+    """Where the window stood: who waits on asks again with it, and is answered once it stands elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from typing import Protocol
 
 from raysgpo.conductor.evaluation import Evaluation
 from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.messages import Admission
 from raysgpo.conductor.run_state import RunState
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
-from raysgpo.records import Group, Ticket
+from raysgpo.records import Group
 
 
 class GroupSource(Protocol):
@@ -19,8 +20,12 @@ class GroupSource(Protocol):
     async def start(self, conductor: ConductorHandle) -> None:
         """Begin. ``conductor``: for those who make the groups elsewhere."""
 
-    async def admit(self, position: int) -> Ticket | None:
-        """What is to be sampled at a position, once it may be; None where nothing is."""
+    async def admit(self, positions: list[int], seen: int | None) -> Admission:
+        """Which of these positions may start.
+
+        ``seen``: the limit of the answer before; waits until one of them may start or the limit is another one.
+        None does not wait.
+        """
 
     async def dropped(self, position: int) -> None:
         """The group of this position will not be trained on; it arrives once those before it have."""

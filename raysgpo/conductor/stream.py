@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
@@ -23,8 +24,10 @@ from raysgpo.tasks.task import Task
 POSITIONS_PER_BLOCK = 32
 """Tickets of one stream task: a task costs some 75 ms, so not one each."""
 POSITIONS_PER_WORKER = 256
-"""Groups that one worker process keeps in flight; their sampling waits elsewhere."""
+"""Groups that one worker process keeps in flight, where there are CPUs for more; their sampling waits elsewhere."""
 WORKER_CPUS = 0.25
+WORKERS_SHARE = 0.25
+"""Of the cluster's CPUs: the workers never reserve more, one of them excepted."""
 
 
 def build_dataset(
@@ -46,7 +49,7 @@ def build_dataset(
     """
     _configure(DataContext.get_current())
     blocks = [pa.table({"position": block}) for block in position_blocks(first, end, config.prompts_per_step)]
-    workers = worker_count(config)
+    workers = worker_count(config, ray.cluster_resources().get("CPU", 0.0))
     window = (config.max_staleness + 1) * blocks_per_step(config.prompts_per_step) * config.refill_limit
     unaligned = config.refill_limit > 1  # a refilled step may begin and end within a block
     tasks = math.ceil((window + unaligned) / workers)
@@ -76,9 +79,10 @@ def blocks_per_step(prompts_per_step: int) -> int:
     return math.ceil(prompts_per_step / POSITIONS_PER_BLOCK)
 
 
-def worker_count(config: Config) -> int:
-    """Worker processes that the window keeps busy."""
-    return math.ceil((config.max_staleness + 1) * config.prompts_per_step / POSITIONS_PER_WORKER)
+def worker_count(config: Config, cpus: float) -> int:
+    """Worker processes that the window keeps busy, as far as a cluster of so many CPUs has room for them."""
+    wanted = math.ceil((config.max_staleness + 1) * config.prompts_per_step / POSITIONS_PER_WORKER)
+    return max(1, min(wanted, int(WORKERS_SHARE * cpus / WORKER_CPUS)))
 
 
 def stall_deadline(config: Config) -> float:

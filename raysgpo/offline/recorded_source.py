@@ -8,13 +8,14 @@ from pathlib import Path
 
 from raysgpo.conductor.evaluation import Evaluation
 from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.messages import Admission
 from raysgpo.conductor.run_state import RunState
 from raysgpo.groups.order import Order
 from raysgpo.output.group_json import group_from_row, group_row
 from raysgpo.output.run_folder import read_rows, replace_rows
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs, step_shares, with_logprobs
-from raysgpo.records import Group, Ticket
+from raysgpo.records import Group
 
 
 class RecordedSource:
@@ -40,9 +41,9 @@ class RecordedSource:
     async def start(self, conductor: ConductorHandle) -> None:
         """There is nothing to begin."""
 
-    async def admit(self, position: int) -> Ticket | None:
-        """None: the group of every position is here already."""
-        return None
+    async def admit(self, positions: list[int], seen: int | None) -> Admission:
+        """The group of every position is here already."""
+        return Admission(dict.fromkeys(positions), limit=0)
 
     async def dropped(self, position: int) -> None:
         raise AssertionError("a recorded group that is dropped is not trained on in the first place")

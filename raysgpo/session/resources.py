@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,22 +35,25 @@ class Demand:
     each: Amounts
 
 
-def phases(config: Config) -> list[list[Demand]]:
-    """What the run reserves at one time, phase by phase: an online run has one, an offline run two."""
+def phases(config: Config, cpus: float) -> list[list[Demand]]:
+    """What the run reserves at one time, phase by phase: an online run has one, an offline run two.
+
+    ``cpus``: of the cluster as it is.
+    """
     if config.mode == "offline":
         replicas = config.offline.groups is None or config.evaluation.every > 0
         rollout = [_rollout_demand(config)] if replicas else []
         return [[*rollout, *_judge_demand(config)], [_trainer_demand(config)]]
-    return [demands(config)]
+    return [demands(config, cpus)]
 
 
-def demands(config: Config) -> list[Demand]:
+def demands(config: Config, cpus: float) -> list[Demand]:
     """Everything that an online run reserves, by the settings that ask for it."""
     return [
         _rollout_demand(config),
         _trainer_demand(config),
         *_judge_demand(config),
-        Demand("group worker", "prompts_per_step", worker_count(config), _amounts(WORKER_CPUS, 0)),
+        Demand("group worker", "prompts_per_step", worker_count(config, cpus), _amounts(WORKER_CPUS, 0)),
     ]
 
 
@@ -92,14 +96,22 @@ def wait_for_resources(config: Config, deadline: float, say: Callable[[str], Non
     Raises:
         ConfigError: no node type can give it, or it did not come before the deadline.
     """
-    for wanted in phases(config):
-        _wait_for(wanted, deadline, say)
+    for phase in range(len(phases(config, cpus=0.0))):
+        _wait_for(partial(_wanted, config, phase), deadline, say)
 
 
-def _wait_for(wanted: list[Demand], deadline: float, say: Callable[[str], None]) -> None:
+def _wanted(config: Config, phase: int, nodes: list[Amounts]) -> list[Demand]:
+    return phases(config, sum(node.get("CPU", 0.0) for node in nodes))[phase]
+
+
+def _wait_for(wanted_of: Callable[[list[Amounts]], list[Demand]], deadline: float, say: Callable[[str], None]) -> None:
     end = time.monotonic() + deadline
     said = False
-    while (reason := impossible(wanted, _live_nodes())) is not None:
+    while True:
+        nodes = _live_nodes()
+        wanted = wanted_of(nodes)
+        if (reason := impossible(wanted, nodes)) is None:
+            return
         types = _node_types()
         if not types or (never := impossible(wanted, types)) is not None:
             raise ConfigError(reason if not types else f"{never} (all node types of the autoscaler counted)")

@@ -83,7 +83,7 @@ class FakeRun:
         start = start or StartState()
         self.version = start.version
         self._own = rollout is None
-        self.rollout = rollout or ray.remote(FakeRollout).options(num_cpus=0, max_concurrency=1000).remote(
+        self.rollout = rollout or ray.remote(FakeRollout).options(num_cpus=0, max_concurrency=20_000).remote(
             [self.seeds(position) for position in held],
             [self.seeds(position) for position in broken],
             hopeless,

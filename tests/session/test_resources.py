@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from jobs.recipes.arithmetic import arithmetic
+from raysgpo.conductor.stream import worker_count
 from raysgpo.config import Config, RolloutConfig, TrainerConfig
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.session import resources as cluster_resources
@@ -32,7 +33,7 @@ def replicas(count: int, **each: float) -> Demand:
 
 
 def test_the_default_run_fits_on_two_cpus() -> None:
-    wanted = demands(arithmetic())
+    wanted = demands(arithmetic(), cpus=2)
     assert sum(demand.count * demand.each.get("CPU", 0) for demand in wanted) <= 2
     assert all(demand.each.get("CPU", 0) > 0 for demand in wanted), "nothing is free"
     assert impossible(wanted, [LAPTOP]) is None
@@ -46,9 +47,14 @@ def test_everything_that_the_run_reserves_is_asked_for() -> None:
         rollout=RolloutConfig(replicas=3, cpus=2, gpus=1),
         trainer=TrainerConfig(workers=4, cpus=1, gpus=0),
     )
-    found = [(demand.count, demand.each) for demand in demands(config)]
-    # 600 groups in flight, at most 256 a worker.
+    found = [(demand.count, demand.each) for demand in demands(config, cpus=100)]
+    # 600 groups in flight, at most 256 a worker where there is room for so many workers.
     assert found == [(3, {"CPU": 2, "GPU": 1}), (4, {"CPU": 1}), (3, {"CPU": 0.25})]
+
+
+@pytest.mark.parametrize(("prompts", "cpus", "count"), [(32, 2, 1), (1024, 2, 2), (10_000, 2, 2), (10_000, 400, 40)])
+def test_group_workers_leave_the_rest_of_the_cluster_to_others(prompts: int, cpus: float, count: int) -> None:
+    assert worker_count(Config(prompts_per_step=prompts), cpus) == count
 
 
 @pytest.mark.parametrize(
@@ -91,13 +97,15 @@ def test_an_offline_run_needs_its_phases_one_at_a_time() -> None:
     """Replicas and trainer take turns, so what online would need two of these nodes runs on one."""
     words = ["mode=offline", "algorithm=sgpo", "judge=replicas", "judge.model=org/judge"]
     config = resolve(GPUS, overrides=words)
-    collecting, training = phases(config)
+    collecting, training = phases(config, cpus=2)
     assert [demand.what for demand in collecting] == ["rollout replica", "judge replica"]
     assert [demand.what for demand in training] == ["train worker"]
     assert all(impossible(wanted, [GPU_NODE]) is None for wanted in (collecting, training))
     alone = resolve(config, overrides=["offline.groups=groups.jsonl", "evaluation.every=0", "judge=rule"])
-    assert [[demand.what for demand in wanted] for wanted in phases(alone)] == [[], ["train worker"]]
-    assert impossible(demands(config), [GPU_NODE]) is not None and phases(GPUS) == [demands(GPUS)]
+    assert [[demand.what for demand in wanted] for wanted in phases(alone, cpus=2)] == [[], ["train worker"]]
+    assert impossible(demands(config, cpus=2), [GPU_NODE]) is not None and phases(GPUS, cpus=2) == [
+        demands(GPUS, cpus=2)
+    ]
 
 
 class Cluster:
