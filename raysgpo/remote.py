@@ -36,6 +36,8 @@ class Response(Pending[R_co], Protocol[R_co]):
 
     def result(self, timeout_s: float | None = None) -> R_co: ...
 
+    def cancel(self) -> None: ...
+
 
 class Request(Protocol[P, R_co]):
     """A method of a Serve deployment's handle."""

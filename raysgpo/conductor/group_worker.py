@@ -22,7 +22,7 @@ from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.panel import Panel
 from raysgpo.records import Group, Ticket
-from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
 from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task
@@ -38,7 +38,7 @@ class GroupWorker:
         config: ResolvedConfig,
         task: Task,
         conductor: ConductorHandle,
-        rollout: RolloutHandle,
+        rollout: RolloutService,
         judge: JudgeAddress | None,
         workers: int,
     ) -> None:
@@ -51,10 +51,13 @@ class GroupWorker:
             task=task,
             grader=make_grader(task, config.task),
             panel=_panel(config, judge, workers),
-            sample=RetryingSampler(serve_sampler(rollout), config.rollout),
+            sample=RetryingSampler(serve_sampler(rollout), config.rollout, self._outage),
         )
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="groups", daemon=True).start()
+
+    def _outage(self, message: str) -> None:
+        self._conductor.say.remote(message, "outage")
 
     def __call__(self, block: Block) -> Iterator[Block]:
         """Positions in, groups out in the same order: a re-run of the task must give the same rows."""

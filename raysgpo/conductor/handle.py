@@ -7,7 +7,13 @@ from typing import Any, Protocol
 from raysgpo.conductor.messages import Admission, Decision, Status, TrainReport
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
-from raysgpo.remote import Call
+from raysgpo.remote import Call, Pending
+
+
+class SayCall(Protocol):
+    """``Conductor.say``: a line, and of a kind only the first."""
+
+    def remote(self, message: str | None, kind: str | None = None) -> Pending[None]: ...
 
 
 class ConductorHandle(Protocol):
@@ -74,4 +80,4 @@ class ConductorHandle(Protocol):
     def checkpointed(self) -> Call[[int], None]: ...
 
     @property
-    def say(self) -> Call[[str], None]: ...
+    def say(self) -> SayCall: ...

@@ -17,14 +17,14 @@ from raysgpo.output.step_warnings import failed_group
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
 from raysgpo.records import Group, Ticket
-from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
 
 
 class LiveSource:
     """A :class:`raysgpo.conductor.source.GroupSource`: rollout replicas sample, Ray Data streams."""
 
-    def __init__(self, state: RunState, *, rollout: RolloutHandle, judge: JudgeAddress | None = None) -> None:
+    def __init__(self, state: RunState, *, rollout: RolloutService, judge: JudgeAddress | None = None) -> None:
         """``judge``: None without a judge's server."""
         self._state = state
         self._rollout = rollout
@@ -112,6 +112,7 @@ class LiveSource:
                         f"no group arrived for {deadline:.0f} s; step {step} still waits for "
                         f"{len(missing)} groups, the first at position {missing[0]}"
                     ) from None
+        _refuse_an_outage(step, groups)
         return groups
 
     def forget_before(self, step: int) -> None:
@@ -131,3 +132,13 @@ class LiveSource:
     def close(self) -> None:
         if self._stream is not None:
             self._stream.stop()
+
+
+def _refuse_an_outage(step: int, groups: list[Group]) -> None:
+    """A step for which no replica could be had consumed its prompts for nothing: the run ends, and can be gone on with.
+
+    Raises:
+        RuntimeError: that is so.
+    """
+    if all(group.counts.get("sampling/unavailable") for group in groups):
+        raise RuntimeError(f"no rollout replica could be had for any of the groups of step {step}: {groups[-1].error}")

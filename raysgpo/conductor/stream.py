@@ -18,7 +18,7 @@ from raysgpo.config import Config
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.records import Group
-from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.handle import RolloutService
 from raysgpo.tasks.task import Task
 
 POSITIONS_PER_BLOCK = 32
@@ -34,7 +34,7 @@ def build_dataset(
     config: ResolvedConfig,
     task: Task,
     conductor: ConductorHandle,
-    rollout: RolloutHandle,
+    rollout: RolloutService,
     judge: JudgeAddress | None,
     first: int,
     end: int,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups import stages
-from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
+from raysgpo.groups.retrying_sampler import ReplicasUnavailable, RetryingSampler, SamplingFailed
 from raysgpo.judging.panel import Panel
 from raysgpo.records import Completion, Drop, Group, Hint, Role, Rollout, SampleRequest, Segment, Ticket
 from raysgpo.tasks.grader import Grader
@@ -44,8 +44,9 @@ class Pipeline:
         try:
             rollouts_G = await self._sampled(ticket)
         except SamplingFailed as error:
+            out = {"sampling/unavailable": 1.0} if isinstance(error, ReplicasUnavailable) else {}
             interval = (start, time.time())
-            return replace(group, dropped=Drop.FAILED, error=str(error), sample_interval=interval)
+            return replace(group, dropped=Drop.FAILED, error=str(error), sample_interval=interval, counts=out)
         return await self._scored(replace(group, rollouts_G=rollouts_G, sample_interval=(start, time.time())))
 
     async def _sampled(self, ticket: Ticket) -> tuple[Rollout, ...]:

@@ -42,12 +42,12 @@ from raysgpo.output.run_folder import JsonLines, RunFolder, cut_rows, read_rows
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.policy.prompts import load_tokenizer
 from raysgpo.records import Group
-from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
 from raysgpo.session.exiting import exiting, telling_failures
 from raysgpo.session.interrupts import Interrupts, interruptible
 from raysgpo.session.judge_access import Say, endpoint_address, wait_for_judge_replicas
-from raysgpo.session.moving_parts import judge_name
+from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_resources
 from raysgpo.session.watching import watch
@@ -155,13 +155,14 @@ class _Offline:
             return
         if sampling or evaluating or asks:
             self.say("starting the replicas ...")
+        names = RunNames.of(self.run)
         with ExitStack() as up:
             # The judge first: Serve starts with HTTP or without.
-            address = up.enter_context(starting_judge(self.config, self.run)) if asks else self.judge
+            address = up.enter_context(starting_judge(self.config, names)) if asks else self.judge
             if sampling or evaluating:
-                rollout = up.enter_context(running_rollout(self.config, self.run, self.config.model, self.say))
+                rollout = up.enter_context(running_rollout(self.config, names, self.config.model, self.say))
             if asks and address is not None:
-                wait_for_judge_replicas(self.config, address, judge_name(self.run), self.say)
+                wait_for_judge_replicas(self.config, address, names.judge, self.say)
             if evaluating:
                 self._evaluate(rollout, 0)
             if sampling and not self.stopped:
@@ -252,7 +253,7 @@ class _Offline:
             return
         self.say("starting the replicas with the trained policy ...")
         model = str(checkpoint.newest_complete(self.run.checkpoints)[0])
-        with running_rollout(self.config, self.run, model, self.say) as rollout:
+        with running_rollout(self.config, RunNames.of(self.run), model, self.say) as rollout:
             self._evaluate(rollout, steps)
 
     def _lacks_evaluation(self, step: int) -> bool:
@@ -261,7 +262,7 @@ class _Offline:
     def _evaluations(self) -> dict[int, Metrics]:
         return {row["step"]: row for row in read_rows(self.run.evaluations)}
 
-    def _evaluate(self, rollout: RolloutHandle, step: int) -> None:
+    def _evaluate(self, rollout: RolloutService, step: int) -> None:
         """Held-out accuracy of what the replicas were started with, which has ``step`` optimizer steps."""
         evaluator = Evaluator(self.prepared, _sampler(self.config, rollout))
         found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
@@ -286,5 +287,5 @@ class _Offline:
         self.say(f"trained policy: {checkpoint.newest_complete(self.run.checkpoints)[0]}")
 
 
-def _sampler(config: Config, rollout: RolloutHandle) -> RetryingSampler:
+def _sampler(config: Config, rollout: RolloutService) -> RetryingSampler:
     return RetryingSampler(serve_sampler(rollout), config.rollout)

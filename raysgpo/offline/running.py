@@ -14,10 +14,11 @@ from raysgpo.output.run_folder import RunFolder
 from raysgpo.remote import result
 from raysgpo.serving.application import delete
 from raysgpo.serving.deployment import start_rollout, wait_for_rollout
-from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.judge_replicas import start_judge
 from raysgpo.session.judge_access import Say
-from raysgpo.session.moving_parts import MovingParts, check_vocabulary, judge_name, rollout_name, running_conductor
+from raysgpo.session.moving_parts import MovingParts, check_vocabulary, running_conductor
+from raysgpo.session.names import RunNames
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
 from raysgpo.weights.store import start_weight_store
@@ -26,26 +27,26 @@ from raysgpo.weights.transport import NobodyListens
 
 
 @contextmanager
-def running_rollout(config: ResolvedConfig, run: RunFolder, model: str, say: Say) -> Iterator[RolloutHandle]:
+def running_rollout(config: ResolvedConfig, names: RunNames, model: str, say: Say) -> Iterator[RolloutService]:
     """Rollout replicas that serve ``model`` as it is, taken down at the end."""
-    name = rollout_name(run)
-    handle = start_rollout(model, config.rollout, StoreTransport(start_weight_store()), name=name)
+    transport = StoreTransport(start_weight_store())
+    handle = start_rollout(model, config.rollout, transport, name=names.rollout, run_id=names.id)
     try:
-        wait_for_rollout(config.rollout, name, say)
+        wait_for_rollout(config.rollout, names.rollout, say)
         check_vocabulary(model, handle)
-        yield handle
+        yield RolloutService(handle, names.id)
     finally:
-        delete(name)
+        delete(names.rollout)
 
 
 @contextmanager
-def starting_judge(config: ResolvedConfig, run: RunFolder) -> Iterator[JudgeAddress]:
+def starting_judge(config: ResolvedConfig, names: RunNames) -> Iterator[JudgeAddress]:
     """Judge replicas that are coming up, so that others may beside them; taken down at the end."""
-    address = start_judge(config.judge, judge_name(run))
+    address = start_judge(config.judge, names.judge)
     try:
         yield address
     finally:
-        delete(judge_name(run), deadline=5.0)
+        delete(names.judge, deadline=5.0)
 
 
 @contextmanager

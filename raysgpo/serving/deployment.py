@@ -32,6 +32,7 @@ def start_rollout(
     transport: WeightTransport,
     *,
     name: str,
+    run_id: str = "",
     engine: EngineFactory = VllmEngine,
 ) -> RolloutHandle:
     """Begin to start ``rollout.replicas`` replicas of the model.
@@ -45,7 +46,7 @@ def start_rollout(
     start_serve(http=False)  # does nothing where Serve runs
     quiet = quiet_logging()
     deployment = serve.deployment(RolloutReplica).options(**_deployment_options(rollout, name, quiet))
-    application = deployment.bind(model_path, rollout, transport, engine)
+    application = deployment.bind(model_path, rollout, transport, engine, run_id)
     target = serve.RunTarget(application, name=name, route_prefix=None, logging_config=quiet)
     handle: RolloutHandle
     [handle] = serve.run_many([target], wait_for_applications_running=False)

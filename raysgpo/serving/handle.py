@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from raysgpo.records import Completion, SampleRequest
@@ -10,11 +11,19 @@ from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.transport import Replicas, UpdateReply
 
 
+@dataclass(frozen=True, slots=True)
+class RolloutService:
+    """The rollout replicas of a run, for those who sample."""
+
+    handle: RolloutHandle
+    run_id: str
+
+
 class RolloutHandle(Replicas, Protocol):
     """The handle of a deployment of :class:`raysgpo.serving.replica.RolloutReplica`."""
 
     @property
-    def sample(self) -> Request[[SampleRequest], list[Completion]]: ...
+    def sample(self) -> Request[[SampleRequest, str], list[Completion]]: ...
 
     @property
     def update(self) -> Request[[int, float], UpdateReply]: ...

@@ -46,6 +46,10 @@ class ReplicaBroken(RuntimeError):
     """This replica's weights cannot be trusted; it is being replaced. Ask again: another will answer."""
 
 
+class WrongRun(RuntimeError):
+    """The request came from another run than the replica's."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplicaState:
     """What a replica says of itself."""
@@ -71,11 +75,13 @@ class RolloutReplica:
         rollout: RolloutConfig,
         transport: WeightTransport,
         engine: EngineFactory = VllmEngine,
+        run_id: str = "",
         replica_id: str | None = None,
         end_process: Callable[[int], Any] = os._exit,
     ) -> None:
         self._id = replica_id or serve.get_replica_context().replica_id.unique_id
         self._transport = transport
+        self._run_id = run_id
         self._deadline = rollout.update_deadline
         self._end_process = end_process
         self._version = NOTHING_PUBLISHED
@@ -85,14 +91,19 @@ class RolloutReplica:
         self._engine = engine(model_path, rollout, transport)
         await self._engine.start()
 
-    async def sample(self, request: SampleRequest) -> list[Completion]:
+    async def sample(self, request: SampleRequest, run_id: str = "") -> list[Completion]:
         """One completion for each seed, in their order, with weights of ``min_version`` or newer.
 
+        ``run_id``: of the run that asks. Another run's policy must not answer it.
+
         Raises:
+            WrongRun: this replica belongs to another run.
             ValueError: the prompt leaves no room for an answer.
             WeightsNotPublished: nobody published ``min_version`` in time.
             ReplicaBroken: the update that the request waited for failed; another replica will answer.
         """
+        if run_id != self._run_id:
+            raise WrongRun(f"asked by the run {run_id}, this replica is of {self._run_id}")
         await self._hold(request.min_version)
         name = uuid.uuid4().hex
         tasks = [

@@ -1,21 +1,36 @@
-"""The rollout deployment as a Sampler: whatever goes wrong in the replica's process becomes SamplingFailed."""
+"""The rollout replicas as a Sampler: whatever goes wrong in a replica's process becomes SamplingFailed."""
 
 from __future__ import annotations
 
-from ray.exceptions import RayError
+import asyncio
+
+from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import RayServeException
 
-from raysgpo.groups.retrying_sampler import Sampler, SamplingFailed
+from raysgpo.groups.retrying_sampler import ReplicasUnavailable, Sampler, SamplingFailed
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.handle import RolloutService
+from raysgpo.serving.replica import ReplicaBroken
 
 
-def serve_sampler(handle: RolloutHandle) -> Sampler:
+def serve_sampler(rollout: RolloutService) -> Sampler:
+    """A request that nobody waits for any more is cancelled in the replica too."""
+
     async def sample(request: SampleRequest) -> list[Completion]:
+        response = rollout.handle.sample.remote(request, rollout.run_id)
         try:
-            return await handle.sample.remote(request)
-        except (RayError, RayServeException) as error:
-            last_line = (str(error).strip() or "no message").splitlines()[-1]
-            raise SamplingFailed(f"{type(error).__name__}: {last_line}") from error
+            return await response
+        except asyncio.CancelledError:
+            response.cancel()
+            raise
+        except (RayActorError, RayServeException, ReplicaBroken) as error:
+            raise ReplicasUnavailable(_reason(error)) from error
+        except RayError as error:
+            raise SamplingFailed(_reason(error)) from error
 
     return sample
+
+
+def _reason(error: Exception) -> str:
+    last_line = (str(error).strip() or "no message").splitlines()[-1]
+    return f"{type(error).__name__}: {last_line}"

@@ -21,9 +21,10 @@ from raysgpo.output.run_folder import RunFolder
 from raysgpo.remote import CALL_DEADLINE, result
 from raysgpo.serving.application import delete
 from raysgpo.serving.deployment import start_rollout, wait_for_rollout
-from raysgpo.serving.handle import RolloutHandle
+from raysgpo.serving.handle import RolloutHandle, RolloutService
 from raysgpo.serving.judge_replicas import start_judge
 from raysgpo.session.judge_access import Say, wait_for_judge_replicas
+from raysgpo.session.names import RunNames
 from raysgpo.start.preparation import model_settings
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
@@ -51,40 +52,29 @@ def running_parts(
     All processes come up at the same time; the trainer publishes once the replicas are there, and
     from then on the run goes on by itself. ``judge``: the address of a judge that runs elsewhere.
     """
-    config = prepared.config
+    config, names = prepared.config, RunNames.of(run)
     with ExitStack() as ending:
         judging = ending.enter_context(ExitStack())
         replicas = _wants_replicas(prepared, start)
         if replicas:
-            judge = start_judge(config.judge, judge_name(run))
-            judging.callback(delete, judge_name(run), deadline=5.0)
-        name = rollout_name(run)
+            judge = start_judge(config.judge, names.judge)
+            judging.callback(delete, names.judge, deadline=5.0)
         transport = StoreTransport(start_weight_store())
-        rollout = start_rollout(config.model, config.rollout, transport, name=name)
-        ending.callback(delete, name)
-        source = partial(LiveSource, rollout=rollout, judge=judge)
+        rollout = start_rollout(config.model, config.rollout, transport, name=names.rollout, run_id=names.id)
+        ending.callback(delete, names.rollout)
+        source = partial(LiveSource, rollout=RolloutService(rollout, names.id), judge=judge)
         conductor = ending.enter_context(running_conductor(prepared, run, start, source))
         started = conductor.start.remote(conductor)
         job = TrainJob(config, run.checkpoints, conductor, ReplicaPublisher(transport, rollout), prepared.total_steps)
         trainer = TrainerThread(job, run.path)
         trainer.start()
-        wait_for_rollout(config.rollout, name, say)
+        wait_for_rollout(config.rollout, names.rollout, say)
         check_vocabulary(config.model, rollout)
         if replicas and judge is not None:
-            wait_for_judge_replicas(config, judge, judge_name(run), say)
+            wait_for_judge_replicas(config, judge, names.judge, say)
         result(started)
         result(conductor.open_publishing.remote())
         yield MovingParts(conductor, trainer, judging.close if replicas else None)
-
-
-def rollout_name(run: RunFolder) -> str:
-    """The Serve application of the rollout replicas."""
-    return f"{run.path.name}-rollout"
-
-
-def judge_name(run: RunFolder) -> str:
-    """The Serve application of the judge replicas."""
-    return f"{run.path.name}-judge"
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class FakeRollout:
     async def release(self) -> None:
         self._released.set()
 
-    async def sample(self, request: SampleRequest) -> list[Completion]:
+    async def sample(self, request: SampleRequest, run_id: str) -> list[Completion]:
         self.asked.append((time.time(), request))
         assert self._version >= request.min_version, "asked for weights that were not published"
         version = self._version

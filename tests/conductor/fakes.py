@@ -23,6 +23,7 @@ from raysgpo.judging.address import JudgeAddress
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem, SampleRequest
+from raysgpo.serving.handle import RolloutService
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
 from tests.conductor.fake_rollout import FakeRollout
@@ -31,6 +32,8 @@ from tests.resolved import resolved
 SMALL = """prompts_per_step=2 sampling.group_size=2 task.prompts=5 task.terms=3 evaluation.prompts=3 evaluation.every=2
 checkpoint.every=2 rollout.attempts=2 rollout.start_deadline=10 rollout.sample_deadline=20 algorithm=sgpo""".split()
 
+RUN_ID = ""
+"""Of replicas that were started for no run."""
 SETTLE = 0.4
 """Seconds in which a position that may start would have started."""
 
@@ -89,7 +92,7 @@ class FakeRun:
             hopeless,
         )
         actor = ray.remote(Conductor).options(num_cpus=0)
-        source = partial(LiveSource, rollout=self.rollout, judge=judge)
+        source = partial(LiveSource, rollout=RolloutService(self.rollout, RUN_ID), judge=judge)
         self.conductor = actor.remote(self.prepared, self.folder, start, source)
         self.call("start", self.conductor)
 

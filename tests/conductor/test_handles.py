@@ -20,7 +20,7 @@ PAIRS: list[tuple[type, type]] = [
     (RolloutHandle, RolloutReplica),
     (StoreHandle, WeightStore),
 ]
-LOOSER = {"start": [Any], "say": [str], "get": [int, float], "state": []}
+LOOSER = {"start": [Any], "get": [int, float], "state": []}
 """Calls whose Protocol takes less than the method: another type than its own handle, or no optional argument."""
 
 
@@ -29,7 +29,12 @@ def calls(handle: type) -> dict[str, tuple[list[Any], Any]]:
     found = {}
     for name, member in vars(handle).items():
         if isinstance(member, property) and not name.startswith("_"):
-            parameters, answer = get_args(get_type_hints(member.fget)["return"])
+            call = get_type_hints(member.fget)["return"]
+            if not get_args(call):  # a Protocol of its own, for a call with optional arguments
+                hints = get_type_hints(call.remote)
+                found[name] = (list(hints.values())[:-1], get_args(hints["return"])[0])
+                continue
+            parameters, answer = get_args(call)
             found[name] = (list(parameters), answer)
     return found
 

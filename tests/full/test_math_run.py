@@ -24,7 +24,6 @@ from ray import serve
 from raysgpo.config.overrides import resolve
 from raysgpo.output.run_folder import RunFolder, read_rows
 from raysgpo.serving.replica import ReplicaState
-from raysgpo.session.moving_parts import rollout_name
 from raysgpo.weights.payload import named_checksums
 from tests.full.conftest import checksums_by_version, trained_here
 
@@ -130,7 +129,8 @@ def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPath
     ]
     config = resolve(math(), overrides=words)
     with trained_here(config) as run:
-        replicas = serve.get_app_handle(rollout_name(run)).broadcast("state", True).results(timeout_s=30)
+        [name] = [name for name in serve.status().applications if name.endswith("-rollout")]
+        replicas = serve.get_app_handle(name).broadcast("state", True).results(timeout_s=30)
         exported = scrape_until("raysgpo_groups_trained")
     return MathRun(run, guesser, replicas, exported)
 

@@ -14,7 +14,7 @@ import pytest
 from raysgpo.config import RolloutConfig
 from raysgpo.records import SampleRequest
 from raysgpo.serving import replica as replica_file
-from raysgpo.serving.replica import ReplicaBroken, RolloutReplica
+from raysgpo.serving.replica import ReplicaBroken, RolloutReplica, WrongRun
 from raysgpo.weights.payload import named_checksums
 from raysgpo.weights.store import WeightsNotPublished
 from raysgpo.weights.store_transport import StoreTransport
@@ -173,6 +173,17 @@ def test_a_prompt_that_is_too_long_is_the_callers_error_and_no_fault() -> None:
         await here.store.put(0)
         with pytest.raises(ValueError, match="max_model_len=3"):
             await here.replica.sample(request(0))
+        await here.replica.check_health()
+
+    asyncio.run(scenario())
+
+
+def test_another_runs_request_is_refused() -> None:
+    async def scenario() -> None:
+        here = await Setting.build()
+        await here.store.put(0)
+        with pytest.raises(WrongRun, match="asked by the run other"):
+            await here.replica.sample(request(0), "other")
         await here.replica.check_health()
 
     asyncio.run(scenario())
