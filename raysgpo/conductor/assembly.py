@@ -7,33 +7,42 @@ from raysgpo.records import Group
 
 
 class Assembly:
-    """Groups by position; the window says which positions a step has. They stay until a checkpoint
-    covers them, so asking again is harmless."""
+    """Groups by position; the window says which positions a step has. A step's groups go out once; that they came
+    is known until a checkpoint covers them."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self._groups: dict[int, Group] = {}
+        self._gone: set[int] = set()
+        """Positions whose groups went out."""
 
     def __contains__(self, position: int) -> bool:
-        return position in self._groups
+        return position in self._groups or position in self._gone
 
     def add(self, group: Group) -> None:
         """A position that arrives twice (a re-run of a stream task) keeps its first group."""
+        if group.position in self._gone:
+            return
         self._groups.setdefault(group.position, group)
         if self._groups[group.position].dropped is not None:
             self._window.dropped(group.position)
 
     def step(self, step: int) -> list[Group] | None:
-        """The groups of a step in order of position, or None while some are missing. Steps are asked for in order."""
+        """The groups of a step in order of position, or None while some are missing. Steps are asked for in order,
+        and each once."""
         if self.missing(step):
             return None
         self._window.close(step)
-        return [self._groups[position] for position in self._window.positions(step)]
+        positions = self._window.positions(step)
+        assert self._gone.isdisjoint(positions), f"the groups of step {step} went out before"
+        self._gone.update(positions)
+        return [self._groups.pop(position) for position in positions]
 
     def missing(self, step: int) -> list[int]:
-        return [position for position in self._window.positions(step) if position not in self._groups]
+        return [position for position in self._window.positions(step) if position not in self]
 
     def forget_before(self, step: int) -> None:
         first = self._window.first_position(step)
         for position in [p for p in self._groups if p < first]:
             del self._groups[position]
+        self._gone = {position for position in self._gone if position >= first}

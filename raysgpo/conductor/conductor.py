@@ -24,6 +24,7 @@ from typing import Any
 from raysgpo.conductor.evaluation import evaluation_due
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.issued_steps import IssuedSteps
+from raysgpo.conductor.judge_account import JudgeAccount
 from raysgpo.conductor.messages import Admission, Decision, Status, TrainReport
 from raysgpo.conductor.progress import Progress
 from raysgpo.conductor.reporter import Reporter
@@ -46,18 +47,22 @@ class Conductor:
     def __init__(self, prepared: Prepared, run: RunFolder, start: StartState, source: SourceFactory) -> None:
         config = prepared.config
         self._config = config
+        account = JudgeAccount(run)
+        start = account.brought_up_to_date(start)
         self._reporter = Reporter(run, start.step, config.records.tokens, said=start.messages)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
-        self._tickets = Tickets(prepared, start, self._window)
+        self._tickets = Tickets(prepared, start, self._window, account.write)
         self._versions = Versions(start.version)
         self._progress = Progress(prepared.total_steps, trained=start.step)
         self._state = RunState(prepared, self._window, self._tickets, self._versions, self._progress, self.say)
         self._source = source(self._state)
-        self._issued = IssuedSteps(config, self._versions)
+        self._issued = IssuedSteps(config, self._versions, run.issued)
         self._decisions: dict[int, Decision] = {}
+        self._recording: asyncio.Task[Decision] | None = None
         self._solved = Solved(set(start.solved))
         self._covered = start.step
         self._publishing = asyncio.Event()
+        self._issuing = asyncio.Lock()
 
     # --- who makes the groups ---
 
@@ -84,7 +89,13 @@ class Conductor:
         await self._publishing.wait()
 
     def next_version(self, step: int) -> int:
-        """The number of weights with ``step`` optimizer steps that are about to be published."""
+        """The number of weights with ``step`` optimizer steps that are about to be published.
+
+        Whoever is about to publish waits for no record: one that is under way belongs to workers that died, and
+        its evaluation would be answered by these weights.
+        """
+        if self._recording is not None:
+            self._recording.cancel()
         return self._versions.give_out(step)
 
     async def published(self, version: int, step: int) -> None:
@@ -111,8 +122,9 @@ class Conductor:
                 "checkpoint covered them; is that checkpoint corrupt? Resume the run: it samples them again"
             )
         self._progress.phase = "sampling"
-        if step not in self._issued:
-            self._issued.add(step, await self._source.groups(step), world)
+        async with self._issuing:  # all ranks ask; one of them waits for the groups
+            if step not in self._issued:
+                self._issued.add(step, await self._source.groups(step), world)
         self._progress.phase = "training"
         return self._issued.share(step, rank)
 
@@ -125,7 +137,18 @@ class Conductor:
         self._source.scored(batch, rank, world, logprobs)
 
     async def trained(self, step: int, report: TrainReport) -> Decision:
-        """Record a step, evaluate when it is due, and move the window."""
+        """Record a step, evaluate when it is due, and move the window.
+
+        Raises:
+            RuntimeError: the train workers started again meanwhile; they will train the step once more.
+        """
+        self._recording = asyncio.create_task(self._take(step, report))
+        try:
+            return await self._recording
+        except asyncio.CancelledError:
+            raise RuntimeError(f"the train workers started again while step {step} was being recorded") from None
+
+    async def _take(self, step: int, report: TrainReport) -> Decision:
         replayed = step < self._progress.trained
         evaluation: Metrics = {}
         interval = (0.0, 0.0)
@@ -135,11 +158,13 @@ class Conductor:
         if not replayed:
             self._record(step, report, evaluation, interval)
             self._progress.trained = step + 1
+        self._issued.put_away(step)
         self._progress.step_start = time.time()
         self._progress.phase = "sampling"
         if report.version == self._versions.current:  # else the trainer has started again since
             self._window.release_to(step + 1)
-        self._decisions[step] = self._decide(step)
+        # The other ranks ask for the newest alone.
+        self._decisions = {step: self._decide(step)}
         await self._state.notify()
         return self._decisions[step]
 
@@ -230,4 +255,5 @@ class Conductor:
 
     def close(self) -> None:
         self._source.close()
+        self._issued.close()
         self._reporter.close()

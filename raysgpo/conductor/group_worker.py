@@ -8,6 +8,7 @@ group goes through its stages here as soon as it is sampled, while others still 
 from __future__ import annotations
 
 import asyncio
+import os
 import pickle
 import threading
 from collections.abc import Iterator
@@ -49,7 +50,7 @@ class GroupWorker:
         self._pipeline = Pipeline(
             config=config,
             task=task,
-            grader=make_grader(task, config.task),
+            grader=make_grader(task, config.task, max(1, (os.cpu_count() or 1) // workers)),
             panel=_panel(config, judge, workers),
             sample=RetryingSampler(serve_sampler(rollout), config.rollout, self._outage),
         )

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
+import pickle
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from raysgpo.conductor.versions import Versions
 from raysgpo.config import Config
@@ -13,38 +17,80 @@ from raysgpo.policy.shares import step_shares
 from raysgpo.records import Drop, Group
 
 
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    groups: list[Group]
+    """With their age when the step was handed out."""
+    shares: list[Share]
+    """A rank each."""
+
+
 class IssuedSteps:
     """The groups of each step, with their age when it was handed out, and the ranks' shares of them.
 
-    They stay until a checkpoint covers them.
+    They stay until a checkpoint covers them: in memory while the step is trained, then in a file, since ten
+    steps of 1,024 prompts with long answers are gigabytes.
     """
 
-    def __init__(self, config: Config, versions: Versions) -> None:
+    def __init__(self, config: Config, versions: Versions, folder: Path) -> None:
+        """``folder``: for trained steps; what another run of this folder left there is removed."""
         self._config = config
         self._versions = versions
-        self._groups: dict[int, list[Group]] = {}
-        self._shares: dict[int, list[Share]] = {}
+        self._folder = folder
+        self._issued: dict[int, _Issued] = {}
+        shutil.rmtree(folder, ignore_errors=True)
 
     def __contains__(self, step: int) -> bool:
-        return step in self._groups
+        return step in self._issued or self._file(step).exists()
 
     def add(self, step: int, groups: list[Group], ranks: int) -> None:
         """Hand the step out now; a second time changes nothing."""
         if step not in self:
-            aged = [self._aged(group, step) for group in groups]
-            self._groups[step] = over_step(aged, self._config.algorithm)
-            self._shares[step] = step_shares(step, self._groups[step], self._config, ranks)
+            aged = over_step([self._aged(group, step) for group in groups], self._config.algorithm)
+            self._issued[step] = _Issued(aged, step_shares(step, aged, self._config, ranks))
 
     def groups(self, step: int) -> list[Group]:
         """All of them, those included that carry no gradient."""
-        return self._groups[step]
+        return self._get(step).groups
 
     def share(self, step: int, rank: int) -> Share:
-        return self._shares[step][rank]
+        return self._get(step).shares[rank]
+
+    def put_away(self, step: int) -> None:
+        """The step is trained: most likely nobody asks for it again. Where the disk is full it stays in memory."""
+        if step not in self._issued:
+            return
+        partial = self._file(step).with_suffix(".partial")
+        try:
+            self._folder.mkdir(exist_ok=True)
+            partial.write_bytes(pickle.dumps(self._issued[step]))
+            partial.replace(self._file(step))
+        except OSError:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            return
+        del self._issued[step]
 
     def forget_before(self, step: int) -> None:
-        for done in [s for s in self._groups if s < step]:
-            del self._groups[done], self._shares[done]
+        for done in [s for s in self._issued if s < step]:
+            del self._issued[done]
+        for file in self._folder.glob("*.pickle"):
+            if int(file.stem) < step:
+                file.unlink()
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _get(self, step: int) -> _Issued:
+        if step not in self._issued:
+            with contextlib.closing(self._file(step).open("rb")) as file:
+                issued = pickle.load(file)
+            assert isinstance(issued, _Issued), f"{self._file(step)} was written by another program"
+            self._issued[step] = issued
+        return self._issued[step]
+
+    def _file(self, step: int) -> Path:
+        return self._folder / f"{step}.pickle"
 
     def _aged(self, group: Group, step: int) -> Group:
         """The group with its age at consumption; too old, and it carries no gradient."""

@@ -10,7 +10,7 @@ from raysgpo.conductor.evaluation import Evaluation, Evaluator
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.messages import Admission
 from raysgpo.conductor.run_state import RunState
-from raysgpo.conductor.stream import StreamThread, build_dataset, stall_deadline
+from raysgpo.conductor.stream import StreamThread, build_dataset, segments, stall_deadline
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.output.step_warnings import failed_group
@@ -49,9 +49,11 @@ class LiveSource:
         def failed(error: BaseException) -> None:
             asyncio.run_coroutine_threadsafe(self._failed(error), loop).result()
 
-        task = state.prepared.task
-        dataset = build_dataset(config, task, conductor, self._rollout, self._judge, first, first + most)
-        self._stream = StreamThread(dataset, arrived, failed)
+        datasets = (
+            build_dataset(config, state.prepared.task, conductor, self._rollout, self._judge, *segment)
+            for segment in segments(first, first + most, config.prompts_per_step)
+        )
+        self._stream = StreamThread(datasets, arrived, failed)
         self._stream.start()
 
     async def admit(self, positions: list[int], seen: int | None) -> Admission:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,8 @@ POSITIONS_PER_BLOCK = 32
 """Tickets of one stream task: a task costs some 75 ms, so not one each."""
 POSITIONS_PER_WORKER = 256
 """Groups that one worker process keeps in flight, where there are CPUs for more; their sampling waits elsewhere."""
+POSITIONS_PER_SEGMENT = 65_536
+"""Positions of one Ray Data stream, whose blocks are made at its start."""
 WORKER_CPUS = 0.25
 WORKERS_SHARE = 0.25
 """Of the cluster's CPUs: the workers never reserve more, one of them excepted."""
@@ -101,13 +103,24 @@ def _configure(context: DataContext) -> None:
     context.execution_no_progress_timeout_s = -1
 
 
+def segments(first: int, end: int, prompts_per_step: int) -> Iterator[tuple[int, int]]:
+    """The stream in parts of whole steps, (first, end) each: a million positions would be minutes and gigabytes of
+    blocks before the first of them starts. Between two parts the group workers start anew."""
+    steps = max(1, POSITIONS_PER_SEGMENT // prompts_per_step)
+    for start in range(first, end, steps * prompts_per_step):
+        yield start, min(start + steps * prompts_per_step, end)
+
+
 class StreamThread:
-    """Iterates the stream in a thread of the conductor's process."""
+    """Makes and iterates the stream, part by part, in a thread of the conductor's process."""
 
     def __init__(
-        self, dataset: Dataset, on_group: Callable[[Group], None], on_failure: Callable[[BaseException], None]
+        self,
+        datasets: Iterator[Dataset],
+        on_group: Callable[[Group], None],
+        on_failure: Callable[[BaseException], None],
     ) -> None:
-        self._dataset = dataset
+        self._datasets = datasets
         self._on_group = on_group
         self._on_failure = on_failure
         self._stopped = threading.Event()
@@ -121,12 +134,13 @@ class StreamThread:
 
     def _run(self) -> None:
         try:
-            for batch in self._dataset.iter_batches(batch_size=None, prefetch_batches=0):
-                for value in batch["group"]:
-                    if (group := read_group(value)) is not None:
-                        self._on_group(group)
-                if self._stopped.is_set():
-                    return
+            for dataset in self._datasets:
+                for batch in dataset.iter_batches(batch_size=None, prefetch_batches=0):
+                    for value in batch["group"]:
+                        if (group := read_group(value)) is not None:
+                            self._on_group(group)
+                    if self._stopped.is_set():
+                        return
         except Exception as error:  # the boundary of the thread: the failure travels to the waiting trainer
             if not self._stopped.is_set():
                 self._on_failure(error)

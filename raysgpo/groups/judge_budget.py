@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from raysgpo.config import Config
 from raysgpo.records import Group
 
@@ -17,8 +19,14 @@ class JudgeBudget:
     ``judge.max_run_tokens`` ends the grants and may be exceeded by the groups then under way.
     """
 
-    def __init__(self, config: Config, problems: int, spent: Spent | None = None) -> None:
-        """``problems``: number of training prompts, an epoch."""
+    def __init__(
+        self,
+        config: Config,
+        problems: int,
+        spent: Spent | None = None,
+        told: Callable[[Spent], None] | None = None,
+    ) -> None:
+        """``problems``: number of training prompts, an epoch; ``told``: of what is spent, when it changes."""
         judge = config.judge
         self._end = judge.epochs * problems if config.needs_judge else 0
         """The position where the judged epochs end; ``judge.steps`` counts steps instead."""
@@ -26,6 +34,7 @@ class JudgeBudget:
         self._settings = judge
         self._calls_a_group = config.sampling.group_size * judge.votes
         self.spent: Spent = {"calls": 0, "tokens": 0, **(spent or {})}
+        self._told = told
         self._reserved: set[int] = set()
         self.exhausted: str | None = None
         """The setting that ended the judging, with its value, once one has."""
@@ -37,6 +46,9 @@ class JudgeBudget:
             return True
         if self._past(step, position) or self._check_budget():
             return False
+        most = self._settings.max_calls
+        if most is not None and self._calls_with(len(self._reserved) + 1) > most:
+            return False  # What others have reserved may yet come back.
         self._reserved.add(position)
         return True
 
@@ -46,6 +58,8 @@ class JudgeBudget:
             self._reserved.discard(group.position)
             for name in ("calls", "tokens"):
                 self.spent[name] += group.counts.get(f"judge/{name}", 0)
+            if self._told is not None and group.counts.get("judge/calls"):
+                self._told(self.spent)
 
     def over(self, trained: int, position: int) -> bool:
         """Whether no group will be judged any more, ``trained`` steps being done and the next beginning at
@@ -57,9 +71,12 @@ class JudgeBudget:
 
     def _check_budget(self) -> bool:
         settings = self._settings
-        calls = self.spent["calls"] + (len(self._reserved) + 1) * self._calls_a_group
         if settings.max_run_tokens is not None and self.spent["tokens"] >= settings.max_run_tokens:
             self.exhausted = f"judge.max_run_tokens={settings.max_run_tokens}"
-        elif settings.max_calls is not None and calls > settings.max_calls:
+        elif settings.max_calls is not None and self._calls_with(1) > settings.max_calls:
             self.exhausted = f"judge.max_calls={settings.max_calls}"
         return self.exhausted is not None
+
+    def _calls_with(self, groups: int) -> float:
+        """Calls of the run once so many groups more have made all that they can."""
+        return self.spent["calls"] + groups * self._calls_a_group

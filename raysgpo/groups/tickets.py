@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from raysgpo.groups.epoch_ranks import EpochRanks
 from raysgpo.groups.guidance_length import GuidanceLength
-from raysgpo.groups.judge_budget import JudgeBudget
+from raysgpo.groups.judge_budget import JudgeBudget, Spent
 from raysgpo.groups.order import Order, rollout_seeds
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.window import Window
@@ -20,13 +20,16 @@ class Tickets:
     With ``refill`` and S > 0 a group that was dropped meanwhile may have moved the position to an earlier step.
     """
 
-    def __init__(self, prepared: Prepared, start: StartState, window: Window) -> None:
+    def __init__(
+        self, prepared: Prepared, start: StartState, window: Window, spent: Callable[[Spent], None] | None = None
+    ) -> None:
+        """``spent``: told what judging has cost, whenever that has changed."""
         config, state = prepared.config, start.controllers
         self._config = config
         self._window = window
         self._prompts = prepared.train
         problems = [prompt.problem for prompt in prepared.train]
-        self.judge_budget = JudgeBudget(config, len(problems), state.get("judge_budget"))
+        self.judge_budget = JudgeBudget(config, len(problems), state.get("judge_budget"), spent)
         self._guidance_length = GuidanceLength(config, prepared.total_steps, start.step, state.get("guidance_length"))
         self._epoch_ranks = EpochRanks(config, problems, window, start.step, state.get("epoch_ranks"))
         self._order = Order(len(problems), config.seed, self._epoch_ranks)

@@ -87,6 +87,16 @@ class RunFolder:
         return self.path / "judged.jsonl"
 
     @property
+    def judge_spent(self) -> Path:
+        """Calls and tokens that judging has cost the run."""
+        return self.path / "judge_spent.json"
+
+    @property
+    def issued(self) -> Path:
+        """Groups of trained steps that no checkpoint covers yet; gone when the run ends."""
+        return self.path / "issued"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 

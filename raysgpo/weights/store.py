@@ -52,12 +52,12 @@ class WeightStore:
         Raises:
             ValueError: ``version`` does not lie above every version published before.
         """
-        if version <= self._version:
-            raise ValueError(
-                f"version={version} was published after version {self._version}, but versions never go "
-                "back: publish latest() + 1"
-            )
         async with self._published:
+            if version <= self._version:
+                raise ValueError(
+                    f"version={version} was published after version {self._version}, but versions never go "
+                    "back: publish latest() + 1"
+                )
             self._reference = self._put(payload)
             self._version = version
             self._published.notify_all()

@@ -85,6 +85,8 @@ class FakeRun:
         self.folder = RunFolder(folder)
         start = start or StartState()
         self.version = start.version
+        self.shares: dict[int, Share] = {}
+        """What each step was, the last time it was asked for."""
         self._own = rollout is None
         self.rollout = rollout or ray.remote(FakeRollout).options(num_cpus=0, max_concurrency=20_000).remote(
             [self.seeds(position) for position in held],
@@ -112,6 +114,7 @@ class FakeRun:
 
     def step(self, step: int) -> Share:
         share: Share = self.call("step", step, 0, 1)
+        self.shares[step] = share
         return share
 
     def trained(self, step: int, version: int | None = None) -> Decision:

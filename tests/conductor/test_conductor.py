@@ -116,7 +116,7 @@ def test_the_console_gets_every_line_once_in_the_order_of_writing(synchronous: F
 def test_the_share_of_a_step_is_what_was_not_dropped(synchronous: FakeRun) -> None:
     for step in range(4):
         trained = [g for g in lines(synchronous.folder.groups) if g["step"] == step and g["dropped"] is None]
-        share = synchronous.step(step)
+        share = synchronous.shares[step]
         assert share.num_tokens == sum(r["num_tokens"] for g in trained for r in g["rollouts"])
         advantages = sorted({max(s[2], key=abs) for s in content(share)})
         assert advantages == pytest.approx(sorted({r["advantage"] for g in trained for r in g["rollouts"]}))

@@ -99,3 +99,23 @@ def test_no_order_of_grants_and_arrivals_exceeds_the_calls(limit: int, votes: in
             account.settle(Group(settled, 0, 0, Problem("p", "?", "1"), (), counts={"judge/calls": calls}))
         assert used + 2 * votes * len(under_way) <= limit
     assert account.spent["calls"] == used
+
+
+def test_reservations_that_come_back_end_nothing(make_group: Callable[..., Group]) -> None:
+    """A limit for two groups: the third waits for what the others give back, and is not the end of judging."""
+    budget = judging("judge.max_calls=4")
+    assert [budget.grant(position, 0) for position in range(3)] == [True, True, False]
+    assert budget.exhausted is None
+    for position in range(2):
+        budget.settle(judged(make_group, position, calls=1))
+    assert budget.grant(3, 0) and budget.exhausted is None
+    assert not budget.over(0, 0)
+
+
+def test_what_is_spent_is_told_when_it_changes(make_group: Callable[..., Group]) -> None:
+    told: list[dict[str, float]] = []
+    budget = JudgeBudget(settings(), PROBLEMS, None, lambda spent: told.append(dict(spent)))
+    for position, calls in ((0, 0), (1, 3)):
+        budget.grant(position, 0)
+        budget.settle(judged(make_group, position, calls, 5 * calls))
+    assert told == [{"calls": 3, "tokens": 15}]

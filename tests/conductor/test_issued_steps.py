@@ -1,0 +1,100 @@
+"""A step that is asked for again is the one that was handed out, until a checkpoint covers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raysgpo.conductor.issued_steps import IssuedSteps
+from raysgpo.conductor.versions import Versions
+from raysgpo.config import Config
+from raysgpo.records import Group, Rollout
+
+pytestmark = pytest.mark.ray
+
+Make = Callable[..., Group]
+
+
+@pytest.fixture
+def issue(
+    make_group: Make, make_rollout: Callable[..., Rollout], tmp_path: Path
+) -> Callable[[IssuedSteps, int], list[Group]]:
+    def issue(steps: IssuedSteps, step: int) -> list[Group]:
+        rollouts = [make_rollout(tokens=2 + step, advantage=a, weight_versions=((1, 2),)) for a in (1.0, -1.0)]
+        groups = [make_group(2 * step + n, rollouts) for n in range(2)]
+        steps.add(step, groups, ranks=2)
+        return groups
+
+    return issue
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> IssuedSteps:
+    versions = Versions(0)
+    versions.land(versions.give_out(0), 0)
+    return IssuedSteps(Config(max_staleness=9), versions, tmp_path / "issued")
+
+
+def tokens(steps: IssuedSteps, step: int) -> list[list[int]]:
+    return [
+        [int(t) for batch in steps.share(step, rank).micro_batches for sequence in batch for t in sequence.token_ids_T]
+        for rank in (0, 1)
+    ]
+
+
+def test_a_step_that_was_put_away_is_the_same(
+    steps: IssuedSteps, issue: Callable[[IssuedSteps, int], list[Group]]
+) -> None:
+    issue(steps, 1)
+    before, ages = tokens(steps, 1), [group.age for group in steps.groups(1)]
+    steps.put_away(1)
+    assert steps._issued == {} and 1 in steps
+    steps.add(1, [], ranks=2)
+    assert tokens(steps, 1) == before and [group.age for group in steps.groups(1)] == ages == [1, 1]
+    np.testing.assert_array_equal(
+        steps.groups(1)[0].rollouts_G[0].segments[1].logprobs_T, np.full(3, -0.5, dtype=np.float32)
+    )
+
+
+def test_nothing_that_is_covered_stays(
+    steps: IssuedSteps, issue: Callable[[IssuedSteps, int], list[Group]], tmp_path: Path
+) -> None:
+    for step in range(3):
+        issue(steps, step)
+        steps.put_away(step)
+    steps.share(0, 0)  # back in memory
+    steps.forget_before(2)
+    assert [step in steps for step in range(3)] == [False, False, True]
+    steps.close()
+    assert not (tmp_path / "issued").exists()
+
+
+def test_memory_holds_the_step_that_is_trained_and_no_other(
+    steps: IssuedSteps, issue: Callable[[IssuedSteps, int], list[Group]]
+) -> None:
+    for step in range(50):
+        issue(steps, step)
+        assert len(steps._issued) == 1
+        steps.put_away(step)
+
+
+def test_a_disk_that_takes_nothing_costs_memory_and_no_step(
+    steps: IssuedSteps, issue: Callable[[IssuedSteps, int], list[Group]], tmp_path: Path
+) -> None:
+    (tmp_path / "issued").write_text("a file stands where the folder should be")
+    issue(steps, 0)
+    before = tokens(steps, 0)
+    steps.put_away(0)
+    assert tokens(steps, 0) == before
+
+
+def test_what_another_start_left_there_is_not_read(
+    steps: IssuedSteps, issue: Callable[[IssuedSteps, int], list[Group]], tmp_path: Path
+) -> None:
+    issue(steps, 0)
+    steps.put_away(0)
+    again = IssuedSteps(Config(), Versions(0), tmp_path / "issued")
+    assert 0 not in again
