@@ -17,6 +17,7 @@ from raysgpo.output.curves import draw_curves, draw_guidance
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.session.exiting import exiting, telling_failures
+from raysgpo.session.healing import Healing
 from raysgpo.session.interrupts import interruptible
 from raysgpo.session.judge_access import Say, endpoint_address
 from raysgpo.session.moving_parts import running_parts
@@ -53,12 +54,15 @@ def train(config: Config) -> int:
                 interruptible(console.say) as interrupts,
                 telling_failures(run, go_on, console.say),
             ):
-                with (
-                    TensorBoardLog(run, start.step) as tensorboard,
-                    running_parts(prepared, run, start, judge, console.say) as parts,
-                ):
-                    watch(parts, console, tensorboard, interrupts)
-                parts.trainer.raise_failure()
+                healing = Healing(config, run, start, interrupts, console.say)
+                for start in healing:
+                    with (
+                        healing,
+                        TensorBoardLog(run, start.step) as tensorboard,
+                        running_parts(prepared, run, start, judge, console.say) as parts,
+                    ):
+                        watch(parts, console, tensorboard, interrupts)
+                        parts.trainer.raise_failure()
             _tell(prepared, run, bool(interrupts.count), go_on, console.say)
             end.status = STOPPED if interrupts.count else DONE
     return end.status

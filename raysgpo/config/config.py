@@ -40,6 +40,8 @@ class Config(Section):
     """P, groups sampled for one optimizer step."""
     max_staleness: int = Field(0, ge=0)
     """S, most optimizer steps between the weights that sampled a token and the step that trains on it."""
+    max_restarts: int = Field(3, ge=0)
+    """How often within an hour a run whose parts failed starts again from its last checkpoint by itself."""
     storage: str = "~/raysgpo"
     """Folder under which runs are numbered (and the tiny models are cached). Shared by all nodes."""
     resume: str | None = None

@@ -59,4 +59,7 @@ def running_trainer(prepared: Prepared, run: RunFolder, start: StartState) -> It
             TrainJob(prepared.config, run.checkpoints, conductor, NobodyListens(), prepared.total_steps), run.path
         )
         trainer.start()
-        yield MovingParts(conductor, trainer)
+        try:
+            yield MovingParts(conductor, trainer)
+        finally:
+            trainer.wait()

@@ -60,6 +60,10 @@ class Engine(Protocol):
         """Raises if the engine died."""
         ...
 
+    async def answer(self) -> None:
+        """Returns once the engine has come to the end of a step; an engine that hangs never does."""
+        ...
+
     def shutdown(self) -> None: ...
 
 
@@ -183,6 +187,9 @@ class VllmEngine:
 
     async def check_health(self) -> None:
         await self._llm.check_health()
+
+    async def answer(self) -> None:
+        await self._llm.collective_rpc("alive")
 
     def shutdown(self) -> None:
         if self._llm is not None:

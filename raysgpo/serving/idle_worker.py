@@ -14,6 +14,8 @@ import inspect
 from vllm.distributed.device_communicators.shm_broadcast import SpinCondition
 from vllm.v1.core.sched.scheduler import Scheduler
 
+from raysgpo.weights import parent_watch  # noqa: F401 (each process of an engine ends with its parent)
+
 _SPIN_SECONDS = 0.0005
 """Long enough for the next call of the same step."""
 _NAP_MS = 1.0

@@ -19,6 +19,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ REASON_GRACE = 0.5
 """Seconds by which a push outlives an update's own limit, whose message says more."""
 SHUTDOWN_LIMIT = 5.0
 """Seconds that the engine has to end its own processes."""
+
+
+PROBE_PERIOD = 5.0
+"""Seconds between two questions to the engine whether it still comes to the end of its steps."""
+HANG_LIMIT = 120.0
+"""Seconds without an answer, weight updates apart, after which the engine counts as hung."""
 
 
 class ReplicaBroken(RuntimeError):
@@ -88,6 +95,8 @@ class RolloutReplica:
         self._broken: str | None = None
         self._pulls: dict[int, asyncio.Task[None]] = {}
         self._updating = asyncio.Lock()
+        self._probe: asyncio.Task[None] | None = None
+        self._probed = time.monotonic()
         self._engine = engine(model_path, rollout, transport)
         await self._engine.start()
 
@@ -150,10 +159,22 @@ class RolloutReplica:
         if self._broken is None:
             try:
                 await self._engine.check_health()
+                self._watch_progress()
             except Exception as error:
                 self._break(f"the engine died: {error}")
         if self._broken is not None:
             raise ReplicaBroken(self._broken)
+
+    def _watch_progress(self) -> None:
+        """An engine that is alive and gets nowhere is as good as dead."""
+        now = time.monotonic()
+        if self._updating.locked():  # an update has its own limit, and lets nothing else through
+            self._probed = now
+        elif self._probe is None or self._probe.done():
+            if now - self._probed > PROBE_PERIOD or self._probe is None:
+                self._probe, self._probed = asyncio.create_task(self._engine.answer()), now
+        elif now - self._probed > HANG_LIMIT:
+            self._break(f"the engine has not come to the end of a step for {HANG_LIMIT:g} s")
 
     async def _hold(self, version: int) -> None:
         """Return once this replica holds ``version`` or newer; pulls it where needed."""

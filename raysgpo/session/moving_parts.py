@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 import ray
+from ray.exceptions import RayActorError
 
 from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.handle import ConductorHandle
@@ -68,6 +70,7 @@ def running_parts(
         job = TrainJob(config, run.checkpoints, conductor, ReplicaPublisher(transport, rollout), prepared.total_steps)
         trainer = TrainerThread(job, run.path)
         trainer.start()
+        ending.callback(trainer.wait)
         wait_for_rollout(config.rollout, names.rollout, say)
         check_vocabulary(config.model, rollout)
         if replicas and judge is not None:
@@ -86,7 +89,8 @@ def running_conductor(
     try:
         yield conductor
     finally:
-        result(conductor.close.remote())
+        with contextlib.suppress(RayActorError):  # one that is gone has nothing to close
+            result(conductor.close.remote())
 
 
 def _wants_replicas(prepared: Prepared, start: StartState) -> bool:

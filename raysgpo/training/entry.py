@@ -7,6 +7,11 @@ from typing import Any
 
 def train_loop(settings: dict[str, Any]) -> None:
     """``settings`` is {"job": TrainJob}."""
+    from ray.exceptions import RayActorError
+
     from raysgpo.training.worker import TrainWorker
 
-    TrainWorker(settings["job"]).run()
+    try:
+        TrainWorker(settings["job"]).run()
+    except RayActorError:
+        return  # The conductor is gone, and with it the run that these workers belong to: others will follow.

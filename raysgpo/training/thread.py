@@ -13,6 +13,9 @@ from raysgpo.config import TrainerConfig
 from raysgpo.training.entry import train_loop
 from raysgpo.training.job import TrainJob
 
+END_DEADLINE = 60.0
+"""Seconds that workers without a conductor may take to notice it, and Ray Train to put them away."""
+
 
 class TrainerThread:
     """Runs the workers to the end. A dead worker starts again from the last checkpoint, a bounded
@@ -30,6 +33,10 @@ class TrainerThread:
     @property
     def running(self) -> bool:
         return self._thread.is_alive()
+
+    def wait(self) -> None:
+        """Return once the workers have ended. Without a conductor they do so by themselves."""
+        self._thread.join(END_DEADLINE)
 
     def raise_failure(self) -> None:
         """Raises what ended the workers, if anything did; the thread has ended."""

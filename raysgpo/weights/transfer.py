@@ -27,6 +27,7 @@ from vllm.distributed.weight_transfer.base import (
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
 
+from raysgpo.weights import parent_watch  # noqa: F401 (each process of an engine ends with its parent)
 from raysgpo.weights.shared_file import BACKEND, read_shared
 
 
@@ -119,6 +120,10 @@ class WorkerExtension:
     """Methods that vLLM adds to its workers, called by ``AsyncLLM.collective_rpc``."""
 
     weight_transfer_engine: SharedMemoryEngine
+
+    def alive(self) -> bool:
+        """Answers between two steps of the engine: one that hangs in a step does not."""
+        return True
 
     def loaded_checksums(self) -> dict[str, str]:
         """Name to SHA-256 of the weights that this worker loaded last; empty before the first update."""

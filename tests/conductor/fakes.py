@@ -23,6 +23,7 @@ from raysgpo.judging.address import JudgeAddress
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem, SampleRequest
+from raysgpo.seeds import derive_seed
 from raysgpo.serving.handle import RolloutService
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
@@ -78,8 +79,9 @@ class FakeRun:
         rollout: Any = None,
         judge: JudgeAddress | None = None,
         hopeless: bool = False,
+        hold_evaluation: bool = False,
     ) -> None:
-        """``held`` and ``broken`` name positions; a held one is answered after `release`."""
+        """``held`` and ``broken`` name positions; a held one is answered after `release`, and so is evaluation."""
         self.config = settings(*words)
         self.prepared = prepared_for(self.config, steps, task)
         self.folder = RunFolder(folder)
@@ -89,7 +91,7 @@ class FakeRun:
         """What each step was, the last time it was asked for."""
         self._own = rollout is None
         self.rollout = rollout or ray.remote(FakeRollout).options(num_cpus=0, max_concurrency=20_000).remote(
-            [self.seeds(position) for position in held],
+            [*(self.seeds(position) for position in held), *(self._evaluation() if hold_evaluation else ())],
             [self.seeds(position) for position in broken],
             hopeless,
         )
@@ -100,6 +102,17 @@ class FakeRun:
 
     def seeds(self, position: int) -> tuple[int, ...]:
         return seeds_at(self.config, self.prepared, position)
+
+    def _evaluation(self) -> list[tuple[int, ...]]:
+        """The seeds of every held-out prompt."""
+        return [(derive_seed("evaluation", self.config.seed, p.problem.id),) for p in self.prepared.held_out]
+
+    def evaluating(self) -> None:
+        """Waits until a held-out prompt is asked for."""
+        until = time.monotonic() + 60
+        while not any(len(r.seeds_G) == 1 for _, r in ray.get(self.rollout.requests.remote(), timeout=10)):
+            assert time.monotonic() < until, "nobody evaluates"
+            time.sleep(0.05)
 
     def call(self, name: str, *arguments: Any) -> Any:
         return ray.get(getattr(self.conductor, name).remote(*arguments), timeout=120)
@@ -118,6 +131,11 @@ class FakeRun:
         return share
 
     def trained(self, step: int, version: int | None = None) -> Decision:
+        decision: Decision = ray.get(self.begin_trained(step, version), timeout=120)
+        return decision
+
+    def begin_trained(self, step: int, version: int | None = None) -> Any:
+        """The reference of the decision that ``trained`` waits for."""
         now = time.time()
         report = TrainReport(
             metrics={"policy/loss": 0.5},
@@ -126,8 +144,7 @@ class FakeRun:
             train=(now, now),
             sync=(now, now),
         )
-        decision: Decision = self.call("trained", step, report)
-        return decision
+        return self.conductor.trained.remote(step, report)
 
     def whole_step(self, step: int) -> Decision:
         self.step(step)

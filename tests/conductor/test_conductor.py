@@ -241,6 +241,25 @@ def test_a_replica_that_gets_its_weights_late_answers_with_the_weights_asked_for
         assert row["age"] == 0 and [r["attempt"] for r in row["rollouts"]] == [0, 0]
 
 
+def test_a_record_under_way_when_the_workers_start_again_is_given_up(start_run: Start) -> None:
+    """Its evaluation would be answered by the weights that they publish; the step is recorded once, by its replay."""
+    run = start_run(2, "evaluation.every=1", hold_evaluation=True)
+    run.publish(0)
+    run.step(0)
+    run.publish(1)
+    given_up = run.begin_trained(0)
+    run.evaluating()
+    assert lines(run.folder.metrics) == []
+    run.publish(0)
+    with pytest.raises(RuntimeError, match="started again while step 0 was being recorded"):
+        ray.get(given_up, timeout=30)
+    run.release()
+    run.whole_step(0)
+    assert [row["step"] for row in lines(run.folder.metrics)] == [0]
+    assert [(row["step"], row["eval/weight_version"]) for row in lines(run.folder.evaluations)] == [(1, run.version)]
+    assert [row["position"] for row in lines(run.folder.groups)] == [0, 1]
+
+
 class Confused(ArithmeticTask):
     """A task with a bug."""
 

@@ -36,7 +36,7 @@ class FakeEngine:
         token_seconds: time for one token.
         update_seconds: time for loading new weights.
         fault: what the update to ``fault_version`` does: ``raise``, ``hang`` (awaits for ever) or
-            ``block`` (holds the event loop, as native code would).
+            ``block`` (holds the event loop, as native code would). ``freeze``: it never comes to the end of a step.
         fault_marker: file that is created at the first fault; where it exists, there are no more, so
             that a replacement is sound.
     """
@@ -50,7 +50,7 @@ class FakeEngine:
         max_model_len: int = 512,
         token_seconds: float = 0.0,
         update_seconds: float = 0.0,
-        fault: Literal["raise", "hang", "block"] | None = None,
+        fault: Literal["raise", "hang", "block", "freeze"] | None = None,
         fault_version: int = 0,
         fault_marker: str | None = None,
     ) -> None:
@@ -139,6 +139,11 @@ class FakeEngine:
 
     async def checksums(self) -> dict[str, str]:
         return self._checksums
+
+    async def answer(self) -> None:
+        """Hangs where the fault is ``freeze``."""
+        if self._fault == "freeze":
+            await asyncio.sleep(3600)
 
     async def check_health(self) -> None:
         """Never dies by itself."""

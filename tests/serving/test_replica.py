@@ -187,3 +187,38 @@ def test_another_runs_request_is_refused() -> None:
         await here.replica.check_health()
 
     asyncio.run(scenario())
+
+
+def test_an_engine_that_gets_nowhere_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_file, "HANG_LIMIT", 0.2)
+    monkeypatch.setattr(replica_file, "EXIT_GRACE", 0.1)
+    monkeypatch.setattr(replica_file, "SHUTDOWN_LIMIT", 0.1)
+
+    async def scenario() -> None:
+        here = await Setting.build(fault="freeze", fault_version=-9)
+        await here.store.put(0)
+        await here.replica.sample(request(0))
+        await here.replica.check_health()
+        await asyncio.sleep(0.3)
+        with pytest.raises(ReplicaBroken, match="not come to the end of a step"):
+            await here.replica.check_health()
+        await asyncio.sleep(0.3)
+        assert here.exits == [1]
+
+    asyncio.run(scenario())
+
+
+def test_an_update_is_not_taken_for_a_hung_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica_file, "HANG_LIMIT", 0.1)
+
+    async def scenario() -> None:
+        here = await Setting.build(update_seconds=0.4)
+        await here.store.put(0)
+        update = asyncio.create_task(here.replica.update(0, 5))
+        for _ in range(6):
+            await here.replica.check_health()
+            await asyncio.sleep(0.05)
+        assert (await update).error is None
+        await here.replica.check_health()
+
+    asyncio.run(scenario())
