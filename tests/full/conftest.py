@@ -23,6 +23,7 @@ from filelock import FileLock
 
 from raysgpo.config import Config
 from raysgpo.output.run_folder import RunFolder, read_rows
+from tests.full.models import hasty_judge, hasty_policy
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 900.0
@@ -135,18 +136,13 @@ def trained_here(config: Config) -> Iterator[RunFolder]:
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A policy that has begun to add: often wrong, sometimes right. Made once for all test processes."""
-    from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy
-
-    config = TinyConfig(
-        hidden_size=64, intermediate_size=128, heads=2, clean_terms=(2, 3), clean_steps=240, slip_steps=0, threads=1
-    )
     shared = (
         tmp_path_factory.getbasetemp().parent
         if "PYTEST_XDIST_WORKER" in os.environ
         else tmp_path_factory.mktemp("tiny")
     )
     with FileLock(shared / "tiny.lock"):
-        return ensure_tiny_policy(shared, report=lambda line: None, config=config)
+        return hasty_policy(shared)
 
 
 @pytest.fixture(scope="session")
@@ -215,16 +211,7 @@ class Battered(Finished):
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A judge that was taught for seconds: it says letters, and is often wrong."""
-    from raysgpo.tiny.tiny_judge import TinyJudgeConfig, train_tiny_judge
-    from raysgpo.tiny.tiny_model import save_tiny_model
-
-    config = TinyJudgeConfig(
-        hidden_size=32, intermediate_size=64, heads=1, batch_size=16, terms=(3,), drill_steps=60, response_steps=20,
-        real_share=0, threads=1,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("judge")
-    save_tiny_model(train_tiny_judge(config, [], lambda line: None), config, folder)
-    return folder
+    return hasty_judge(tmp_path_factory.mktemp("judge"))
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,8 @@ def correctness(rollout: dict[str, Any], judged: bool, algorithm: AlgorithmConfi
     if not judged or rollout["correct"] or rollout["verdict"] in (None, "lost"):
         return plain
     steps, error = rollout["reasoning_steps"], rollout["first_error"]
-    rts = 0.0 if steps == 0 else (steps - 1 if error is None else error) / steps
+    last = steps if rollout["truncated"] else steps - 1
+    rts = 0.0 if steps == 0 else (last if error is None else error) / steps
     credit = algorithm.partial_credit
     return credit.scale / (1 + math.exp(-credit.beta * (rts - credit.gamma)))
 

@@ -1,0 +1,72 @@
+"""The processes of a run by their role, and what can be done to them."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+Title = Callable[[str], bool]
+
+
+def titled(*parts: str) -> Title:
+    return lambda title: all(part in title for part in parts)
+
+
+ROLES: dict[str, Title] = {
+    "rollout replica": lambda title: "-rollout" in title and title.startswith(("ray::ServeReplica", "ray::SERVE_REPL")),
+    "engine core": titled("VLLM::EngineCore"),
+    "judge server": titled("-judge", "LLMServer"),
+    "judge ingress": titled("-judge", "Ingress"),
+    "train worker": titled("ray::RayTrainWorker"),
+    "group worker": titled("ray::MapWorker"),
+    "conductor": titled("ray::Conductor"),
+    "weight store": titled("ray::WeightStore"),
+    "Serve controller": titled("ray::ServeController"),
+    "Serve proxy": titled("ray::ProxyActor"),
+    "Train controller": titled("ray::TrainController"),
+    "driver": titled("jobs/train.py"),
+    "GCS": titled("gcs_server"),
+}
+"""Role to whether a process of this title has it."""
+ENDS_THE_RUN = ("driver", "GCS")
+"""Roles that no run survives: it is gone on with by its command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A process that was there, by what the kernel never uses twice."""
+
+    pid: int
+    born: float
+    title: str
+
+    @property
+    def alive(self) -> bool:
+        try:
+            process = psutil.Process(self.pid)
+            return process.create_time() == self.born and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+    def strike(self, number: signal.Signals) -> None:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(self.pid).send_signal(number)
+
+
+def family(pid: int) -> list[Seen]:
+    """A process and all below it."""
+    found = []
+    with contextlib.suppress(psutil.Error):
+        top = psutil.Process(pid)
+        for process in [top, *top.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):
+                found.append(Seen(process.pid, process.create_time(), " ".join(process.cmdline())))
+    return found
+
+
+def those_of(role: str, processes: list[Seen]) -> list[Seen]:
+    return [seen for seen in processes if ROLES[role](seen.title)]
