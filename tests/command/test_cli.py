@@ -41,6 +41,7 @@ def run(train: ModuleType, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return int(train.main())
 
 
+@pytest.mark.slow
 def test_help_lists_recipes_and_keys_without_heavy_imports() -> None:
     result = command("--help")
     assert result.returncode == 0
@@ -52,6 +53,7 @@ def test_help_lists_recipes_and_keys_without_heavy_imports() -> None:
     assert len(settings) > 60 and settings <= set(shown)
 
 
+@pytest.mark.slow
 def test_a_wrong_setting_ends_with_2_and_one_line_without_heavy_imports() -> None:
     result = command("arithmetic", "sampling.temprature=1")
     assert (result.returncode, result.stdout) == (2, "")
@@ -61,6 +63,7 @@ def test_a_wrong_setting_ends_with_2_and_one_line_without_heavy_imports() -> Non
     ]
 
 
+@pytest.mark.slow
 def test_dry_run_prints_a_configuration_that_gives_itself_again(tmp_path: Path) -> None:
     first = command("arithmetic", "--dry-run", "task.terms=4", "optimizer.lr=3e-5", "sampling.stop=['\n\n']")
     assert first.returncode == 0 and first.stderr.splitlines()[-1] == "imported []"

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from raysgpo.output.advantage_picture import draw_advantages, slice_shares
 from raysgpo.output.run_folder import JsonLines, RunFolder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -184,6 +184,7 @@ def test_ranks_that_save_together_agree_on_the_folder_without_a_word(tmp_path):
     assert visible(made) == ["manifest.json", "shard-0", "shard-1", "state.json"]
 
 
+@pytest.mark.slow
 def test_it_can_be_read_before_torch_and_ray_are_imported():
     code = "import sys, raysgpo.output.checkpoint; print({'torch', 'ray', 'vllm', 'transformers'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

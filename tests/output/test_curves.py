@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from raysgpo.output.curves import draw_curves, draw_guidance, draw_offline
 from raysgpo.output.run_folder import JsonLines, RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 def record(run: RunFolder) -> None:
     metrics, evaluations = JsonLines(run.metrics), JsonLines(run.evaluations)

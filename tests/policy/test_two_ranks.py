@@ -12,6 +12,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+pytestmark = pytest.mark.slow
+
 OPTIMIZER = {"lr": 1e-3, "max_grad_norm": 0.05, "warmup_steps": 1}
 KL = 0.1
 

@@ -16,6 +16,8 @@ from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.report import number, points, signed, spread_text, write_report
 from tests.studies.comparison.synthetic import plan_in, write_all, write_run
 
+pytestmark = pytest.mark.slow
+
 PICTURES = {
     "Held-out accuracy",
     "Difference of held-out accuracy to algorithm=grpo",
