@@ -89,7 +89,8 @@ def test_lost_votes_count_as_wrong_and_by_reason(
     shown = capsys.readouterr().out
     assert "3 of 8 (1 parse failures, 0 timeouts, 2 errors)" in shown
     found = re.search(r"exactly +([0-9.]+) % of 6", shown)
-    assert found and float(found[1]) <= 83.4  # at most two of the three can be lost of the right ones
+    # One to three of the three are lost of the six, as the rows are drawn: the others are found.
+    assert found and found[1] in ("83.3", "66.7", "50.0")
 
 
 @pytest.mark.slow
