@@ -6,6 +6,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+pytestmark = pytest.mark.slow
+
 
 def weights(policy):
     return {name: value.clone() for name, value in policy.weights()}

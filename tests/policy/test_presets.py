@@ -16,6 +16,8 @@ from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import step_shares, with_logprobs
 from tests.preset_groups import finished_groups, settings
 
+pytestmark = pytest.mark.slow
+
 WORDS = {name: [] for name in PRESETS} | {
     "sequence ratio": ["algorithm.ratio=sequence", "algorithm.aggregation=sequence-mean"],
     "truncated, token": ["algorithm.truncation=token"],
