@@ -9,16 +9,19 @@ RECIPE ?= arithmetic
 ARGS ?=
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-fast lint format browser clean
+.PHONY: setup train test test-fast test-slow lint format browser clean
 
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
 
-test: test-fast browser
+test: test-fast test-slow browser
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "ray or full"
 
 test-fast: lint
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not ray and not full"
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow and not ray and not full"
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
 
 lint: $(READY)
 	$(BIN)/ruff format --check .

@@ -173,12 +173,14 @@ def run_blocked(blocked: set[str], names: list[str]) -> subprocess.CompletedProc
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", [0, 1])
 def test_a_layer_imports_with_what_it_must_not_know_blocked(level: int) -> None:
     result = run_blocked(FORBIDDEN[level], [name for name in MODULES if layer(name) == level])
     assert result.returncode == 0, result.stderr
 
 
+@pytest.mark.slow
 def test_the_block_blocks() -> None:
     result = run_blocked({"json"}, ["raysgpo", "json.decoder"])
     assert result.returncode != 0 and "json is blocked" in result.stderr

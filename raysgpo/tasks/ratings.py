@@ -41,7 +41,7 @@ _COMMAND = re.compile(r"\\(?:boxed|text|mathbf|,|;) ?")
 _MARKS = str.maketrans({**dict.fromkeys('*_`$"{}[]\\', " "), "|": ":", "：": ":", "’": "'"})  # noqa: RUF001
 _LETTER = re.compile(r"\(([AB])\)")
 _BOX = re.compile(r"\\boxed\{([^{}]{0,40})\}[\s$*.!)]{0,8}$")
-_RATED = r"([\d.]+(?: ?(?:/|out of) ?10)?)[ .:]*"
+_RATED = r"([\d.]{1,12}(?: ?(?:/|out of) ?10)?)[ .:]{0,8}"
 _LONE = re.compile(rf"[ :>]{{0,4}}(?:- )?{_RATED}")
 _BARE = re.compile(rf"[ :>#-]{{0,4}}(?:(?i:ratings?|scores?) ?: ?)?(?:{_NAME} )?([AB]) ?[:=] ?{_RATED}")
 

@@ -104,9 +104,11 @@ def test_the_sum_of_the_weights_is_the_denominator_where_every_mean_is_full(mode
     assert total == pytest.approx(result.denominator, rel=1e-12)
 
 
-def test_float32_masks_are_counted_exactly() -> None:
-    masks = [[np.ones(1 << 25, dtype=np.float32)]]
-    assert aggregate("token-mean", masks, MAX_TOKENS).denominator == 1 << 25
+@pytest.mark.parametrize("rollouts", [[[2.0**24, 1.0, 1.0]], [[2.0**24], [1.0], [1.0]]], ids=["in one", "over three"])
+def test_float32_masks_are_counted_exactly(rollouts: list[list[float]]) -> None:
+    """A sum in float32 stays at 2^24, however often 1 is added."""
+    masks = [[np.array(rollout, dtype=np.float32) for rollout in rollouts]]
+    assert aggregate("token-mean", masks, MAX_TOKENS).denominator == 2**24 + 2
 
 
 def test_an_unknown_mode_is_a_programming_error() -> None:

@@ -17,7 +17,7 @@ from tests.conductor.fakes import FakeRun
 pytestmark = pytest.mark.ray
 
 STEPS, STOP = 6, 3
-WORDS = """max_staleness=1 sampling.group_size=4 evaluation.every=0 checkpoint.every=0 records.tokens=true
+WORDS = """seed=1 max_staleness=1 sampling.group_size=4 evaluation.every=0 checkpoint.every=0 records.tokens=true
 guidance=g2rpo_a guidance.ratio=0.5 guidance.length=5 guidance.max_length=9 curriculum=success""".split()
 
 
@@ -90,6 +90,7 @@ def test_the_second_epoch_goes_by_the_success_of_the_steps_trained_when_it_opene
         rate[row["prompt_id"]] = statistics.fmean(rollout["correct"] for rollout in row["rollouts"][2:])
     visited = [rate[row["prompt_id"]] for row in rows[5:10]]
     assert visited == sorted(visited, reverse=True) and len({row["prompt_id"] for row in rows[5:10]}) == 5
+    assert len(set(visited)) > 1, "the problems must differ in success: choose others"
 
 
 def test_a_resume_in_the_middle_sees_the_same_lengths_and_problems(
@@ -130,7 +131,7 @@ def test_refilled_steps_are_guided_ranked_and_resumed_as_the_window_says(
         if row["step"] < rows[5]["step"]:
             rate[row["prompt_id"]] += [rollout["correct"] for rollout in row["rollouts"][2:]]
     visited = [statistics.fmean(rate[row["prompt_id"]] or [0.5]) for row in rows[5:10]]
-    assert visited == sorted(visited, reverse=True)
+    assert visited == sorted(visited, reverse=True) and len(set(visited)) > 1
 
     copy = RunFolder(Path(shutil.copytree(whole.folder.path, tmp_path_factory.mktemp("runs") / "copy")))
     state = whole.call("checkpoint_state", STOP)

@@ -10,9 +10,10 @@ import pytest
 
 from raysgpo.conductor import reporter as reporter_file
 from raysgpo.conductor.reporter import Reporter, prometheus_name
-from raysgpo.output.metrics import StepTimes, evaluation_metrics, group_metrics, time_metrics
+from raysgpo.output.metrics import evaluation_metrics
 from raysgpo.output.run_folder import RunFolder, read_rows
 from raysgpo.records import Group
+from tests.metrics_page import defined
 
 
 class FakeGauge:
@@ -39,14 +40,9 @@ def gauges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
 
 
 def test_every_metric_has_a_prometheus_name_of_its_own() -> None:
-    times = StepTimes(0.0, 1.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
-    metrics = {
-        **group_metrics([]),
-        **time_metrics([], times),
-        **evaluation_metrics([["Höher 2"], ["4"]], [True, False]),
-    }
+    metrics = {*defined(), *evaluation_metrics([["Höher 2"], ["4"]], [True, False])}
     names = [prometheus_name(name) for name in metrics]
-    assert len(set(names)) == len(names) > 30
+    assert len(set(names)) == len(names) > 80
     for name in names:
         assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name, re.ASCII), name
     assert prometheus_name("accuracy/mean") == "raysgpo_accuracy_mean"

@@ -206,6 +206,8 @@ class Battered(Finished):
     """The checkpoint of its judge."""
     judged_well: int
     """Steps that were over when the judge's replica was killed."""
+    replica_had: int
+    """Steps that were over when the rollout replica was killed."""
 
 
 @pytest.fixture(scope="session")
@@ -241,10 +243,11 @@ def battered(small: list[str], judge: Path, tmp_path_factory: pytest.TempPathFac
         command.wait_until(lambda: "judging is over" in command.text, "end of judging")
         command.kill("ray::RayTrainWorker")
         wait_for(3, "after the worker's death")
+        replica_had = steps()
         command.kill("ray::ServeReplica", "-rollout:")
         wait_for(3, "after the replica's death")
         command.process.send_signal(signal.SIGINT)
-        return Battered(command.wait(), command.text, run, judge, judged_well)
+        return Battered(command.wait(), command.text, run, judge, judged_well, replica_had)
     finally:
         command.end()
 

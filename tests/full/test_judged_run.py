@@ -48,6 +48,7 @@ def test_every_vote_is_what_the_model_says_of_the_response(battered: Battered) -
     model, tokenizer = (loader.from_pretrained(battered.judge) for loader in (AutoModelForCausalLM, AutoTokenizer))
     rollouts = judged_rollouts(battered)
     assert len(rollouts) >= 8
+    assert len({group["step"] for group, _ in rollouts}) >= 2, "the policy had moved before the later ones"
     for group, rollout in rollouts:
         problem = Problem(group["prompt_id"], group["prompt"], group["answer"], group["reference"])
         steps = split_lines(rollout["text"])
@@ -57,10 +58,6 @@ def test_every_vote_is_what_the_model_says_of_the_response(battered: Battered) -
         assert rollout["votes"] == [read_letter(said, len(steps))], said
 
 
-def test_the_judge_was_never_given_the_policys_weights(battered: Battered) -> None:
-    """Its verdicts on equal responses stay the same while the policy moves."""
-    seen: dict[tuple[str, str], list[Any]] = {}
-    for group, rollout in judged_rollouts(battered):
-        assert seen.setdefault((group["prompt_id"], rollout["text"]), rollout["votes"]) == rollout["votes"]
-    reached = {row["sync/replicas"] for row in battered.metrics[: battered.judged_well]}
-    assert reached == {1}, "the push reaches the rollout replica alone"
+def test_the_judge_is_never_given_the_policys_weights(battered: Battered) -> None:
+    reached = [row["sync/replicas"] for row in battered.metrics[: battered.judged_well]]
+    assert reached == [1] * battered.judged_well, "the push reaches the rollout replica alone"

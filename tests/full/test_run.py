@@ -22,23 +22,16 @@ from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
 from raysgpo.studies.replay import alone
 from tests.full.conftest import STEPS, Finished, checksums_by_version
+from tests.metrics_page import defined
+from tests.output.test_group_json import GROUP_KEYS, ROLLOUT_KEYS
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
-GROUP_KEYS = set(
-    "step position epoch prompt_id prompt reference answer metadata dropped all_negative judged age rollouts".split()
-)
-ROLLOUT_KEYS = set(
-    "text num_tokens finish_reason truncated correct reward_parts reasoning_steps verdict first_error votes rts "
-    "reward advantage guidance_tokens seed attempt weight_versions".split()
-)
-METRIC_KEYS = set(
-    "step accuracy/mean reward/mean groups/trained groups/dropped groups/all_negative_share groups/degenerate_share "
-    "judge/calls judge/rts_mean advantage/wrong_positive_share advantage/wrong_positive_rate advantage/abs_mean "
-    "advantage/std tokens/completion tokens/truncated_share tokens/per_second train/problems_solved_ever policy/loss "
-    "policy/entropy policy/clip_share policy/kl policy/mismatch_kl policy/grad_norm policy/lr staleness/mean "
-    "staleness/max time/step time/sample time/judge time/train time/sync time/wait".split()
-)
+SEGMENT_KEYS = {"role", "token_ids", "loss_weight", "logprobs"}
+METRIC_KEYS = {"step", *(name for name in defined() if not name.startswith(("eval/", "readings/")))}
+"""All that the page defines; this task reads nothing in the answers."""
+EVALUATION_KEYS = {"eval/accuracy", "eval/accuracy/difficulty_3", "eval/prompts", "eval/failed"}
+ANSWER_KEYS = {"step", "prompt_id", "correct", "text", "num_tokens", "truncated", "samples_correct"}
 LINES = (
     r"run folder: /.+/runs/arithmetic-001",
     r"\d+ of 64 trajectories have no step before the answer: no guidance",
@@ -60,7 +53,10 @@ def test_the_console_says_what_matters_and_nothing_else(finished: Finished) -> N
     assert finished.status == 0, finished.output
     lines = finished.output.splitlines()
     assert [line for line in lines if not any(re.fullmatch(known, line) for known in LINES)] == []
+    assert sum(line.startswith("run folder: ") for line in lines) == 1
     assert sum(line.startswith("step ") and " accuracy " in line for line in lines) == STEPS
+    evaluated = [line.split(": ")[0] for line in lines if line.startswith("held-out")]
+    assert evaluated == [f"held-out accuracy after {steps} steps" for steps in (0, STEPS)]
     curves, advantages, policy = (Path(line.partition(": ")[2]) for line in lines[-3:])
     for picture in (curves, advantages):
         assert picture.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
@@ -71,15 +67,18 @@ def test_every_step_and_every_group_is_recorded_once_with_all_its_keys(finished:
     assert [row["step"] for row in finished.metrics] == list(range(STEPS))
     assert [(row["step"], row["position"]) for row in finished.groups] == [(i // 4, i) for i in range(4 * STEPS)]
     for group in finished.groups:
-        assert group.keys() >= GROUP_KEYS
+        assert list(group) == GROUP_KEYS.split()
         assert len(group["rollouts"]) == 4
-        assert all(rollout.keys() >= ROLLOUT_KEYS for rollout in group["rollouts"])
+        for rollout in group["rollouts"]:
+            assert list(rollout) == [*ROLLOUT_KEYS.split(), "segments"]
+            assert rollout["segments"] and all(segment.keys() == SEGMENT_KEYS for segment in rollout["segments"])
     for row in finished.metrics:
-        assert row.keys() >= METRIC_KEYS
+        assert row.keys() == METRIC_KEYS | (EVALUATION_KEYS if row["step"] == STEPS - 1 else set())
         assert (row["policy/loss"] is None) == (row["groups/trained"] == 0)
     assert any(row["groups/trained"] for row in finished.metrics), "no step was trained on: choose another policy"
-    evaluations = [json.loads(line)["step"] for line in finished.run.evaluations.read_text().splitlines()]
-    assert evaluations == [0, STEPS]
+    evaluations = [json.loads(line) for line in finished.run.evaluations.read_text().splitlines()]
+    assert [row["step"] for row in evaluations] == [0, STEPS]
+    assert all(row.keys() == {"step", "eval/weight_version"} | EVALUATION_KEYS for row in evaluations)
 
 
 def test_every_held_out_answer_is_recorded_with_its_grade(finished: Finished) -> None:
@@ -87,6 +86,7 @@ def test_every_held_out_answer_is_recorded_with_its_grade(finished: Finished) ->
     answers = [json.loads(line) for line in finished.run.answers.read_text().splitlines()]
     by_step = {row["step"]: [answer for answer in answers if answer["step"] == row["step"]] for row in evaluations}
     assert len({tuple(answer["prompt_id"] for answer in rows) for rows in by_step.values()}) == 1
+    assert all(answer.keys() == ANSWER_KEYS for answer in answers)
     for row in evaluations:
         rows = by_step[row["step"]]
         right = [solved(one["text"], answer_of(one["prompt_id"])) for one in rows]

@@ -12,6 +12,8 @@ from jobs import make_trajectories
 from raysgpo.output.run_folder import read_rows
 from tests.judging.judge_server import JudgeServer, completion, status
 
+pytestmark = pytest.mark.slow
+
 GOOD = "First, 2+2 is 4.\n\nThen 4+3 is 7.\n\nSo the answer is \\boxed{7}."
 
 

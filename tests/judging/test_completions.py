@@ -19,6 +19,8 @@ from raysgpo.records import Problem
 from raysgpo.tiny.tokenizer import byte_tokenizer
 from tests.judging.judge_server import TOKENS, Exchange, JudgeServer, completions, raw, status, when
 
+pytestmark = pytest.mark.slow
+
 PROBLEM = Problem("p", "3+4-2=?", "5", "3+4=7\n7-2=5\n#### 5")
 
 

@@ -30,7 +30,7 @@ from tests.judging.judge_server import (
     when,
 )
 
-pytestmark = pytest.mark.usefixtures("short_pauses")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_pauses")]
 
 
 # --- a healthy server ---

@@ -30,7 +30,7 @@ from tests.judging.judge_server import (
 )
 
 KEY = "sk-a-key-that-nobody-sees"
-pytestmark = pytest.mark.usefixtures("short_pauses")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_pauses")]
 
 
 def check(judge: EndpointJudge, deadline: float = 10.0) -> str:

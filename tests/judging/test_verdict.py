@@ -210,6 +210,7 @@ def test_json_values_are_read_whatever_stands_beside_them(k: int, reason: str, a
     assert tagged or read_verdict(text, STEPS) == k - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["a", "{", '{"a":', '{"a": ', "\\boxed{", "<think></think>", "<think>", "</think>", "first ",

@@ -15,6 +15,8 @@ from matplotlib.lines import Line2D
 from raysgpo.output.advantage_picture import draw_advantages, slice_shares
 from raysgpo.output.run_folder import JsonLines, RunFolder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -13,6 +13,8 @@ from matplotlib.lines import Line2D
 from raysgpo.output.curves import draw_curves, draw_guidance, draw_offline
 from raysgpo.output.run_folder import JsonLines, RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 def record(run: RunFolder) -> None:
     metrics, evaluations = JsonLines(run.metrics), JsonLines(run.evaluations)
@@ -60,10 +62,11 @@ def test_the_picture_of_an_offline_run_shows_loss_and_evaluations(tmp_path: Path
     assert drawn == [([1, 3], [-0.25, -0.75]), ([0, 3], [0.1, 0.4])]
 
 
-def test_a_run_without_steps_gives_an_empty_picture(tmp_path: Path) -> None:
+def test_a_run_without_steps_gives_an_empty_picture(tmp_path: Path, drawn: Drawn) -> None:
     run = RunFolder.create(tmp_path, "run")
     for draw in (draw_curves, draw_offline):
         assert draw(run).read_bytes().startswith(b"\x89PNG")
+    assert [line for line in drawn if line != ([], [])] == []
 
 
 NAMES = "accuracy/guided accuracy/unguided accuracy/mean advantage/std_guided advantage/std_unguided advantage/std"

@@ -93,10 +93,11 @@ def test_k3_has_the_true_kl_as_its_mean(pairs: list[tuple[float, float]]) -> Non
     assert (p * k3(q.log() - p.log())).sum().item() == pytest.approx((p * (p / q).log()).sum().item(), abs=1e-12)
 
 
-@given(st.floats(-30, 30))
+@given(st.one_of(st.just(0.0), st.floats(-30, 30)))
 def test_k3_is_never_negative_and_zero_only_where_the_policies_agree(difference: float) -> None:
-    assert k3(tensor(difference)).item() >= 0
-    assert k3(tensor(0.0)).item() == 0
+    found = k3(tensor(difference)).item()
+    assert found >= 0
+    assert (found > 0) == (difference != 0) or abs(difference) < 1e-6, "a square that rounds away"
 
 
 def test_k3_by_hand() -> None:

@@ -11,6 +11,8 @@ from transformers import AutoModelForCausalLM
 from raysgpo.policy.policy import Policy
 from tests.policy.conftest import Build, Sequences, Shares, Tensors, known
 
+pytestmark = pytest.mark.slow
+
 
 def weights(policy: Policy) -> Tensors:
     return {name: value.clone() for name, value in policy.weights()}

@@ -16,6 +16,8 @@ from transformers import AutoModelForCausalLM
 from raysgpo.policy.policy import Policy
 from tests.policy.conftest import Sequences, Shares, Tensors
 
+pytestmark = pytest.mark.slow
+
 OPTIMIZER = {"lr": 1e-3, "max_grad_norm": 0.05, "warmup_steps": 1}
 KL = 0.1
 

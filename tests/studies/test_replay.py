@@ -24,6 +24,8 @@ from raysgpo.studies.replay import ReplayedStep, replay
 from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.tiny.tiny_policy import TinyConfig
 
+pytestmark = pytest.mark.slow
+
 STEPS, SAVED, SILENT = 4, 2, 1
 """Steps of the recorded run; the one with a checkpoint; the one whose groups were all dropped."""
 

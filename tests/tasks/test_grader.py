@@ -21,6 +21,8 @@ from raysgpo.tasks.grader_child import GradeFn
 from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.task import Grade
 
+pytestmark = pytest.mark.slow
+
 PROBLEM = Problem(id="p", prompt="2+3=?", answer="5")
 
 # Its own file, because the child process imports it by name.

@@ -180,6 +180,8 @@ def test_wrong_answers(answer: str, text: str) -> None:
 
 def test_only_the_end_of_a_long_response_is_searched() -> None:
     assert is_correct("5", "1 2 3 " * 20_000 + "\\boxed{5}")
+    assert is_correct("5", "\\boxed{5}" + " so" * 1_000)
+    assert not is_correct("5", "\\boxed{5}" + " so" * 2_000)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raysgpo.tasks import ratings
 from raysgpo.tasks.ratings import COIN_FLIP, REWARD_RANGE, pair_ratings, pair_reward, single_rating, single_reward
 
 RATINGS = st.floats(0, 10)
@@ -140,15 +142,34 @@ def test_what_is_no_single_rating_is_not_read_as_one(text: str) -> None:
     assert single_rating(text) is None
 
 
-@pytest.mark.parametrize(
-    "unit", [" ", "\n", "*", "9", "1.", "1 ", "Rating A ", "Rating A: ", "\n* ", "Rating A:\n", '"A" ', "v_{"]
-)
-def test_no_response_makes_the_reading_slow(unit: str) -> None:
-    """Each takes a millisecond; a pattern that backtracks takes minutes, and the test's own limit ends it."""
-    for head in ("", "Rating A", "Response A", "A:"):
-        for tail in ("", "x"):
-            text = head + unit * 5000 + tail
-            pair_ratings(text), single_rating(text)
+UNITS = [" ", "\n", "*", ".", ":", "9", "1.", "1 ", "Rating A ", "Rating A: ", "\n* ", "Rating A:\n", '"A" ', "v_{"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unit", UNITS)
+def test_no_response_makes_the_reading_slow(unit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where all of it is read, and not the end alone: the time is linear."""
+    monkeypatch.setattr(ratings, "_TAIL", 1_000_000)
+    text = unit * (400_000 // len(unit))
+    start = time.process_time()
+    for head, tail in (("", ""), ("A: ", "x"), ("Rating A", "x"), ("Response A", "\nB: 3")):
+        pair_ratings(head + text + tail), single_rating(head + text + tail)
+    assert time.process_time() - start < 20.0, "squared it would be ten minutes"
+
+
+def test_the_end_of_a_response_is_all_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    plain = ratings._plain
+
+    def reading(text: str) -> str:
+        read.append(len(text))
+        return plain(text)
+
+    monkeypatch.setattr(ratings, "_plain", reading)
+    said = "Rating A: 8\nRating B: 3"
+    assert pair_ratings(said + " " * 4000) == (8.0, 3.0) and pair_ratings(said + " " * 5000) is None
+    assert single_rating("Rating: 8" + " " * 1_000_000) is None
+    assert read == [4000 + len(said), 4096, 4096]
 
 
 def test_rewards_by_hand() -> None:
@@ -180,7 +201,21 @@ def test_the_two_truths_share_one_chance(rating: float, right: bool) -> None:
     assert math.exp(single_reward(rating, right)) + math.exp(single_reward(rating, not right)) == pytest.approx(1)
 
 
+NUMBERS = st.one_of(st.integers(-3, 13), st.integers(0, 130).map(lambda tenths: tenths / 10)).map(str)
+
+
+@given(NUMBERS, NUMBERS, st.sampled_from(["Rating A: {}\nRating B: {}", "v_A = {}, v_B = {}", "\\boxed{{{}, {}}}"]))
+def test_a_pair_within_the_scale_is_read_and_no_other(first: str, second: str, form: str) -> None:
+    inside = all(0 <= float(number) <= 10 for number in (first, second))
+    assert pair_ratings(form.format(first, second)) == ((float(first), float(second)) if inside else None)
+
+
+@given(NUMBERS, st.sampled_from(["Rating: {}", "My score: {}", "\\boxed{{{}}}", "It is right.\n{}"]))
+def test_a_single_rating_within_the_scale_is_read_and_no_other(number: str, form: str) -> None:
+    assert single_rating(form.format(number)) == (float(number) if 0 <= float(number) <= 10 else None)
+
+
 @given(st.text(alphabet="Rating AB:0123456789/.-*\n{}\\boxed", max_size=80))
-def test_whatever_is_read_lies_within_the_scale(text: str) -> None:
+def test_any_jumble_is_a_rating_within_the_scale_or_none(text: str) -> None:
     values = [*(pair_ratings(text) or ()), single_rating(text)]
     assert all(value is None or 0 <= value <= 10 for value in values)

@@ -107,6 +107,7 @@ def test_beyond_the_limit_neighbours_are_merged_evenly() -> None:
     assert split_steps(text, limit=1) == [text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     [

@@ -23,6 +23,7 @@ def test_every_word_has_a_policy_of_its_own(tmp_path: Path) -> None:
     assert len({policy_folder(tmp_path, settings) for settings in SETTINGS.values()}) == len(POLICIES)
 
 
+@pytest.mark.slow
 def test_the_word_gives_the_policy_that_the_command_makes_and_others_are_nobodys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

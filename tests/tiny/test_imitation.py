@@ -17,6 +17,8 @@ from raysgpo.tiny.sft import IGNORED
 from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.tiny.tiny_policy import TinyConfig
 
+pytestmark = pytest.mark.slow
+
 SHAPE = TinyConfig(hidden_size=32, intermediate_size=32, layers=1, heads=2, max_length=100)
 TASK = TaskConfig(terms=(3,), prompts=40)
 
@@ -50,7 +52,9 @@ def test_the_held_out_loss_is_the_mean_over_tokens_however_it_is_divided(model: 
 
 def test_it_learns_the_trajectories_and_says_how_well_held_out_ones_fit(model: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    config = ImitationConfig(model=str(model), task=TASK, held_out=8, steps=24, every=10, batch_size=8, lr=1e-2)
+    config = ImitationConfig(
+        model=str(model), task=TASK, held_out=8, steps=24, every=10, batch_size=8, lr=1e-2, threads=1
+    )
     folder = imitate(tmp_path, config, said.append)
     losses = [json.loads(line) for line in (folder / "losses.jsonl").read_text().splitlines()]
     assert [row["step"] for row in losses] == [0, 10, 20, 24]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -35,6 +36,7 @@ def test_batches_take_the_pairs_in_order_and_end_with_them() -> None:
         assert all(torch.equal(a, b) for a, b in zip((ids_BT, labels_BT), batch(tokenizer, expected), strict=True))
 
 
+@pytest.mark.slow
 def test_a_taught_answer_becomes_likely() -> None:
     tokenizer = byte_tokenizer(64)
     with torch_setting(1, seed=3):

@@ -63,6 +63,7 @@ def test_the_command_refuses_wrong_words(call: Callable[..., int], capsys: pytes
     assert (said.out, said.err) == ("", "error: sed: unknown key; known are storage\n")
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_folder_of_the_policy(
     call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -71,6 +72,7 @@ def test_the_command_prints_the_folder_of_the_policy(
     assert folder == ensure_tiny_policy(tmp_path, report=lambda line: pytest.fail(line), config=SMALL)
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_judge_and_its_policy(
     call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

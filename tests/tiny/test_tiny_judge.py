@@ -33,6 +33,8 @@ from raysgpo.tiny.tokenizer import byte_tokenizer
 from tests.policy.small import JUDGE as SMALL
 from tests.policy.small import POLICY
 
+pytestmark = pytest.mark.slow
+
 CHAIN = Chain((3, 4, 2), "+-")
 HELD_OUT = ArithmeticTask(TaskConfig(terms=(2, 3, 4, 5)), 1500).held_out
 

@@ -15,6 +15,8 @@ from raysgpo.tiny import tiny_policy as tiny
 from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy, policy_folder, train_tiny_policy
 from tests.policy.small import POLICY as SMALL
 
+pytestmark = pytest.mark.slow
+
 
 def weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     return {name: value.detach() for name, value in model.named_parameters()}

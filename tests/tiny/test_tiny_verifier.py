@@ -18,9 +18,11 @@ from raysgpo.tiny.tiny_policy import ensure_tiny_policy
 from raysgpo.tiny.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier, train_tiny_verifier
 from tests.policy import small
 
+pytestmark = pytest.mark.slow
+
 POLICY = small.POLICY.model_copy(update={"max_length": 256, "clean_steps": 1, "slip_steps": 0})
 
-SMALL = TinyVerifierConfig(policy=POLICY, batch_size=4, good_steps=3, hesitant_steps=2)
+SMALL = TinyVerifierConfig(policy=POLICY, batch_size=4, good_steps=3, hesitant_steps=2, threads=1)
 
 
 def lessons(config: TinyVerifierConfig, count: int, *, hesitant: bool) -> list[tuple[str, str]]:

@@ -80,6 +80,7 @@ def test_what_is_wrong_is_one_line_before_anything_starts(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_report_only_rebuilds_the_report_and_says_the_main_numbers(
     say: Say, compare: ModuleType, tmp_path: Path
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_target_is_a_share(compare: ModuleType, capsys: pytest.CaptureFixture[
         assert "is no accuracy" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_plan_needs_nothing_heavy() -> None:
     import subprocess
 

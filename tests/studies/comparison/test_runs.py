@@ -16,6 +16,8 @@ from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.runs import claim, finished, run_all
 from tests.studies.comparison.synthetic import plan_in
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 TRAINER = [sys.executable, str(Path(__file__).parent / "trainer.py")]
 NAMES = [f"algorithm-{name}-seed{seed}" for seed in (0, 1) for name in ("grpo", "sgpo")]

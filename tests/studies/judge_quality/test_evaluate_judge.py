@@ -58,6 +58,7 @@ def endpoint(url: str, **settings: Any) -> list[str]:
     return ["judge=endpoint", *(f"{key}={value}" for key, value in given.items())]
 
 
+@pytest.mark.slow
 def test_a_judge_is_measured_on_every_row(
     job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str, tmp_path: Path
 ) -> None:
@@ -78,6 +79,7 @@ def test_a_judge_is_measured_on_every_row(
     assert len(judge_server.questions) == 8 * 2 + 1  # one asks whether the judge is there
 
 
+@pytest.mark.slow
 def test_lost_votes_count_as_wrong_and_by_reason(
     job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str
 ) -> None:
@@ -87,9 +89,11 @@ def test_lost_votes_count_as_wrong_and_by_reason(
     shown = capsys.readouterr().out
     assert "3 of 8 (1 parse failures, 0 timeouts, 2 errors)" in shown
     found = re.search(r"exactly +([0-9.]+) % of 6", shown)
-    assert found and float(found[1]) <= 83.4  # at most two of the three can be lost of the right ones
+    # One to three of the three are lost of the six, as the rows are drawn: the others are found.
+    assert found and found[1] in ("83.3", "66.7", "50.0")
 
 
+@pytest.mark.slow
 def test_a_limit_draws_rows(
     job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str
 ) -> None:
@@ -151,6 +155,7 @@ def test_the_embedded_judge_is_the_default_and_leaves_no_trace_in_another(
     assert (config.judge.model == "tiny") == (prompt == "compact")
 
 
+@pytest.mark.slow
 def test_the_help_needs_nothing_heavy() -> None:
     code = (
         "import atexit, runpy, sys\n"
@@ -211,6 +216,7 @@ def checkpoint(tmp_path: Path) -> str:
     return f"judge.model={folder}"
 
 
+@pytest.mark.slow
 def test_replicas_are_started_asked_and_taken_down(
     job: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
@@ -239,6 +245,7 @@ def test_replicas_that_do_not_come_up_are_taken_down(
 # --- Ctrl-C ---
 
 
+@pytest.mark.slow
 def test_ctrl_c_shows_what_was_scored(judge_server: JudgeServer, data: str, tmp_path: Path) -> None:
     judge_server.script(*[Exchange.answer] * (1 + 5))  # the check, and five rows
     judge_server.always = hang()

@@ -81,6 +81,7 @@ def test_the_mean_over_groups_is_a_softmax_policys_gradient_under_constant_aggre
     np.testing.assert_allclose(group_moves(p, q, right_NG, rewards_R).mean(axis=0), expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", MOVES)
 def test_sampled_gradients_are_within_1_percent_at_three_points(method: str) -> None:
     for row, (p, q) in enumerate(POINTS):

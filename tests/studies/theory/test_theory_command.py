@@ -16,6 +16,8 @@ from raysgpo.studies.theory import dynamics
 from raysgpo.studies.theory.dynamics import MOVES, Curve, closed_form
 from raysgpo.studies.theory.figure import draw
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--steps", "10", "--theorem-steps", "500", "--groups", "20000", "--groups-per-step", "100"]
 
 
