@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from raysgpo.config.resolved import ResolvedConfig
@@ -52,14 +52,13 @@ def starting_judge(config: ResolvedConfig, names: RunNames) -> Iterator[JudgeAdd
 @contextmanager
 def running_trainer(prepared: Prepared, run: RunFolder, start: StartState) -> Iterator[MovingParts]:
     """The trainer on the groups of ``judged.jsonl``, with no replica beside it."""
-    with running_conductor(prepared, run, start, partial(RecordedSource, file=run.judged)) as conductor:
+    source = partial(RecordedSource, file=run.judged)
+    with ExitStack() as afterwards, running_conductor(prepared, run, start, source) as conductor:
         result(conductor.start.remote(conductor))
         result(conductor.open_publishing.remote())
         trainer = TrainerThread(
             TrainJob(prepared.config, run.checkpoints, conductor, NobodyListens(), prepared.total_steps), run.path
         )
         trainer.start()
-        try:
-            yield MovingParts(conductor, trainer)
-        finally:
-            trainer.wait()
+        afterwards.callback(trainer.wait)
+        yield MovingParts(conductor, trainer)

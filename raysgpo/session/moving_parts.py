@@ -30,9 +30,13 @@ from raysgpo.session.names import RunNames
 from raysgpo.start.preparation import model_settings
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
-from raysgpo.weights.store import start_weight_store
+from raysgpo.weights.store import StoreHandle, start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 from raysgpo.weights.transport import ReplicaPublisher
+
+
+def _nothing() -> None:
+    """Where no part is missed by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class MovingParts:
     trainer: TrainerThread
     end_judging: Callable[[], None] | None = None
     """Takes the judge replicas down; None if there are none."""
+    check: Callable[[], None] = _nothing
+    """Raises if a part died that nobody else would miss in time."""
 
 
 @contextmanager
@@ -61,23 +67,30 @@ def running_parts(
         if replicas:
             judge = start_judge(config.judge, names.judge)
             judging.callback(delete, names.judge, deadline=5.0)
-        transport = StoreTransport(start_weight_store())
+        store = start_weight_store()
+        transport = StoreTransport(store)
         rollout = start_rollout(config.model, config.rollout, transport, name=names.rollout, run_id=names.id)
         ending.callback(delete, names.rollout)
         source = partial(LiveSource, rollout=RolloutService(rollout, names.id), judge=judge)
+        afterwards = ending.enter_context(ExitStack())  # what is left to do when the conductor is gone
         conductor = ending.enter_context(running_conductor(prepared, run, start, source))
         started = conductor.start.remote(conductor)
         job = TrainJob(config, run.checkpoints, conductor, ReplicaPublisher(transport, rollout), prepared.total_steps)
         trainer = TrainerThread(job, run.path)
         trainer.start()
-        ending.callback(trainer.wait)
+        afterwards.callback(trainer.wait)
         wait_for_rollout(config.rollout, names.rollout, say)
         check_vocabulary(config.model, rollout)
         if replicas and judge is not None:
             wait_for_judge_replicas(config, judge, names.judge, say)
         result(started)
         result(conductor.open_publishing.remote())
-        yield MovingParts(conductor, trainer, judging.close if replicas else None)
+        yield MovingParts(conductor, trainer, judging.close if replicas else None, partial(_check, store))
+
+
+def _check(store: StoreHandle) -> None:
+    """Without the store no weights arrive anywhere, and starting the train workers again does not help."""
+    result(store.latest.remote())
 
 
 @contextmanager
@@ -91,6 +104,7 @@ def running_conductor(
     finally:
         with contextlib.suppress(RayActorError):  # one that is gone has nothing to close
             result(conductor.close.remote())
+        ray.kill(conductor)  # workers that would start again see that there is nothing left to do
 
 
 def _wants_replicas(prepared: Prepared, start: StartState) -> bool:

@@ -19,6 +19,7 @@ def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, int
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
         running = parts.trainer.running
+        parts.check()
         status = result(parts.conductor.status.remote(seen))
         seen += len(status.rows)
         for message in status.messages:

@@ -9,9 +9,13 @@ def train_loop(settings: dict[str, Any]) -> None:
     """``settings`` is {"job": TrainJob}."""
     from ray.exceptions import RayActorError
 
+    from raysgpo.remote import result
+
+    job = settings["job"]
+    try:
+        result(job.conductor.say.remote(None))
+    except RayActorError:
+        return  # The conductor is gone, and with it the run that these workers were started again for.
     from raysgpo.training.worker import TrainWorker
 
-    try:
-        TrainWorker(settings["job"]).run()
-    except RayActorError:
-        return  # The conductor is gone, and with it the run that these workers belong to: others will follow.
+    TrainWorker(job).run()
