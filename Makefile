@@ -7,9 +7,11 @@ READY := $(VENV)/ready
 BROWSER := $(VENV)/browser
 RECIPE ?= arithmetic
 ARGS ?=
+KILLS ?= 20
+MINUTES ?= 60
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-fast test-slow lint format browser clean
+.PHONY: setup train test test-fast test-slow chaos lint format browser clean
 
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
@@ -22,6 +24,10 @@ test-fast: lint
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
+
+# Processes of a real run are killed and stopped at random moments, and its records read.
+chaos: $(READY)
+	$(BIN)/python -m tests.chaos --kills $(KILLS) --minutes $(MINUTES) $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
