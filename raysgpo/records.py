@@ -35,7 +35,7 @@ class Problem:
     prompt: str
     """What is asked, before the chat template."""
     answer: str
-    """The final answer, in the form that the task's verifier compares with."""
+    """The final answer, in the form that the task's grader compares with."""
     reference: str | None = None
     """A full solution, where the data set has one."""
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -191,10 +191,10 @@ class Rollout:
     correct: bool | None = None
     """c_i: is the final answer right? None before grading."""
     reward_parts: dict[str, float] = field(default_factory=dict)
-    """Named parts, e.g. {"correctness": 1.0, "format": 0.1}, as the verifier gave them; empty before grading. NaN
+    """Named parts, e.g. {"correctness": 1.0, "format": 0.1}, as the grader gave them; empty before grading. NaN
     stands for a part that could not be had."""
     readings: dict[str, float] | None = None
-    """What the verifier read in the answer, e.g. {"rating_a": 8.0, "rating_b": 3.0}; empty where nothing could be
+    """What the grader read in the answer, e.g. {"rating_a": 8.0, "rating_b": 3.0}; empty where nothing could be
     read, None where there is nothing to be read."""
     reasoning_steps: int | None = None
     """Number of reasoning steps of the text; None where they were not counted."""

@@ -87,7 +87,7 @@ def credit(group: Group, config: PartialCreditConfig) -> Group:
     """SGPO's eq. 2: in a judged group the correctness part of a wrong answer becomes its partial credit.
 
     Other parts, such as format, are added beside it as they are. ``reward_parts`` stays what the
-    verifier gave.
+    grader gave.
     """
     if group.dropped is not None or not group.judged:
         return group

@@ -139,7 +139,7 @@ def _advantage_metrics(rollouts: Sequence[Rollout], trained: Sequence[Rollout]) 
 
 
 def _readings(rollouts: Sequence[Rollout]) -> Metrics:
-    """Mean and standard deviation of each number that the verifier read in the answers, if it reads any."""
+    """Mean and standard deviation of each number that the grader read in the answers, if it reads any."""
     readings = [rollout.readings for rollout in rollouts if rollout.readings is not None]
     if not readings:
         return {}

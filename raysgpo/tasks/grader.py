@@ -1,7 +1,7 @@
-"""Grading behind a deadline: answers are written by a model, so a verifier may hang or raise on them.
+"""Grading behind a deadline: answers are written by a model, so a grader may hang or raise on them.
 
-``9**9**9**9`` keeps a symbolic verifier busy for ever inside one C call, where neither a thread nor
-a Python signal handler can stop it. So the verifier runs in a child process that is killed at the
+``9**9**9**9`` keeps a symbolic grader busy for ever inside one C call, where neither a thread nor
+a Python signal handler can stop it. So it runs in a child process that is killed at the
 deadline and started again. A failure is a value, and counted (``grader/timeouts``, ``grader/errors``):
 the answer counts as wrong, or its group is dropped, as ``task.failed_grading`` says.
 """
@@ -45,7 +45,7 @@ def make_grader(task: Task, config: TaskConfig, workers: int = 1) -> Grader:
 
 
 class InlineGrader:
-    """For verifiers whose time is bounded by the length of the text: no process, no deadline."""
+    """For graders whose time is bounded by the length of the text: no process, no deadline."""
 
     def __init__(self, grade: GradeFn) -> None:
         self._grade = grade
@@ -53,7 +53,7 @@ class InlineGrader:
     async def grade(self, problem: Problem, text: str) -> Grade:
         try:
             return self._grade(problem, text)
-        except Exception as error:  # a verifier may raise anything on a model's text
+        except Exception as error:  # a grader may raise anything on a model's text
             return _failed("errors", problem, repr(error))
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class InlineGrader:
 class DeadlineGrader:
     """``workers`` child processes, each grading one response at a time, ``deadline`` seconds at most.
 
-    ``grade`` must pickle; the verifier alone should, not its data set. Children are started when
+    ``grade`` must pickle; the grading function alone should, not its data set. Children are started when
     they are first needed, by exec and not by fork (the caller may run threads), and import only what
     ``grade`` needs. Usable from any event loop. The deadline counts from the moment a child takes
     the response, so waiting for a free child costs none of it.
@@ -71,7 +71,7 @@ class DeadlineGrader:
 
     def __init__(self, grade: GradeFn, deadline: float, workers: int = 1, start_deadline: float = 120.0) -> None:
         assert deadline > 0, f"a deadline is a positive number of seconds, got {deadline}"
-        self._verifier = pickle.dumps(grade)
+        self._pickled = pickle.dumps(grade)
         self._deadline = deadline
         self._start_deadline = start_deadline
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grader")
@@ -80,7 +80,7 @@ class DeadlineGrader:
             self._idle.put(None)
 
     async def grade(self, problem: Problem, text: str) -> Grade:
-        """The verifier's grade; wrong, with ``failure`` set, if it raised, died or passed the deadline.
+        """Its grade; wrong, with ``failure`` set, if it raised, died or passed the deadline.
 
         Raises RuntimeError if a child cannot be started: that is no answer's fault.
         """
@@ -97,7 +97,7 @@ class DeadlineGrader:
         """Runs in a thread; there are as many threads as children, so one is always idle."""
         child = self._idle.get(timeout=self._start_deadline)
         try:
-            child = child or _Child(self._verifier, self._deadline, self._start_deadline)
+            child = child or _Child(self._pickled, self._deadline, self._start_deadline)
             grade = child.ask(problem, text)
         except TimeoutError:
             grade = _failed("timeouts", problem, f"no verdict after {self._deadline:g} s")
@@ -111,7 +111,7 @@ class DeadlineGrader:
 class _Child:
     """One child process and the pipe to it. Whatever goes wrong kills it; ``usable`` then is False."""
 
-    def __init__(self, verifier: bytes, deadline: float, start_deadline: float) -> None:
+    def __init__(self, pickled: bytes, deadline: float, start_deadline: float) -> None:
         self.usable = True
         self._deadline = deadline
         self._pipe, theirs = Pipe()
@@ -124,7 +124,7 @@ class _Child:
         )
         theirs.close()
         try:
-            self._pipe.send((verifier, deadline))
+            self._pipe.send((pickled, deadline))
             self._receive(start_deadline)
         except (TimeoutError, EOFError, OSError) as error:
             self.kill()

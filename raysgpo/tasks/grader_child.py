@@ -1,6 +1,6 @@
 """The child process of a DeadlineGrader: ``python -m raysgpo.tasks.grader_child PIPE_FD``.
 
-It takes a pickled verifier and the deadline, says that it is ready, and then answers (problem, text)
+It takes a pickled grading function and the deadline, says that it is ready, and then answers (problem, text)
 with (grade, "") or (None, what was raised), until the pipe is closed.
 """
 
@@ -20,7 +20,7 @@ GradeFn = Callable[[Problem, str], Grade]
 Reply = tuple[Grade | None, str]
 
 _MEMORY = 4 << 30
-"""Bytes of address space; a verifier that wants more gets a MemoryError instead of the machine."""
+"""Bytes of address space; a grader that wants more gets a MemoryError instead of the machine."""
 _GRACE = 1.0
 """Seconds past the deadline after which the child ends itself, should its parent be dead."""
 
@@ -28,8 +28,8 @@ _GRACE = 1.0
 def main(pipe_fd: int) -> None:
     pipe: Connection[Reply, tuple[Problem, str]] = Connection(pipe_fd)
     _limit_memory()
-    verifier, deadline = pipe.recv()
-    grade: GradeFn = pickle.loads(verifier)  # type: ignore[arg-type]
+    pickled, deadline = pipe.recv()
+    grade: GradeFn = pickle.loads(pickled)  # type: ignore[arg-type]
     pipe.send((None, "ready"))
     while True:
         try:
@@ -46,7 +46,7 @@ def main(pipe_fd: int) -> None:
 def _graded(grade: GradeFn, problem: Problem, text: str) -> Reply:
     try:
         return grade(problem, text), ""
-    except Exception as error:  # a verifier may raise anything on a model's text
+    except Exception as error:  # a grader may raise anything on a model's text
         return None, f"{type(error).__name__}: {error}"[:500]
 
 

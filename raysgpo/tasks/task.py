@@ -1,4 +1,4 @@
-"""What a task is: problems to train on, problems held out, a verifier, a splitter."""
+"""What a task is: problems to train on, problems held out, a grader, a splitter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from raysgpo.records import Problem
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """What the verifier says of one response.
+    """What the grader says of one response.
 
     ``Grade(correct=True, parts={"correctness": 1.0, "format": 0.1})``
     """
