@@ -49,6 +49,7 @@ from raysgpo.session.interrupts import Interrupts, interruptible
 from raysgpo.session.judge_access import Say, endpoint_address, wait_for_judge_replicas
 from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
+from raysgpo.session.reaper import reaping
 from raysgpo.session.resources import wait_for_resources
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
@@ -156,7 +157,7 @@ class _Offline:
         if sampling or evaluating or asks:
             self.say("starting the replicas ...")
         names = RunNames.of(self.run)
-        with ExitStack() as up:
+        with reaping([names.rollout, names.judge]), ExitStack() as up:
             # The judge first: Serve starts with HTTP or without.
             address = up.enter_context(starting_judge(self.config, names)) if asks else self.judge
             if sampling or evaluating:
@@ -253,7 +254,8 @@ class _Offline:
             return
         self.say("starting the replicas with the trained policy ...")
         model = str(checkpoint.newest_complete(self.run.checkpoints)[0])
-        with running_rollout(self.config, RunNames.of(self.run), model, self.say) as rollout:
+        names = RunNames.of(self.run)
+        with reaping([names.rollout]), running_rollout(self.config, names, model, self.say) as rollout:
             self._evaluate(rollout, steps)
 
     def _lacks_evaluation(self, step: int) -> bool:

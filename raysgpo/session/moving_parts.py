@@ -27,6 +27,7 @@ from raysgpo.serving.handle import RolloutHandle, RolloutService
 from raysgpo.serving.judge_replicas import start_judge
 from raysgpo.session.judge_access import Say, wait_for_judge_replicas
 from raysgpo.session.names import RunNames
+from raysgpo.session.reaper import reaping
 from raysgpo.start.preparation import model_settings
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
@@ -61,7 +62,7 @@ def running_parts(
     from then on the run goes on by itself. ``judge``: the address of a judge that runs elsewhere.
     """
     config, names = prepared.config, RunNames.of(run)
-    with ExitStack() as ending:
+    with reaping([names.rollout, names.judge]), ExitStack() as ending:
         judging = ending.enter_context(ExitStack())
         replicas = _wants_replicas(prepared, start)
         if replicas:
