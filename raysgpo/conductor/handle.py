@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from raysgpo.conductor.messages import Decision, Status, TrainReport
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
 from raysgpo.records import Ticket
@@ -73,6 +74,12 @@ class ConductorHandle(Protocol):
 
     @property
     def checkpointed(self) -> Call[[int], None]: ...
+
+    @property
+    def saved(self) -> Call[[int], None]: ...
+
+    @property
+    def unwritten(self) -> Call[[WriteFailed], None]: ...
 
     @property
     def say(self) -> Call[[str], None]: ...

@@ -20,7 +20,7 @@ from raysgpo.groups.prepared import Prepared
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.panel import Panel
 from raysgpo.output.group_json import group_from_row, group_row
-from raysgpo.output.run_folder import JsonLines, read_rows, replace_rows
+from raysgpo.output.json_lines import JsonLines, read_rows, replace_rows
 from raysgpo.records import Group, Ticket
 from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task

@@ -11,7 +11,7 @@ from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.run_state import RunState
 from raysgpo.groups.order import Order
 from raysgpo.output.group_json import group_from_row, group_row
-from raysgpo.output.run_folder import read_rows, replace_rows
+from raysgpo.output.json_lines import read_rows, replace_rows
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs, step_shares, with_logprobs
 from raysgpo.records import Group, Ticket

@@ -37,8 +37,9 @@ from raysgpo.offline.tokens import with_tokens
 from raysgpo.output import checkpoint
 from raysgpo.output.console import Console, update_numbers
 from raysgpo.output.curves import draw_offline
+from raysgpo.output.json_lines import JsonLines, cut_rows, read_rows, write_together
 from raysgpo.output.metrics import Metrics
-from raysgpo.output.run_folder import JsonLines, RunFolder, cut_rows, read_rows
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.policy.prompts import load_tokenizer
 from raysgpo.records import Group
@@ -267,11 +268,9 @@ class _Offline:
         found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
         row: Metrics = {"step": step, **found.metrics}
         cut_rows(self.run.answers, step)  # of an evaluation that was cut short
-        answers = [{"step": step, **answer} for answer in found.answers]
-        for path, rows in ((self.run.answers, answers), (self.run.evaluations, [row])):
-            with closing(JsonLines(path)) as file:
-                for one in rows:
-                    file.write(one)
+        rows = [{"step": step, **answer} for answer in found.answers]
+        with closing(JsonLines(self.run.answers)) as answers, closing(JsonLines(self.run.evaluations)) as evaluations:
+            write_together([(answers, rows), (evaluations, [row])])
         Console(step, step, self.out).row(row)
         with TensorBoardLog(self.run, step) as tensorboard:
             tensorboard.row(row)

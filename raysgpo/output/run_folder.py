@@ -8,14 +8,9 @@ writes the JSONL files: the conductor, or the run while there is none.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,48 +100,3 @@ class RunFolder:
     @property
     def guidance_curves(self) -> Path:
         return self.path / "guidance.png"
-
-
-class JsonLines:
-    """An append-only file of one JSON object a line, each line flushed whole."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, row: Row) -> None:
-        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSONL file; a last line that was cut off by a crash is left out."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
-
-
-def cut_rows(path: Path, step: int) -> None:
-    """Keep only the rows of steps before ``step``: a resumed run writes the others again."""
-    replace_rows(path, (row for row in read_rows(path) if row["step"] < step))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The file appears with all of the text or not at all; one that was there stays until then."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def replace_rows(path: Path, rows: Iterable[Row]) -> None:
-    """The file with these rows alone: the old ones are there until all of the new ones are."""
-    replacement = path.with_suffix(".cut")
-    with replacement.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    replacement.replace(path)

@@ -15,7 +15,11 @@ POLL_SECONDS = 0.25
 
 
 def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts) -> None:
-    """Return when the trainer has ended."""
+    """Return when the trainer has ended.
+
+    Raises:
+        WriteFailed: there is no room on the disk for what the run records.
+    """
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
         running = parts.trainer.running
@@ -27,6 +31,8 @@ def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, int
             console.row(row)
             tensorboard.row(row)
         console.phase(status.phase)
+        if status.failure is not None:
+            raise status.failure
         if end_judging is not None and not status.judging:
             console.say("judging is over: the judge replicas are taken down")
             end_judging()

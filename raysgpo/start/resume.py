@@ -83,6 +83,7 @@ def start_state(config: Config, say: Callable[[str], None]) -> StartState:
         state["version"],
         tuple(state["solved"]),
         state["controllers"],
+        state.get("sizes", {}),
         tuple(messages),
     )
 

@@ -22,7 +22,8 @@ import pytest
 from filelock import FileLock
 
 from raysgpo.config import Config
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 DEADLINE = 900.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import make_trajectories
-from raysgpo.output.run_folder import read_rows
+from raysgpo.output.json_lines import read_rows
 from tests.judging.judge_server import JudgeServer, completion, status
 
 GOOD = "First, 2+2 is 4.\n\nThen 4+3 is 7.\n\nSo the answer is \\boxed{7}."

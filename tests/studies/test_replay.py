@@ -16,7 +16,8 @@ from raysgpo.config import AlgorithmConfig, Config, OptimizerConfig, RecordsConf
 from raysgpo.config.overrides import dump
 from raysgpo.output import checkpoint
 from raysgpo.output.group_json import group_row
-from raysgpo.output.run_folder import JsonLines, RunFolder
+from raysgpo.output.json_lines import JsonLines
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
