@@ -65,7 +65,7 @@ def recorded(alone: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
     metrics, groups = JsonLines(run.metrics), JsonLines(run.groups)
     for step in range(STEPS):
         if step == SAVED:
-            checkpoint.write(run.checkpoints, step, policy.save, {}, keep=9)
+            checkpoint.write(run.checkpoints, step, policy.snapshot().write, {}, keep=9)
         drawn = [random_group(draw, 2 * step + index, step) for index in range(2)]
         if step == SILENT:
             drawn = [replace(group, dropped=Drop.NO_SIGNAL) for group in drawn]
