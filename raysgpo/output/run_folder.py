@@ -2,15 +2,20 @@
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
 ``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``advantages.png``;
-of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``. One process at a time
-writes the JSONL files: the conductor, or the run while there is none.
+of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``; in
+``records-before-NNN`` what a run recorded that had no checkpoint and began anew. One run at a time works in it
+(:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files: the conductor, or the run while there
+is none.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from raysgpo.output.whole_file import writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,21 +26,9 @@ class RunFolder:
     def create(cls, root: Path, name: str) -> RunFolder:
         """The next free ``<root>/runs/<name>-NNN``. Two runs that start together get two folders."""
         runs = root / "runs"
-        runs.mkdir(parents=True, exist_ok=True)
-        taken = [
-            int(match[1])
-            for entry in runs.iterdir()
-            if (match := re.fullmatch(rf"{re.escape(name)}-(\d+)", entry.name))
-        ]
-        number = max(taken, default=0)
-        while True:
-            number += 1
-            folder = runs / f"{name}-{number:03d}"
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return cls(folder)
+        with writing(runs, 0):
+            runs.mkdir(parents=True, exist_ok=True)
+            return cls(_next_free(runs, name))
 
     @classmethod
     def existing(cls, text: str, root: Path) -> RunFolder:
@@ -50,6 +43,17 @@ class RunFolder:
         known = sorted(entry.name for entry in (root / "runs").glob("*/config.yaml") for entry in [entry.parent])
         listed = f"; runs under {root / 'runs'}: {', '.join(known[-10:])}" if known else f"; {root} holds no runs"
         raise ValueError(f"{text}: no run there (a run folder has a config.yaml){listed}")
+
+    def set_aside(self, files: Sequence[Path]) -> Path | None:
+        """Moves those that hold anything into the next free ``records-before-NNN``; None if none does."""
+        full = [file for file in files if file.is_file() and file.stat().st_size]
+        if not full:
+            return None
+        with writing(self.path, 0):
+            aside = _next_free(self.path, "records-before")
+            for file in full:
+                file.rename(aside / file.name)
+        return aside
 
     @property
     def config(self) -> Path:
@@ -100,3 +104,17 @@ class RunFolder:
     @property
     def guidance_curves(self) -> Path:
         return self.path / "guidance.png"
+
+
+def _next_free(parent: Path, name: str) -> Path:
+    """A new folder ``name-NNN``, numbered after the highest there is."""
+    matches = (re.fullmatch(rf"{re.escape(name)}-(\d+)", entry.name) for entry in parent.iterdir())
+    number = max((int(match[1]) for match in matches if match), default=0)
+    while True:
+        number += 1
+        folder = parent / f"{name}-{number:03d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder

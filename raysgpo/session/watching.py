@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from raysgpo.output.console import Console
+from raysgpo.output.run_lock import RunLock
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.remote import result
 from raysgpo.session.interrupts import Interrupts
@@ -14,14 +15,18 @@ POLL_SECONDS = 0.25
 """How often the console asks the conductor what is new."""
 
 
-def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts) -> None:
+def watch(
+    parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts, lock: RunLock
+) -> None:
     """Return when the trainer has ended.
 
     Raises:
         WriteFailed: there is no room on the disk for what the run records.
+        RunTaken: another process works in the run's folder.
     """
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
+        lock.check()
         running = parts.trainer.running
         status = result(parts.conductor.status.remote(seen))
         seen += len(status.rows)

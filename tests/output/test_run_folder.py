@@ -37,3 +37,14 @@ def test_a_folder_without_a_run_is_refused_with_the_runs_there_are(tmp_path: Pat
         RunFolder.existing("run-001", tmp_path)
     with pytest.raises(ValueError, match="holds no runs"):
         RunFolder.existing("run-001", tmp_path / "empty")
+
+
+def test_records_are_set_aside_each_time_into_a_folder_of_their_own(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    for number in (1, 2):
+        run.metrics.write_text(f"{number}\n")
+        run.groups.touch()
+        aside = run.set_aside([run.metrics, run.groups, run.answers])
+        assert aside == tmp_path / f"records-before-{number:03d}"
+        assert [(entry.name, entry.read_text()) for entry in aside.iterdir()] == [("metrics.jsonl", f"{number}\n")]
+    assert run.set_aside([run.metrics, run.groups]) is None
