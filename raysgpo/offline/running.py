@@ -52,7 +52,7 @@ def starting_judge(config: ResolvedConfig, run: RunFolder) -> Iterator[JudgeAddr
 def running_trainer(prepared: Prepared, run: RunFolder, start: StartState) -> Iterator[MovingParts]:
     """The trainer on the groups of ``judged.jsonl``, with no replica beside it."""
     with running_conductor(prepared, run, start, partial(RecordedSource, file=run.judged)) as conductor:
-        result(conductor.start.remote(conductor))
+        result(conductor.start.remote(conductor), None)  # it reads the whole file before it answers
         result(conductor.open_publishing.remote())
         trainer = TrainerThread(
             TrainJob(prepared.config, run.checkpoints, conductor, NobodyListens(), prepared.total_steps), run.path
