@@ -22,7 +22,7 @@ from raysgpo.guidance.selection import Fate
 from raysgpo.guidance.solver import SolverConfig
 from raysgpo.guidance.trajectory_file import write_trajectories
 from raysgpo.judging.server import NoAnswer
-from raysgpo.output.run_folder import read_rows
+from raysgpo.output.json_lines import read_rows
 from raysgpo.tasks.math import read_problems
 
 

@@ -15,6 +15,7 @@ from raysgpo.output.advantage_picture import draw_advantages
 from raysgpo.output.console import Console
 from raysgpo.output.curves import draw_curves, draw_guidance
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.run_lock import RunLock
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.session.exiting import exiting, telling_failures
 from raysgpo.session.healing import Healing
@@ -25,14 +26,15 @@ from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_resources
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import prepare
-from raysgpo.start.resume import open_folder, resume_words, start_state
+from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
 
 COMMAND = "python jobs/train.py"
 
 
 def train(config: Config) -> int:
     """Run ``config`` to its end; returns the exit status."""
-    with exiting() as end:
+    with exiting() as end, RunLock(end.say) as lock:
+        hold_resumed(config, lock)
         start = start_state(config, end.say)
         judge = endpoint_address(config, end.say)
         prepared = prepare(config, end.say)
@@ -41,7 +43,7 @@ def train(config: Config) -> int:
             return DONE
         with ray_session() as logs:
             wait_for_resources(config, config.rollout.start_deadline, end.say)
-            run = open_folder(config)
+            run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)
             console.say(f"run folder: {run.path}")
@@ -61,7 +63,7 @@ def train(config: Config) -> int:
                         TensorBoardLog(run, start.step) as tensorboard,
                         running_parts(prepared, run, start, judge, console.say) as parts,
                     ):
-                        watch(parts, console, tensorboard, interrupts)
+                        watch(parts, console, tensorboard, interrupts, lock)
                         parts.trainer.raise_failure()
             _tell(prepared, run, bool(interrupts.count), go_on, console.say)
             end.status = STOPPED if interrupts.count else DONE

@@ -11,14 +11,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 import raysgpo
-from raysgpo.command.exit_status import WRONG_SETTING
+from raysgpo.command.exit_status import FAILED, WRONG_SETTING
+from raysgpo.output.whole_file import WriteFailed
 
 
 def run_script(script: str, main: Callable[[], int]) -> int:
-    """The exit status of ``main``, which is not called if the package is of another checkout than the script."""
+    """The exit status of ``main``, which is not called if the package is of another checkout than the script.
+
+    A disk without room is told in one line.
+    """
     checkout, package = Path(script).resolve().parents[1], Path(raysgpo.__file__).resolve().parent
     if package == checkout / "raysgpo" or not (checkout / "raysgpo").is_dir():
-        return main()
+        return _told(main)
     mend = f"export PYTHONPATH={checkout}, or pip install -e {checkout}"
     print(f"error: {script} would run another checkout's {package}: {mend}", file=sys.stderr)
     return WRONG_SETTING
+
+
+def _told(main: Callable[[], int]) -> int:
+    try:
+        return main()
+    except WriteFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED

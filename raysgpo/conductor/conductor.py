@@ -7,6 +7,7 @@
     trainer rank   | step(k)         | the P groups of step k            | the stream
     trainer rank 0 | trained(k)      | records and, when due, evaluation | the rollout replicas
     other ranks    | decision(k)     | trained(k) of rank 0              | rank 0
+    other ranks    | saved(k)        | the checkpoint of rank 0          | rank 0
     run            | status()        | nothing                           |
 
 One call of each worker process waits, whatever the number of its positions: Ray answers a thousand at a time.
@@ -37,6 +38,7 @@ from raysgpo.groups.window import run_window
 from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.step_warnings import missed_sync, step_warnings
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
 
@@ -49,7 +51,7 @@ class Conductor:
         self._config = config
         account = JudgeAccount(run)
         start = account.brought_up_to_date(start)
-        self._reporter = Reporter(run, start.step, config.records.tokens, said=start.messages)
+        self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, start.sizes)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
         self._tickets = Tickets(prepared, start, self._window, account.write)
         self._versions = Versions(start.version)
@@ -60,7 +62,7 @@ class Conductor:
         self._decisions: dict[int, Decision] = {}
         self._recording: asyncio.Task[Decision] | None = None
         self._solved = Solved(set(start.solved))
-        self._covered = start.step
+        self._covered, self._saving = start.step, asyncio.Condition()
         self._publishing = asyncio.Event()
         self._issuing = asyncio.Lock()
 
@@ -156,7 +158,7 @@ class Conductor:
             evaluation, interval = await self._evaluate(step + 1)
         self.say(missed_sync(step, report.metrics, self._config.rollout.replicas))
         if not replayed:
-            self._record(step, report, evaluation, interval)
+            await self._record(step, report, evaluation, interval)
             self._progress.trained = step + 1
         self._issued.put_away(step)
         self._progress.step_start = time.time()
@@ -183,7 +185,7 @@ class Conductor:
             await self._state.changed.wait_for(lambda: step in self._decisions)
         return self._decisions[step]
 
-    def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
+    async def _record(self, step: int, report: TrainReport, evaluation: Metrics, interval: Interval) -> None:
         groups = self._issued.groups(step)
         for kind, notice in step_warnings(step, groups, self._config).items():
             self.say(notice, kind)
@@ -196,24 +198,41 @@ class Conductor:
             **time_metrics(groups, report.times(self._progress.step_start, interval)),
             **evaluation,
         }
-        self._reporter.record(row, groups)
-        self._tickets.trained(step, groups)
+        if await self._reporter.record(row, groups):
+            self._tickets.trained(step, groups)
 
-    def checkpoint_state(self, step: int) -> dict[str, Any]:
-        """What a checkpoint after ``step`` optimizer steps must hold beside the policy."""
+    async def checkpoint_state(self, step: int) -> dict[str, Any]:
+        """What a checkpoint after ``step`` optimizer steps must hold beside the policy; the records are on disk."""
+        await self._reporter.to_disk()
         return {
             "step": step,
             "position": self._window.first_position(step),
             "version": self._versions.newest,
             "solved": sorted(self._solved.ids),
             "controllers": self._tickets.state(step),
+            "sizes": self._reporter.sizes(step),
         }
 
-    def checkpointed(self, step: int) -> None:
+    async def checkpointed(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""
         self._covered = step
         self._source.forget_before(step)
         self._issued.forget_before(step)
+        self._reporter.forget_before(step)
+        async with self._saving:
+            self._saving.notify_all()
+
+    async def saved(self, step: int) -> None:
+        """Return once a checkpoint covers the steps before ``step``.
+
+        The other ranks wait here and not in a collective, whose time-out the writing may well exceed.
+        """
+        async with self._saving:
+            await self._saving.wait_for(lambda: self._covered >= step)
+
+    def unwritten(self, failure: WriteFailed) -> None:
+        """A checkpoint could not be written, however long it was tried: the run ends."""
+        self._reporter.failure = failure
 
     # --- evaluation ---
 
@@ -233,16 +252,16 @@ class Conductor:
         last = steps_done == self._progress.total
         found = await self._source.evaluate(self._versions.current, last)
         row = {"step": steps_done, "eval/weight_version": self._versions.current, **found.metrics}
-        self._reporter.record_evaluation(row, found.answers)
+        await self._reporter.record_evaluation(row, found.answers)
         return found.metrics, (start, time.time())
 
     # --- the run ---
 
     def status(self, rows_seen: int) -> Status:
         """What is new since ``rows_seen`` rows."""
-        rows = self._reporter.rows[rows_seen:]
+        reporter, rows = self._reporter, self._reporter.rows.since(rows_seen)
         judging = not self._tickets.judging_over(self._progress.trained)
-        return Status(rows, self._reporter.take_messages(), self._progress.phase, judging)
+        return Status(rows, reporter.take_messages(), self._progress.phase, judging, reporter.failure)
 
     def say(self, message: str | None, kind: str | None = None) -> None:
         """A line for the console, unless there is none or it, or another of its kind, was said before."""

@@ -9,9 +9,9 @@ from functools import partial
 from raysgpo.config import Config
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
+from raysgpo.output.json_lines import Row
 from raysgpo.output.metrics import Metrics, by_label, evaluation_metrics, problem_labels
 from raysgpo.output.pass_at_k import mean_pass_at_k, reported_k
-from raysgpo.output.run_folder import Row
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.grader import make_grader

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from raysgpo.conductor.messages import Admission, Decision, Status, TrainReport
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
 from raysgpo.remote import Call, Pending
@@ -78,6 +79,12 @@ class ConductorHandle(Protocol):
 
     @property
     def checkpointed(self) -> Call[[int], None]: ...
+
+    @property
+    def saved(self) -> Call[[int], None]: ...
+
+    @property
+    def unwritten(self) -> Call[[WriteFailed], None]: ...
 
     @property
     def say(self) -> SayCall: ...

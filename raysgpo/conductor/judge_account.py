@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from raysgpo.groups.judge_budget import Spent
 from raysgpo.groups.prepared import StartState
-from raysgpo.output.run_folder import RunFolder, write_whole
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.whole_file import write_whole
 
 KEY = "judge_budget"
 """The controller of a checkpoint that has the same, as of its step."""

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from raysgpo.output.metrics import Interval, Metrics, StepTimes
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.records import Ticket
 
 
@@ -54,3 +55,5 @@ class Status:
     phase: str
     judging: bool
     """Whether groups are or will be judged."""
+    failure: WriteFailed | None = None
+    """Why the run cannot go on: there is no room on the disk."""

@@ -45,5 +45,7 @@ class StartState:
     """Ids of the training problems ever solved."""
     controllers: dict[str, Any] = field(default_factory=dict)
     """What each controller of the conductor goes on from, by its name."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of each file of records at that step, by its name."""
     messages: tuple[str, ...] = ()
     """What was said of the checkpoints that were passed over; the trainer, who looks again, finds the same."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from raysgpo.guidance.selection import Fate, fate
 from raysgpo.guidance.solver import Solver, SolverConfig
-from raysgpo.output.run_folder import JsonLines, read_rows
+from raysgpo.output.json_lines import JsonLines, read_rows
 from raysgpo.records import Problem
 from raysgpo.tasks.grader import DeadlineGrader, Grader
 from raysgpo.tasks.math import INSTRUCTION

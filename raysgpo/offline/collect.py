@@ -20,7 +20,7 @@ from raysgpo.groups.prepared import Prepared
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.panel import Panel
 from raysgpo.output.group_json import group_from_row, group_row
-from raysgpo.output.run_folder import JsonLines, read_rows, replace_rows
+from raysgpo.output.json_lines import JsonLines, copy_lines, placed_rows, read_rows, replace_rows
 from raysgpo.records import Group, Ticket
 from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task
@@ -111,24 +111,23 @@ async def _fill(
     What is finished stands in a file beside ``path`` until nothing is missing.
     """
     partial = path.with_suffix(".partial")
-    replace_rows(partial, list(read_rows(partial)))  # a line that was cut off goes
-    finished = {row["position"] for row in read_rows(partial)}
     file = JsonLines(partial)
+    places = {row["position"]: (start, size) for start, size, row in placed_rows(partial)}
 
     def write(group: Group) -> None:
-        before = len(finished)
+        before, start = len(places), file.size
         file.write(group_row(group, tokens=True))
-        finished.add(group.position)
-        if 10 * len(finished) // len(positions) > 10 * before // len(positions):
-            watch.say(f"{done} {len(finished):,} of {len(positions):,} groups")
+        places[group.position] = (start, file.size - start)
+        if 10 * len(places) // len(positions) > 10 * before // len(positions):
+            watch.say(f"{done} {len(places):,} of {len(positions):,} groups")
 
     try:
-        missing = [position for position in positions if position not in finished]
+        missing = [position for position in positions if position not in places]
         await _work_off(missing, work, write, in_flight, watch.stopped)
     finally:
         file.close()
-    if len(finished) == len(positions):
-        replace_rows(path, sorted(read_rows(partial), key=lambda row: row["position"]))
+    if len(places) == len(positions):
+        copy_lines(partial, [places[position] for position in sorted(places)], path)
         partial.unlink()
 
 

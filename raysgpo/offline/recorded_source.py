@@ -12,7 +12,7 @@ from raysgpo.conductor.messages import Admission
 from raysgpo.conductor.run_state import RunState
 from raysgpo.groups.order import Order
 from raysgpo.output.group_json import group_from_row, group_row
-from raysgpo.output.run_folder import read_rows, replace_rows
+from raysgpo.output.json_lines import read_rows, replace_rows
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs, step_shares, with_logprobs
 from raysgpo.records import Group
@@ -32,6 +32,7 @@ class RecordedSource:
         self._order = Order(len(self._trained_on), state.config.seed)
         self._logprobs: dict[tuple[int, int], Logprobs] = {}
         self._all_scored = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
         unscored = [group for group in self._trained_on if not has_logprobs(group)]
         size = state.config.prompts_per_step
         self._unscored = [unscored[first : first + size] for first in range(0, len(unscored), size)]
@@ -49,7 +50,10 @@ class RecordedSource:
         raise AssertionError("a recorded group that is dropped is not trained on in the first place")
 
     async def groups(self, step: int) -> list[Group]:
+        """Raises WriteFailed if there was no room for the logprobs in the file."""
         await self._all_scored.wait()
+        if self._writing is not None:
+            await self._writing
         return [self._at(position, step) for position in self._state.window.positions(step)]
 
     def _at(self, position: int, step: int) -> Group:
@@ -76,7 +80,9 @@ class RecordedSource:
         self._logprobs.clear()
         self._unscored.clear()
         self._trained_on = trainable(list(self._recorded.values()))
-        replace_rows(self._file, (group_row(group, tokens=True) for group in self._recorded.values()))
+        # However long the file, this call is over: the trainer waits in `groups`, where it has no deadline.
+        rows = (group_row(group, tokens=True) for group in self._recorded.values())
+        self._writing = asyncio.create_task(asyncio.to_thread(replace_rows, self._file, rows))
         self._all_scored.set()
 
     async def evaluate(self, min_version: int, last: bool) -> Evaluation:

@@ -37,8 +37,10 @@ from raysgpo.offline.tokens import with_tokens
 from raysgpo.output import checkpoint
 from raysgpo.output.console import Console, update_numbers
 from raysgpo.output.curves import draw_offline
+from raysgpo.output.json_lines import JsonLines, cut_rows, read_rows, write_together
 from raysgpo.output.metrics import Metrics
-from raysgpo.output.run_folder import JsonLines, RunFolder, cut_rows, read_rows
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.run_lock import RunLock
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.policy.prompts import load_tokenizer
 from raysgpo.records import Group
@@ -53,14 +55,15 @@ from raysgpo.session.reaper import reaping
 from raysgpo.session.resources import wait_for_resources
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
-from raysgpo.start.resume import open_folder, resume_words, start_state
+from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
 
 COMMAND = "python jobs/offline.py"
 
 
 def train_offline(config: Config, groups: list[Group] | None) -> int:
     """Run ``config`` to its end on ``groups`` (those of ``selected``); returns the exit status."""
-    with exiting() as end:
+    with exiting() as end, RunLock(end.say) as lock:
+        hold_resumed(config, lock)
         resumed = RunFolder(Path(config.resume)) if config.resume is not None else None
         begun = resumed is not None and checkpoint.steps(resumed.checkpoints)
         start = start_state(config, end.say) if begun else StartState()
@@ -69,19 +72,19 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
         if groups is not None:
             groups = _tokenized(prepared.config, groups)
         if resumed is not None:
-            before = _Offline(prepared, resumed, groups, judge, start, Interrupts(end.say), end.say, end.out)
+            before = _Offline(prepared, resumed, groups, judge, start, lock, Interrupts(end.say), end.say, end.out)
             if before.complete():
                 end.say(f"nothing to do: {config.resume} has its {before.total_steps} steps and its evaluations")
                 before.tell()
                 return DONE
         with ray_session() as logs:
             wait_for_resources(config, config.rollout.start_deadline, end.say)
-            run = open_folder(config)
+            run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")
             go_on = resume_words(COMMAND, run, config)
             with interruptible(end.say) as interrupts, telling_failures(run, go_on, end.say):
-                offline = _Offline(prepared, run, groups, judge, start, interrupts, end.say, end.out)
+                offline = _Offline(prepared, run, groups, judge, start, lock, interrupts, end.say, end.out)
                 offline.phases()
             if interrupts.count:
                 end.say(f"stopped; go on with: {go_on}")
@@ -112,6 +115,7 @@ class _Offline:
     judge: JudgeAddress | None
     """Of a judge that runs elsewhere."""
     start: StartState
+    lock: RunLock
     interrupts: Interrupts
     say: Say
     out: TextIO
@@ -243,7 +247,7 @@ class _Offline:
             running_trainer(prepared, self.run, start) as parts,
         ):
             self.interrupts.say = console.say
-            watch(parts, console, tensorboard, self.interrupts)
+            watch(parts, console, tensorboard, self.interrupts, self.lock)
         parts.trainer.raise_failure()
 
     # --- evaluation ---
@@ -270,11 +274,9 @@ class _Offline:
         found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
         row: Metrics = {"step": step, **found.metrics}
         cut_rows(self.run.answers, step)  # of an evaluation that was cut short
-        answers = [{"step": step, **answer} for answer in found.answers]
-        for path, rows in ((self.run.answers, answers), (self.run.evaluations, [row])):
-            with closing(JsonLines(path)) as file:
-                for one in rows:
-                    file.write(one)
+        rows = [{"step": step, **answer} for answer in found.answers]
+        with closing(JsonLines(self.run.answers)) as answers, closing(JsonLines(self.run.evaluations)) as evaluations:
+            write_together([(answers, rows), (evaluations, [row])])
         Console(step, step, self.out).row(row)
         with TensorBoardLog(self.run, step) as tensorboard:
             tensorboard.row(row)

@@ -54,7 +54,7 @@ def running_trainer(prepared: Prepared, run: RunFolder, start: StartState) -> It
     """The trainer on the groups of ``judged.jsonl``, with no replica beside it."""
     source = partial(RecordedSource, file=run.judged)
     with ExitStack() as afterwards, running_conductor(prepared, run, start, source) as conductor:
-        result(conductor.start.remote(conductor))
+        result(conductor.start.remote(conductor), None)  # it reads the whole file before it answers
         result(conductor.open_publishing.remote())
         trainer = TrainerThread(
             TrainJob(prepared.config, run.checkpoints, conductor, NobodyListens(), prepared.total_steps), run.path

@@ -15,8 +15,10 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from raysgpo.output.json_lines import read_rows
 from raysgpo.output.metrics import Metrics
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.whole_file import writing
 
 SLICES = {
     "right_positive": ("right, A > 0", "#2ca02c"),
@@ -38,7 +40,8 @@ def draw_advantages(runs: Sequence[RunFolder], path: Path) -> Path:
     _draw_shares(shares, rows)
     _draw_ratio(count, rows, "advantage/r_count", "rollouts with A > 0 / with A < 0")
     _draw_ratio(loss, rows, "advantage/r_loss", "|loss| of tokens with A > 0 / with A < 0")
-    figure.savefig(path, dpi=120)
+    with writing(path, 0):
+        figure.savefig(path, dpi=120)
     return path
 
 

@@ -6,14 +6,10 @@
         state.json        step, position, controllers, RNG (JSON values)
         ...               whatever ``save`` wrote
       .step-000015.partial/   being written, or left by a crash; never read
+      .step-000010.old/       moved aside for a newer one of its step; read where that never came
 
-A single process calls :func:`write`. Several ranks that save together share it out, with the
-folder's name known to all without a word::
-
-    if rank == 0: begin(folder, step)
-    barrier()
-    policy.save(partial(folder, step))     # collective; returns when the files are written
-    if rank == 0: commit(folder, step, state, keep)
+One process at a time writes, by :func:`write`, and it alone repairs what a crash left half renamed. Any number may
+read meanwhile what was there before: reading changes nothing.
 """
 
 from __future__ import annotations
@@ -27,9 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from raysgpo.output.whole_file import sync, writing
+
 MANIFEST = "manifest.json"
 STATE = "state.json"
-_NAME = re.compile(r"step-(\d{6,})")
+_NAME = re.compile(r"step-(\d{6,})|\.step-(\d{6,})\.old")
 
 
 def write(folder: Path, step: int, save: Callable[[Path], None], state: dict[str, Any], keep: int) -> Path:
@@ -37,9 +35,18 @@ def write(folder: Path, step: int, save: Callable[[Path], None], state: dict[str
 
     ``save`` gets an empty folder to write into. ``state`` must be JSON values. If anything raises,
     the checkpoints are what they were before.
+
+    Raises:
+        WriteFailed: there is no room for it; what there was room for is gone again.
     """
-    save(begin(folder, step))
-    return commit(folder, step, state, keep)
+    place = partial(folder, step)
+    try:
+        with writing(folder_of(folder, step), 0):
+            save(begin(folder, step))
+            return commit(folder, step, state, keep)
+    except Exception:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def folder_of(folder: Path, step: int) -> Path:
@@ -78,7 +85,7 @@ def commit(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
     if final.exists():
         os.replace(final, old)
     os.replace(place, final)
-    _sync(folder)
+    sync(folder)
     _finish_replacing(folder)
     kept = [found for found in steps(folder) if found <= step][:keep]
     for found in steps(folder):
@@ -93,12 +100,11 @@ def newest_complete(folder: Path) -> tuple[Path, list[str]]:
     The second value tells, one line each, which newer ones were passed over and why. Raises
     FileNotFoundError if there is none to use.
     """
-    _finish_replacing(folder)
     messages: list[str] = []
-    for step in steps(folder):
-        fault = _fault(folder / _name(step))
+    for step, place in _places(folder):
+        fault = _fault(place)
         if fault is None:
-            return folder / _name(step), messages
+            return place, messages
         messages.append(f"checkpoint {_name(step)} is corrupt and was passed over: {fault}")
     found = "; ".join(messages) if messages else "it holds none at all"
     raise FileNotFoundError(f"no complete checkpoint in {folder}: {found}")
@@ -106,16 +112,24 @@ def newest_complete(folder: Path) -> tuple[Path, list[str]]:
 
 def steps(folder: Path) -> list[int]:
     """Steps of the folder's checkpoints, complete or not, newest first."""
-    if not folder.is_dir():
-        return []
-    matches = (_NAME.fullmatch(entry.name) for entry in folder.iterdir() if entry.is_dir())
-    return sorted((int(match[1]) for match in matches if match), reverse=True)
+    return [step for step, _ in _places(folder)]
 
 
 def read_state(checkpoint: Path) -> dict[str, Any]:
     """The ``state`` that was given when this checkpoint was written."""
     state: dict[str, Any] = json.loads((checkpoint / STATE).read_text())
     return state
+
+
+def _places(folder: Path) -> list[tuple[int, Path]]:
+    """Each step with its folder, newest first: the one moved aside where a crash kept the newer one from coming."""
+    if not folder.is_dir():
+        return []
+    found: dict[int, Path] = {}
+    for entry in sorted(folder.iterdir()):  # those moved aside come first, so the others win
+        if (match := _NAME.fullmatch(entry.name)) is not None and entry.is_dir():
+            found[int(match[1] or match[2])] = entry
+    return sorted(found.items(), reverse=True)
 
 
 def _finish_replacing(folder: Path) -> None:
@@ -169,13 +183,5 @@ def _fault(checkpoint: Path) -> str | None:
 
 def _to_disk(place: Path) -> None:
     for entry in place.rglob("*"):
-        _sync(entry)
-    _sync(place)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync(entry)
+    sync(place)

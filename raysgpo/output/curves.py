@@ -8,7 +8,9 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from raysgpo.output.run_folder import Row, RunFolder, read_rows
+from raysgpo.output.json_lines import Row, read_rows
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.whole_file import writing
 
 
 def draw_curves(run: RunFolder) -> Path:
@@ -37,7 +39,8 @@ def draw_curves(run: RunFolder) -> Path:
     axes.set(xlabel="optimizer steps", ylabel="share", ylim=(-0.02, 1.02), title=run.path.name)
     axes.grid(alpha=0.3)
     axes.legend()
-    figure.savefig(run.curves, dpi=120)
+    with writing(run.curves, 0):
+        figure.savefig(run.curves, dpi=120)
     return run.curves
 
 
@@ -71,7 +74,8 @@ def draw_offline(run: RunFolder) -> Path:
     )
     accuracy.set(ylabel="share", ylim=(-0.02, 1.02))
     figure.legend(loc="outside upper right")
-    figure.savefig(run.curves, dpi=120)
+    with writing(run.curves, 0):
+        figure.savefig(run.curves, dpi=120)
     return run.curves
 
 
@@ -103,5 +107,6 @@ def draw_guidance(run: RunFolder) -> Path | None:
         axes.legend()
     panels[0].set(title=run.path.name)
     panels[-1].set(xlabel="optimizer steps")
-    figure.savefig(run.guidance_curves, dpi=120)
+    with writing(run.guidance_curves, 0):
+        figure.savefig(run.guidance_curves, dpi=120)
     return run.guidance_curves

@@ -2,20 +2,20 @@
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
 ``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``advantages.png``;
-of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``. One process at a time
-writes the JSONL files: the conductor, or the run while there is none.
+of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``; in
+``records-before-NNN`` what a run recorded that had no checkpoint and began anew. One run at a time works in it
+(:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files: the conductor, or the run while there
+is none.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-Row = dict[str, Any]
+from raysgpo.output.whole_file import writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,21 +26,9 @@ class RunFolder:
     def create(cls, root: Path, name: str) -> RunFolder:
         """The next free ``<root>/runs/<name>-NNN``. Two runs that start together get two folders."""
         runs = root / "runs"
-        runs.mkdir(parents=True, exist_ok=True)
-        taken = [
-            int(match[1])
-            for entry in runs.iterdir()
-            if (match := re.fullmatch(rf"{re.escape(name)}-(\d+)", entry.name))
-        ]
-        number = max(taken, default=0)
-        while True:
-            number += 1
-            folder = runs / f"{name}-{number:03d}"
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return cls(folder)
+        with writing(runs, 0):
+            runs.mkdir(parents=True, exist_ok=True)
+            return cls(_next_free(runs, name))
 
     @classmethod
     def existing(cls, text: str, root: Path) -> RunFolder:
@@ -55,6 +43,17 @@ class RunFolder:
         known = sorted(entry.name for entry in (root / "runs").glob("*/config.yaml") for entry in [entry.parent])
         listed = f"; runs under {root / 'runs'}: {', '.join(known[-10:])}" if known else f"; {root} holds no runs"
         raise ValueError(f"{text}: no run there (a run folder has a config.yaml){listed}")
+
+    def set_aside(self, files: Sequence[Path]) -> Path | None:
+        """Moves those that hold anything into the next free ``records-before-NNN``; None if none does."""
+        full = [file for file in files if file.is_file() and file.stat().st_size]
+        if not full:
+            return None
+        with writing(self.path, 0):
+            aside = _next_free(self.path, "records-before")
+            for file in full:
+                file.rename(aside / file.name)
+        return aside
 
     @property
     def config(self) -> Path:
@@ -117,46 +116,15 @@ class RunFolder:
         return self.path / "guidance.png"
 
 
-class JsonLines:
-    """An append-only file of one JSON object a line, each line flushed whole."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, row: Row) -> None:
-        self._file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a JSONL file; a last line that was cut off by a crash is left out."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.endswith("\n"):
-                yield json.loads(line)
-
-
-def cut_rows(path: Path, step: int) -> None:
-    """Keep only the rows of steps before ``step``: a resumed run writes the others again."""
-    replace_rows(path, (row for row in read_rows(path) if row["step"] < step))
-
-
-def write_whole(path: Path, text: str) -> None:
-    """The file appears with all of the text or not at all; one that was there stays until then."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def replace_rows(path: Path, rows: Iterable[Row]) -> None:
-    """The file with these rows alone: the old ones are there until all of the new ones are."""
-    replacement = path.with_suffix(".cut")
-    with replacement.open("w", encoding="utf-8") as file:
-        file.writelines(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    replacement.replace(path)
+def _next_free(parent: Path, name: str) -> Path:
+    """A new folder ``name-NNN``, numbered after the highest there is."""
+    matches = (re.fullmatch(rf"{re.escape(name)}-(\d+)", entry.name) for entry in parent.iterdir())
+    number = max((int(match[1]) for match in matches if match), default=0)
+    while True:
+        number += 1
+        folder = parent / f"{name}-{number:03d}"
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from types import TracebackType
 
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import RunFolder
@@ -14,17 +18,39 @@ class TensorBoardLog:
     """Writes each row of metrics or evaluations once; a resumed run hides what it wrote past its checkpoint.
 
     It belongs to the process of the console: TensorBoard's writer imports torch, which the conductor
-    need not wait for.
+    need not wait for. On a full disk it drops rows, which the run's records have too; tensorboardX's own
+    ``SummaryWriter`` would wait for ever there.
     """
 
     def __init__(self, run: RunFolder, step: int) -> None:
         """``step``: optimizer steps done."""
-        self._writer = SummaryWriter(str(run.tensorboard), purge_step=step)
+        self._folder = run.tensorboard
+        self._writer: EventsWriter | None = None
+        self._write([Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))])
 
     def row(self, row: Metrics) -> None:
-        for name, value in row.items():
-            if value is not None and name != "step":
-                self._writer.add_scalar(name, value, int(row["step"] or 0))
+        now, step = time.time(), int(row["step"] or 0)
+        numbers = {name: value for name, value in row.items() if value is not None and name != "step"}
+        self._write([Event(wall_time=now, step=step, summary=scalar(name, value)) for name, value in numbers.items()])
+
+    def _write(self, events: list[Event]) -> None:
+        try:
+            writer = self._writer = self._writer or self._new()
+            for event in events:
+                writer.write_event(event)
+            writer.flush()
+        except OSError:  # what stands behind half an event is not read, so the next row begins another file
+            self._close()
+
+    def _new(self) -> EventsWriter:
+        self._folder.mkdir(exist_ok=True)
+        return EventsWriter(str(self._folder / "events"), f".{time.time_ns()}")
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.close()
+            self._writer = None
 
     def __enter__(self) -> TensorBoardLog:
         return self
@@ -32,4 +58,4 @@ class TensorBoardLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        self._close()

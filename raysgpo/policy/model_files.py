@@ -7,12 +7,19 @@ serves it) with one more file, ``optimizer.pt``. Whole-or-absent is not decided 
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
+from torch import Tensor
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -20,8 +27,9 @@ from torch.distributed.checkpoint.state_dict import (
     set_model_state_dict,
     set_optimizer_state_dict,
 )
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 
+from raysgpo.output.whole_file import writing
 from raysgpo.policy.model import TokenScorer
 
 OPTIMIZER_FILE = "optimizer.pt"
@@ -37,18 +45,57 @@ TOKENIZER_FILES = (
 )
 
 
-def save(scorer: TokenScorer, optimizer: torch.optim.Optimizer, folder: Path, source: str) -> None:
-    """Collective. Rank 0 writes; ``source`` is the model path whose tokenizer goes along."""
-    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
-    model_state = get_model_state_dict(scorer, options=whole)
-    optimizer_state = get_optimizer_state_dict(scorer, optimizer, options=whole)
-    if dist.get_rank() == 0:
-        folder.mkdir(parents=True, exist_ok=True)
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Model and optimizer in the memory of rank 0; of the other ranks it has nothing."""
+
+    causal: PreTrainedModel
+    model: dict[str, Tensor]
+    optimizer: dict[str, Any]
+    source: str
+    """The model path whose tokenizer goes along."""
+
+    @classmethod
+    def take(cls, scorer: TokenScorer, optimizer: torch.optim.Optimizer, source: str) -> Snapshot:
+        """Collective."""
+        whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        model_state = get_model_state_dict(scorer, options=whole)
+        optimizer_state = get_optimizer_state_dict(scorer, optimizer, options=whole)
         named = {name.removeprefix(TokenScorer.PREFIX): value for name, value in model_state.items()}
-        scorer.causal.save_pretrained(folder, state_dict=named)
-        torch.save(optimizer_state, folder / OPTIMIZER_FILE)
-        _copy_tokenizer(source, folder)
-    dist.barrier()
+        return cls(scorer.causal, named, optimizer_state, source)
+
+    def write(self, folder: Path) -> None:
+        """Rank 0 alone, however long it takes: no other rank waits in a collective.
+
+        Raises:
+            WriteFailed: there is no room for it.
+        """
+        assert dist.get_rank() == 0, "the other ranks have nothing to write"
+        with writing(folder, self._bytes), _system_errors():
+            folder.mkdir(parents=True, exist_ok=True)
+            self.causal.save_pretrained(folder, state_dict=self.model)
+            with (folder / OPTIMIZER_FILE).open("wb") as file:
+                torch.save(self.optimizer, file)
+            _copy_tokenizer(self.source, folder)
+
+    @property
+    def _bytes(self) -> int:
+        moments = (value for state in self.optimizer["state"].values() for value in state.values())
+        tensors = [value for value in (*self.model.values(), *moments) if isinstance(value, Tensor)]
+        return sum(tensor.nbytes for tensor in tensors)
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """What the libraries that write for us make of a full disk is the system's error again."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        inner, named = error.__context__, re.search(r"\(os error (\d+)\)", str(error))
+        number = int(named[1]) if named else inner.errno if isinstance(inner, OSError) else None
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number)) from error
 
 
 def load(scorer: TokenScorer, optimizer: torch.optim.Optimizer, folder: Path) -> None:

@@ -23,12 +23,12 @@ from torch.distributed.tensor import DTensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
-from raysgpo.policy import model_files as checkpoint
 from raysgpo.policy.batch import Batch, lay_out
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loss import Objective, Terms, policy_loss
 from raysgpo.policy.micro_batches import choose_layout
 from raysgpo.policy.model import TokenScorer, load_causal, shard, training_device
+from raysgpo.policy.model_files import Snapshot, load
 from raysgpo.policy.sequences import Share, TrainSequence
 
 
@@ -185,20 +185,17 @@ class Policy:
             full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
             yield name.removeprefix(TokenScorer.PREFIX), full.detach().to(self._dtype)
 
-    def save(self, folder: Path) -> None:
-        """Write the model in Hugging Face format, its tokenizer files and the optimizer's state.
-
-        Rank 0 writes into ``folder`` (it must see it); all ranks return when it is done.
-        """
-        checkpoint.save(self.scorer, self.optimizer, Path(folder), self._source)
+    def snapshot(self) -> Snapshot:
+        """Model, optimizer and tokenizer files, for rank 0 to write down before the next update."""
+        return Snapshot.take(self.scorer, self.optimizer, self._source)
 
     def load(self, folder: Path) -> None:
-        """Take over model and optimizer from what ``save`` wrote, with any number of ranks.
+        """Take over model and optimizer from what a snapshot wrote, with any number of ranks.
 
         The KL reference stays what ``build`` loaded. Rank 0 reads. Raises FileNotFoundError for a
         folder without an optimizer's state.
         """
-        checkpoint.load(self.scorer, self.optimizer, Path(folder))
+        load(self.scorer, self.optimizer, Path(folder))
 
 
 def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimizer:

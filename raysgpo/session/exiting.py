@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TextIO
 
 from raysgpo.command.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.config.overrides import ConfigError
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.training.thread import root_cause
 
 
@@ -39,6 +40,9 @@ def exiting() -> Iterator[Exit]:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         end.status = WRONG_SETTING
+    except WriteFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        end.status = FAILED
     except RunFailed:
         end.status = FAILED
     except KeyboardInterrupt:
@@ -58,7 +62,8 @@ def telling_failures(run: RunFolder, go_on: str, say: Callable[[str], None]) -> 
     except ConfigError:
         raise
     except Exception as error:  # the top of the program: say why, keep the trace, end in order
-        (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+        with suppress(OSError):  # the disk may be what failed
+            (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
         say(f"failed: {root_cause(error)}")
         say(f"trace: {run.path / 'error.txt'}; log files: {run.path / 'logs'}")
         say(f"go on from the last checkpoint: {go_on}")

@@ -10,12 +10,18 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import StartState
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.run_lock import RunTaken
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.session.interrupts import Interrupts
 from raysgpo.start.resume import start_state
 from raysgpo.training.thread import root_cause
 
 WINDOW = 3600.0
 """Seconds in which ``max_restarts`` are counted."""
+
+
+NOT_HEALED = (ConfigError, WriteFailed, RunTaken)
+"""Wrong settings, a full disk, a folder that another process works in: only a person changes these."""
 
 
 class Healing:
@@ -50,7 +56,7 @@ class Healing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, ConfigError) or self._interrupts.count:
+        if not isinstance(error, Exception) or isinstance(error, NOT_HEALED) or self._interrupts.count:
             return False
         cause, start = root_cause(error), start_state(self._config, self._say)
         if not self._allows(cause, start.step):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import ray
 
+from raysgpo.output.whole_file import writing
+
 QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
 
 DRIVER_LOG = "raysgpo-driver.out"
@@ -49,6 +51,6 @@ def ray_session() -> Iterator[Path]:
 def link_logs(logs: Path, folder: Path) -> None:
     """``logs`` in the run folder leads to Ray's log files of this machine."""
     link = folder / "logs"
-    if link.is_symlink():
-        link.unlink()
-    os.symlink(logs, link, target_is_directory=True)
+    with writing(link, 0):
+        link.unlink(missing_ok=True)
+        os.symlink(logs, link, target_is_directory=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from raysgpo.output.console import Console
+from raysgpo.output.run_lock import RunLock
 from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.remote import result
 from raysgpo.session.interrupts import Interrupts
@@ -14,10 +15,18 @@ POLL_SECONDS = 0.25
 """How often the console asks the conductor what is new."""
 
 
-def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts) -> None:
-    """Return when the trainer has ended."""
+def watch(
+    parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts, lock: RunLock
+) -> None:
+    """Return when the trainer has ended.
+
+    Raises:
+        WriteFailed: there is no room on the disk for what the run records.
+        RunTaken: another process works in the run's folder.
+    """
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
+        lock.check()
         running = parts.trainer.running
         parts.check()
         status = result(parts.conductor.status.remote(seen))
@@ -28,6 +37,8 @@ def watch(parts: MovingParts, console: Console, tensorboard: TensorBoardLog, int
             console.row(row)
             tensorboard.row(row)
         console.phase(status.phase)
+        if status.failure is not None:
+            raise status.failure
         if end_judging is not None and not status.judging:
             console.say("judging is over: the judge replicas are taken down")
             end_judging()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from raysgpo.config import Config
-from raysgpo.config.overrides import ConfigError, Tree, dump, load, resolve
+from raysgpo.config import Config, Section
+from raysgpo.config.overrides import ConfigError, Tree, dump, load, resolve, section_of
 from raysgpo.groups.prepared import StartState
 from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.run_lock import RunLock
+from raysgpo.output.whole_file import write_whole
 
 FIXED = (
     "seed",
@@ -39,7 +41,7 @@ def resume_config(run: str, root: Path, overrides: list[str]) -> Config:
         folder = RunFolder.existing(run, root)
     except ValueError as error:
         raise ConfigError(f"resume={error}") from None
-    saved: Tree = load(folder.config)
+    saved = _complete(folder)
     before = resolve(saved)
     after = resolve(saved, overrides=[*overrides, f"resume={folder.path}"])
     for key in FIXED:
@@ -50,6 +52,34 @@ def resume_config(run: str, root: Path, overrides: list[str]) -> Config:
                 "leave it, or start a new run from the checkpoint with model=PATH"
             )
     return after
+
+
+def _complete(folder: RunFolder) -> Tree:
+    """The saved settings. All of them stand in the file of a run: what is missing would silently be a default.
+
+    Raises:
+        ConfigError: the file is empty, or was cut off.
+    """
+    saved = load(folder.config)
+    missing = list(_missing(saved))
+    if missing:
+        state = "incomplete" if saved else "empty"
+        more = f" and {len(missing) - 1} other settings" if len(missing) > 1 else ""
+        raise ConfigError(
+            f"resume={folder.path}: {folder.config} is {state}, it lacks {missing[0]}{more}: write into it what the "
+            "run was started with (--dry-run prints all settings)"
+        )
+    return saved
+
+
+def _missing(saved: Tree, section: type[Section] = Config, prefix: str = "") -> Iterator[str]:
+    """Every setting that has no value; a section may be a preset's word."""
+    for name, field in section.model_fields.items():
+        inner = section_of(field)
+        if name not in saved:
+            yield prefix + name
+        elif inner is not None and isinstance(saved[name], dict):
+            yield from _missing(saved[name], inner, f"{prefix}{name}.")
 
 
 def _at(config: Config, key: str) -> Any:
@@ -83,15 +113,45 @@ def start_state(config: Config, say: Callable[[str], None]) -> StartState:
         state["version"],
         tuple(state["solved"]),
         state["controllers"],
+        state.get("sizes", {}),
         tuple(messages),
     )
 
 
-def open_folder(config: Config) -> RunFolder:
-    """The folder to resume, or a new one; the resolved configuration is written into it."""
+def hold_resumed(config: Config, lock: RunLock) -> None:
+    """Hold the folder of the run to resume, if there is one, before anything of it is read.
+
+    Raises:
+        ConfigError: another process works in it.
+    """
+    if config.resume is not None:
+        lock.hold(Path(config.resume))
+
+
+def open_folder(config: Config, lock: RunLock, say: Callable[[str], None]) -> RunFolder:
+    """The folder to resume, or a new one, held; the resolved configuration is written into it.
+
+    What a run has recorded without a checkpoint to go on from is set aside, and that is said.
+
+    Raises:
+        ConfigError: another process works in it.
+        WriteFailed: there is no room; what was there is as it was.
+    """
     run = RunFolder(Path(config.resume)) if config.resume else RunFolder.create(config.storage_root, config.name)
-    run.config.write_text(dump(config.model_copy(update={"resume": None})))
+    lock.hold(run.path)
+    if config.resume and not checkpoint.steps(run.checkpoints):
+        _set_records_aside(run, config, say)
+    write_whole(run.config, dump(config.model_copy(update={"resume": None})))
     return run
+
+
+def _set_records_aside(run: RunFolder, config: Config, say: Callable[[str], None]) -> None:
+    files = [run.metrics, run.groups]
+    if config.mode == "online":  # an offline run evaluates its model before it trains, and has that already
+        files += [run.evaluations, run.answers]
+    aside = run.set_aside(files)
+    if aside is not None:
+        say(f"the run has no checkpoint to go on from and begins anew; what it recorded before is in {aside}")
 
 
 def resume_words(command: str, run: RunFolder, config: Config) -> str:

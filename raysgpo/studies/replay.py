@@ -19,7 +19,8 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import load, resolve
 from raysgpo.output import checkpoint
 from raysgpo.output.group_json import group_from_row
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
 from raysgpo.records import Group

@@ -6,11 +6,14 @@ import time
 
 import ray.train
 import torch
-import torch.distributed
+from tenacity import Retrying
 
 from raysgpo.conductor.messages import Decision, TrainReport
 from raysgpo.output import checkpoint
 from raysgpo.output.metrics import NO_UPDATE, Interval, Metrics
+from raysgpo.output.room import waiting_for_room
+from raysgpo.output.whole_file import WriteFailed
+from raysgpo.policy.model_files import Snapshot
 from raysgpo.policy.policy import Policy
 from raysgpo.remote import result
 from raysgpo.training.job import TrainJob
@@ -107,14 +110,23 @@ class TrainWorker:
         return int(checkpoint.read_state(folder)["step"])
 
     def _save(self, step: int) -> None:
+        """Rank 0 writes, hashes and brings to disk what all ranks gave it; no other waits for that in a collective."""
         start = time.time()
-        conductor, folder = self._job.conductor, self._job.checkpoints
+        snapshot = self._policy.snapshot()
         if self._rank == 0:
-            checkpoint.begin(folder, step)
-        torch.distributed.barrier()
-        self._policy.save(checkpoint.partial(folder, step))
-        if self._rank == 0:
-            state = result(conductor.checkpoint_state.remote(step))
-            checkpoint.commit(folder, step, state, self._config.checkpoint.keep)
-            result(conductor.checkpointed.remote(step))
+            self._write(step, snapshot)
+        else:
+            result(self._job.conductor.saved.remote(step), None)
         self._checkpoint_interval = (start, time.time())
+
+    def _write(self, step: int, snapshot: Snapshot) -> None:
+        job, keep = self._job, self._config.checkpoint.keep
+        # With the records on disk: as much to write as there was since the last checkpoint.
+        state = result(job.conductor.checkpoint_state.remote(step), None)
+        patiently = Retrying(**waiting_for_room(job.conductor.say.remote))
+        try:
+            patiently(checkpoint.write, job.checkpoints, step, snapshot.write, state, keep)
+        except WriteFailed as failure:
+            result(job.conductor.unwritten.remote(failure))
+            raise
+        result(job.conductor.checkpointed.remote(step))

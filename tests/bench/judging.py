@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from raysgpo.config import Config
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.tiny.tiny_judge import ensure_tiny_judge, verdicts_so_far
 from tests.judging.judge_server import JudgeServer
 

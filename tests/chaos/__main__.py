@@ -18,7 +18,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from tests.chaos.audit import faults
 from tests.chaos.victims import ENDS_THE_RUN, ROLES, Seen, family, those_of
 from tests.full.conftest import ROOT, Command, start_command

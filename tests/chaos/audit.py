@@ -7,7 +7,8 @@ from collections import Counter
 from typing import Any
 
 from raysgpo.config.overrides import load, resolve
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from tests.output.test_recompute import recomputed
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from jobs.recipes import RECIPES
 from raysgpo.command.configure import COMMANDS, Mode
-from raysgpo.config.overrides import ConfigError, dotted_keys, load, resolve
+from raysgpo.config.overrides import ConfigError, dotted_keys, dump, load, resolve
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(file.stem for file in (ROOT / "jobs" / "recipes").glob("[!_]*.py"))
@@ -192,7 +192,7 @@ def test_a_run_belongs_to_the_command_that_began_it(
     folder.mkdir(parents=True)
     others: dict[Mode, ModuleType] = {"offline": train, "online": offline}
     for mode, other in others.items():
-        (folder / "config.yaml").write_text(f"mode: {mode}\nalgorithm: {{partial_credit: {{kind: sgpo}}}}\n")
+        (folder / "config.yaml").write_text(dump(resolve({"mode": mode}, overrides=["algorithm=sgpo", "judge=rule"])))
         assert run(other, monkeypatch, "resume=run-001", f"storage={tmp_path}", "--dry-run") == 2
         message = f"mode={mode}: such a run is of python {COMMANDS[mode]}"
         assert message in capsys.readouterr().err

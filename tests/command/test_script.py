@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 import raysgpo
+from raysgpo.command.exit_status import FAILED
 from raysgpo.command.script import run_script
+from raysgpo.output.whole_file import WriteFailed
 from tests.command.test_cli import ROOT
 
 
@@ -33,3 +35,11 @@ def test_a_script_whose_package_is_another_runs_nothing_and_says_the_remedy(
         f"error: {script} would run another checkout's {package}: "
         f"export PYTHONPATH={tmp_path}, or pip install -e {tmp_path}\n"
     )
+
+
+def test_a_disk_without_room_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def full() -> int:
+        raise WriteFailed(28, "No space left on device", "/out.jsonl")
+
+    assert run_script(str(ROOT / "jobs" / "train.py"), full) == FAILED
+    assert capsys.readouterr().err == "error: /out.jsonl: it could not be written (No space left on device)\n"

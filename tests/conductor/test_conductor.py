@@ -15,7 +15,8 @@ import torch
 
 from raysgpo.config import RolloutConfig
 from raysgpo.groups.prepared import StartState
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem
 from raysgpo.serving.application import delete

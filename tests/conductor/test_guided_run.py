@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from raysgpo.groups.prepared import StartState
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from raysgpo.judging.address import JudgeAddress
-from raysgpo.output.run_folder import read_rows
+from raysgpo.output.json_lines import read_rows
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 from tests.judging.judge_server import Fault, JudgeServer, content, gullible, hang, raw, status

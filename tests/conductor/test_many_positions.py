@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from raysgpo.output.run_folder import read_rows
+from raysgpo.output.json_lines import read_rows
 from tests.conductor.conftest import Start
 
 pytestmark = pytest.mark.ray

@@ -9,7 +9,8 @@ import pytest
 
 from raysgpo.groups.order import Order
 from raysgpo.groups.prepared import StartState
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 

@@ -22,7 +22,9 @@ import pytest
 from filelock import FileLock
 
 from raysgpo.config import Config
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.run_lock import RunLock
 from tests.full.models import hasty_judge, hasty_policy
 
 ROOT = Path(__file__).parents[2]
@@ -123,14 +125,15 @@ def trained_here(config: Config) -> Iterator[RunFolder]:
     from raysgpo.start.preparation import prepare
     from raysgpo.start.resume import open_folder
 
-    run = open_folder(config)
-    with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
-        end = time.monotonic() + DEADLINE
-        while parts.trainer.running:
-            assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
-            time.sleep(0.1)
-        assert parts.trainer.failure is None, parts.trainer.failure
-        yield run
+    with RunLock(print) as lock:
+        run = open_folder(config, lock, print)
+        with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
+            end = time.monotonic() + DEADLINE
+            while parts.trainer.running:
+                assert time.monotonic() < end, f"not done within {DEADLINE:g} s"
+                time.sleep(0.1)
+            assert parts.trainer.failure is None, parts.trainer.failure
+            yield run
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,8 @@ import torch
 from ray import serve
 
 from raysgpo.config.overrides import resolve
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
 from tests.full.conftest import checksums_by_version, trained_here

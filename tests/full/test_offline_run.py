@@ -16,7 +16,8 @@ import jobs.offline
 from raysgpo.groups.order import Order
 from raysgpo.offline import run as offline_run
 from raysgpo.output import checkpoint
-from raysgpo.output.run_folder import RunFolder, read_rows
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.run_folder import RunFolder
 from tests.full.conftest import ROOT, Finished, run_to_end
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

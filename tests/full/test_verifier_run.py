@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from raysgpo.config.overrides import resolve
-from raysgpo.output.run_folder import read_rows
+from raysgpo.output.json_lines import read_rows
 from raysgpo.tasks.ratings import pair_ratings
 from tests.full.conftest import trained_here
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from jobs import make_trajectories
-from raysgpo.output.run_folder import read_rows
+from raysgpo.output.json_lines import read_rows
 from tests.judging.judge_server import JudgeServer, completion, status
 
 pytestmark = pytest.mark.slow

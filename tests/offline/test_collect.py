@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,10 +18,13 @@ from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.panel import Panel
 from raysgpo.offline import collect
 from raysgpo.offline.collect import Watch, stored_groups
+from raysgpo.output.json_lines import JsonLines, read_rows
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.records import Completion, Drop, Group, Problem, Rollout, SampleRequest
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
 from tests.judging.scripted import scripted
+from tests.output.full_disk import no_file_beyond
 from tests.resolved import resolved
 
 WORDS = "sampling.group_size=2 task.prompts=6 task.terms=3 evaluation.prompts=2 algorithm=sgpo offline.passes=2".split()
@@ -154,3 +158,34 @@ def test_the_budget_ends_the_judging_and_is_said(failures: list[Group], prepared
     asked = judge(failures, config, prepared.task, path, Watch(said.append, lambda: False)).asked
     assert len(asked) == 4 and any("judge.max_calls=4" in line for line in said)
     assert [group.dropped for group in stored_groups(path)] == [None, None, Drop.NO_SIGNAL, Drop.NO_SIGNAL]
+
+
+def test_the_file_is_put_in_order_without_being_in_memory(tmp_path: Path, make_group: Callable[..., Group]) -> None:
+    """200 groups of 50 kB that a run before left in another order; the last is made now."""
+    path, count = tmp_path / "made.jsonl", 200
+    before = JsonLines(path.with_suffix(".partial"))
+    for position in reversed(range(count - 1)):
+        before.write({"step": 0, "position": position, "text": "x" * 50_000})
+    before.close()
+
+    async def work(position: int) -> Group:
+        return make_group(position)
+
+    tracemalloc.start()
+    asyncio.run(collect._fill(path, range(count), work, 4, "made", Watch(print, lambda: False)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [row["position"] for row in read_rows(path)] == list(range(count))
+    assert peak < path.stat().st_size / 5
+    assert not path.with_suffix(".partial").exists()
+
+
+def test_on_a_full_disk_the_groups_that_were_made_are_there_to_go_on_with(prepared: Prepared, tmp_path: Path) -> None:
+    path = tmp_path / "sampled.jsonl"
+    with no_file_beyond(4000), pytest.raises(WriteFailed, match=r"sampled\.partial: [\d,]+ bytes or more"):
+        sample(prepared, path, Watch(lambda line: None, lambda: False))
+    there = len(list(read_rows(path.with_suffix(".partial"))))
+    assert there > 0
+    rest = sample(prepared, path, Watch(print, lambda: False))
+    assert len(rest.requests) == 12 - there
+    assert [group.position for group in stored_groups(path)] == list(range(12))

@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from raysgpo.output.advantage_picture import draw_advantages, slice_shares
-from raysgpo.output.run_folder import JsonLines, RunFolder
+from raysgpo.output.json_lines import JsonLines
+from raysgpo.output.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

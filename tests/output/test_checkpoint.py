@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from raysgpo.output import checkpoint
+from raysgpo.output.whole_file import WriteFailed
+from tests.output.full_disk import no_file_beyond
 
 STATE = {"step": 3, "position": 96, "rng": {"state": 2**100}, "controllers": [0.1, None]}
 
@@ -205,6 +207,61 @@ def test_ranks_that_save_together_agree_on_the_folder_without_a_word(tmp_path: P
     made = checkpoint.commit(tmp_path, 7, {}, keep=1)
     assert checkpoint.newest_complete(tmp_path) == (made, [])
     assert visible(made) == ["manifest.json", "shard-0", "shard-1", "state.json"]
+
+
+def half_renamed(folder: Path) -> Path:
+    """As a crash leaves it between the two renames: the newer one of step 2 never came."""
+    write(folder, 1)
+    final = write(folder, 2)
+    return final.rename(folder / f".{final.name}.old")
+
+
+def test_reading_what_a_crash_left_half_renamed_changes_nothing(tmp_path: Path) -> None:
+    old = half_renamed(tmp_path)
+    before = visible(tmp_path)
+    assert checkpoint.newest_complete(tmp_path) == (old, [])
+    assert checkpoint.steps(tmp_path) == [2, 1]
+    assert visible(tmp_path) == before
+    checkpoint.begin(tmp_path, 3)
+    assert checkpoint.newest_complete(tmp_path)[0] == tmp_path / "step-000002"
+
+
+READ = """
+import sys
+from pathlib import Path
+from raysgpo.output import checkpoint
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    me, other = (folder / f"rank-{name}" for name in sys.argv[2:])
+    me.touch()
+    while not other.exists():
+        pass
+    try:
+        print(checkpoint.newest_complete(folder)[0].name.strip(".").removesuffix(".old"))
+    except Exception as error:
+        print(repr(error))
+"""
+
+
+def test_two_ranks_that_read_a_half_renamed_one_at_once_read_the_same(tmp_path: Path) -> None:
+    """200 times, in step: where whoever reads repairs, one of the two fails one time in twelve."""
+    half_renamed(tmp_path / "000")
+    for number in range(1, 200):
+        shutil.copytree(tmp_path / "000", tmp_path / f"{number:03d}")
+    ranks = [
+        subprocess.Popen([sys.executable, "-c", READ, str(tmp_path), *names], stdout=subprocess.PIPE, text=True)
+        for names in (("0", "1"), ("1", "0"))
+    ]
+    assert [rank.communicate(timeout=300)[0] for rank in ranks] == ["step-000002\n" * 200] * 2
+
+
+def test_a_checkpoint_that_there_is_no_room_for_is_named_and_leaves_the_room_free(tmp_path: Path) -> None:
+    good = write(tmp_path, 1)
+    before = visible(tmp_path)
+    for room in (0, 199, 220, 300):  # twice in what is saved, then in the state, then in the manifest
+        with no_file_beyond(room), pytest.raises(WriteFailed, match="step-000002: it could not be written"):
+            checkpoint.write(tmp_path, 2, content("ab"), {"long": "x" * 250}, keep=1)
+        assert visible(tmp_path) == before
+    assert checkpoint.newest_complete(tmp_path) == (good, [])
 
 
 @pytest.mark.slow

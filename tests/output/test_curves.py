@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from raysgpo.output.curves import draw_curves, draw_guidance, draw_offline
-from raysgpo.output.run_folder import JsonLines, RunFolder
+from raysgpo.output.json_lines import JsonLines
+from raysgpo.output.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 

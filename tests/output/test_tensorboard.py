@@ -11,15 +11,17 @@ from tensorboardX.proto.event_pb2 import Event
 
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.tensorboard import TensorBoardLog
+from tests.output.full_disk import no_file_beyond
 
 
 def events(run: RunFolder) -> Iterator[Event]:
-    """Records are: length (8 bytes), its checksum (4), the event, its checksum (4)."""
+    """Records are: length (8 bytes), its checksum (4), the event, its checksum (4). One that is cut off ends a file."""
     for file in sorted(run.tensorboard.iterdir()):
         content, at = file.read_bytes(), 0
-        while at < len(content):
+        while at + 12 <= len(content):
             (length,) = struct.unpack_from("<Q", content, at)
-            yield Event.FromString(content[at + 12 : at + 12 + length])
+            if at + length + 16 <= len(content):
+                yield Event.FromString(content[at + 12 : at + 12 + length])
             at += length + 16
 
 
@@ -40,3 +42,16 @@ def test_a_resumed_run_hides_what_lies_past_its_checkpoint(tmp_path: Path, step:
         pass
     starts = [event.step for event in events(run) if event.session_log.status == event.session_log.START]
     assert starts == [step]
+
+
+def test_a_full_disk_costs_rows_and_neither_the_run_nor_the_rows_after_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    with TensorBoardLog(run, 0) as board:
+        board.row({"step": 0, "accuracy/mean": 0.0})
+        room = sum(file.stat().st_size for file in run.tensorboard.iterdir()) + 20
+        with no_file_beyond(room):
+            for step in range(1, 50):
+                board.row({"step": step, "accuracy/mean": 0.5, "accuracy/other": 0.5})
+        board.row({"step": 50, "accuracy/mean": 1.0})
+    steps = [event.step for event in events(run) if event.summary.value]
+    assert steps[0] == 0 and steps[-1] == 50

@@ -8,7 +8,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.policy import Policy
+from tests.output.full_disk import no_file_beyond
 from tests.policy.conftest import Build, Sequences, Shares, Tensors, known
 
 pytestmark = pytest.mark.slow
@@ -37,7 +39,7 @@ def test_training_goes_on_as_if_it_had_never_stopped(
     policy = build(path, optimizer={"schedule": "cosine", "warmup_steps": 2})
     for share in steps[:3]:
         policy.update(share)
-    policy.save(tmp_path / "saved")
+    policy.snapshot().write(tmp_path / "saved")
     expected = [policy.update(share) for share in steps[3:]]
 
     resumed = build(path, optimizer={"schedule": "cosine", "warmup_steps": 2})
@@ -58,7 +60,7 @@ def test_it_is_a_hugging_face_checkpoint_with_its_tokenizer(
     path = request.getfixturevalue(architecture)
     policy = build(path)
     policy.update(shares(sequences(5, seed=0))[0])
-    policy.save(tmp_path / "saved")
+    policy.snapshot().write(tmp_path / "saved")
     saved = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
     assert_equal(dict(saved.named_parameters()), weights(policy))
     assert (tmp_path / "saved" / "tokenizer.json").read_text() == '{"stands for": "a tokenizer"}'
@@ -71,7 +73,7 @@ def test_a_policy_that_never_made_an_update_can_be_saved(
     qwen2: str, build: Build, sequences: Sequences, shares: Shares, tmp_path: Path
 ) -> None:
     policy, share = build(qwen2), shares(sequences(4, seed=1))[0]
-    policy.save(tmp_path)
+    policy.snapshot().write(tmp_path)
     resumed = build(qwen2)
     resumed.load(tmp_path)
     assert resumed.update(share) == policy.update(share)
@@ -84,12 +86,30 @@ def test_the_kl_reference_stays_the_starting_policy_after_a_resume(
     steps = [shares(sequences(5, seed=k))[0] for k in range(2)]
     policy = build(qwen2, kl=0.1, lr=1e-2)
     policy.update(steps[0])
-    policy.save(tmp_path)
+    policy.snapshot().write(tmp_path)
     resumed = build(qwen2, kl=0.1, lr=1e-2)
     resumed.load(tmp_path)
     kl = known(resumed.update(steps[1]), "policy/kl")
     assert kl > 1e-3
     assert kl == policy.update(steps[1])["policy/kl"]
+
+
+def test_on_a_full_disk_the_error_has_path_and_bytes_whichever_file_it_is(
+    qwen2: str, build: Build, sequences: Sequences, shares: Shares, tmp_path: Path
+) -> None:
+    policy = build(qwen2)
+    policy.update(shares(sequences(4, seed=1))[0])
+    policy.snapshot().write(tmp_path / "whole")
+    sizes = {file.name: file.stat().st_size for file in (tmp_path / "whole").iterdir()}
+    assert sizes["config.json"] < sizes["model.safetensors"] < sizes["optimizer.pt"]
+    for room in (10, sizes["config.json"] + 10, sizes["model.safetensors"] + 10, sizes["optimizer.pt"] - 10):
+        with (
+            no_file_beyond(room),
+            pytest.raises(WriteFailed, match=r"full: [\d,]+ bytes or more .* \(File too large\)"),
+        ):
+            policy.snapshot().write(tmp_path / "full")
+    with no_file_beyond(sizes["optimizer.pt"]):
+        policy.snapshot().write(tmp_path / "full")
 
 
 def test_a_folder_that_holds_no_policy_is_named(qwen2: str, build: Build, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_loss_and_gradient_equal_the_equation_on_plain_transformers(
     path = request.getfixturevalue(architecture)
     policy = build(path, kl=0.3, lr=0.01, layout=layout, logprob_chunk=7)
     policy.update(shares(sequences(5, seed=0))[0])  # away from the reference, so that the KL matters
-    policy.save(tmp_path)
+    policy.snapshot().write(tmp_path)
     start, expected = (
         AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval() for folder in (path, tmp_path)
     )

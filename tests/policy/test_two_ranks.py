@@ -86,7 +86,7 @@ def one(job: Job, one_rank: None) -> tuple[Result, Policy]:
         result[name] = (metrics, slope)
     result["updates"] = [policy.update(share) for (share,) in job["one"]["updates"]]
     result["weights"] = weights(policy)
-    policy.save(job["folder"] / "from_one")
+    policy.snapshot().write(job["folder"] / "from_one")
     policy.update(job["one"]["continued"][0])
     result["continued"] = weights(policy)
     return result, policy

@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,19 @@ def weights(policy: Policy) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in policy.weights()}
 
 
+def save(rank: int, policy: Policy, folder: Path) -> None:
+    """Rank 0 writes only once the other has gone on, and would wait for ever if that waited in a collective."""
+    snapshot, gone_on = policy.snapshot(), folder / "gone_on"
+    if rank == 1:
+        gone_on.touch()
+        return
+    until = time.monotonic() + 60
+    while not gone_on.exists():
+        assert time.monotonic() < until, "the other rank waits for what rank 0 writes"
+        time.sleep(0.01)
+    snapshot.write(folder / "from_two")
+
+
 def work(rank: int, folder: Path) -> None:
     job = pickle.loads((folder / "job.pkl").read_bytes())
     dist.init_process_group(
@@ -41,7 +55,7 @@ def work(rank: int, folder: Path) -> None:
     result["logprobs"] = policy.logprobs(job["gradients"]["many"][rank])
     result["updates"] = [policy.update(pair[rank]) for pair in job["updates"]]
     result["weights"] = weights(policy)
-    policy.save(folder / "from_two")
+    save(rank, policy, folder)
     policy.load(Path(job["from_one"]))
     result["loaded"] = weights(policy)
     policy.update(job["continued"][rank])

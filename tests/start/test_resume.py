@@ -76,3 +76,21 @@ def test_an_unknown_run_lists_those_there_are(run: RunFolder, tmp_path: Path) ->
 def test_an_override_is_checked_like_any_other(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"did you mean steps\?"):
         resume_config("run-001", tmp_path, ["step=9"])
+
+
+@pytest.mark.parametrize(
+    ("kept", "message"),
+    [
+        (0, r"config\.yaml is empty, it lacks name and \d+ other settings: write into it"),
+        (3, r"config\.yaml is incomplete, it lacks model and \d+ other settings"),
+        (-3, r"config\.yaml is incomplete, it lacks offline\.positive_advantage and 2 other settings"),
+        (-1, r"config\.yaml is incomplete, it lacks offline\.rejudge: "),
+    ],
+)
+def test_a_configuration_that_was_cut_off_is_refused_and_no_default_taken(
+    run: RunFolder, tmp_path: Path, kept: int, message: str
+) -> None:
+    lines = run.config.read_text().splitlines(keepends=True)
+    run.config.write_text("".join(lines[:kept]))
+    with pytest.raises(ConfigError, match=message):
+        resume_config("run-001", tmp_path, [])

@@ -12,7 +12,7 @@ from raysgpo.groups.prepared import StartState
 from raysgpo.output import checkpoint
 from raysgpo.start.resume import start_state
 
-STATE = {"step": 3, "position": 96, "version": 4, "solved": ["a"], "controllers": {}}
+STATE = {"step": 3, "position": 96, "version": 4, "solved": ["a"], "controllers": {}, "sizes": {"metrics.jsonl": 12}}
 
 
 def test_a_run_that_never_wrote_a_checkpoint_begins_anew(tmp_path: Path) -> None:
@@ -25,6 +25,13 @@ def test_the_newest_complete_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
     checkpoint.write(tmp_path / "checkpoints", 3, lambda place: None, STATE, keep=2)
     start = start_state(Config(resume=str(tmp_path)), print)
     assert (start.step, start.position, start.version, start.solved) == (3, 96, 4, ("a",))
+    assert start.sizes == {"metrics.jsonl": 12}
+
+
+def test_a_checkpoint_without_sizes_is_gone_on_from_by_reading_the_records(tmp_path: Path) -> None:
+    state = {name: value for name, value in STATE.items() if name != "sizes"}
+    checkpoint.write(tmp_path / "checkpoints", 3, lambda place: None, state, keep=2)
+    assert start_state(Config(resume=str(tmp_path)), print).sizes == {}
 
 
 def test_checkpoints_that_are_all_corrupt_are_an_error_and_no_new_beginning(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from raysgpo.config import AlgorithmConfig, Config, OptimizerConfig, RecordsConf
 from raysgpo.config.overrides import dump
 from raysgpo.output import checkpoint
 from raysgpo.output.group_json import group_row
-from raysgpo.output.run_folder import JsonLines, RunFolder
+from raysgpo.output.json_lines import JsonLines
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
@@ -66,7 +67,7 @@ def recorded(alone: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
     metrics, groups = JsonLines(run.metrics), JsonLines(run.groups)
     for step in range(STEPS):
         if step == SAVED:
-            checkpoint.write(run.checkpoints, step, policy.save, {}, keep=9)
+            checkpoint.write(run.checkpoints, step, policy.snapshot().write, {}, keep=9)
         drawn = [random_group(draw, 2 * step + index, step) for index in range(2)]
         if step == SILENT:
             drawn = [replace(group, dropped=Drop.NO_SIGNAL) for group in drawn]

@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from raysgpo.output.run_folder import write_whole
+from raysgpo.output.whole_file import write_whole
 from raysgpo.studies.comparison.figures import Picture, draw_all
 from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.results import read_results

@@ -9,8 +9,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from raysgpo.output.json_lines import Row, read_rows
 from raysgpo.output.pass_at_k import mean_pass_at_k, pass_at_k, reported_k
-from raysgpo.output.run_folder import Row, RunFolder, read_rows
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.studies.comparison.plan import Plan, PlannedRun
 from raysgpo.studies.comparison.runs import finished
 from raysgpo.studies.comparison.statistics import first_reach

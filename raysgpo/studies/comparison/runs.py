@@ -23,7 +23,8 @@ from typing import Any
 
 from raysgpo.command.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.config.overrides import ConfigError, dump
-from raysgpo.output.run_folder import RunFolder, write_whole
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.whole_file import write_whole
 from raysgpo.studies.comparison.plan import MISSING, Plan, PlannedRun
 
 Say = Callable[[str], None]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import dump
+from raysgpo.output.json_lines import JsonLines, Row
 from raysgpo.output.metrics import (
     NO_UPDATE,
     Solved,
@@ -18,7 +19,7 @@ from raysgpo.output.metrics import (
     time_metrics,
 )
 from raysgpo.output.pass_at_k import mean_pass_at_k, reported_k
-from raysgpo.output.run_folder import JsonLines, Row, RunFolder
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.records import Drop, Group, Role, Segment, Verdict
 from raysgpo.studies.comparison.plan import Plan, PlannedRun, make_plan
 from tests.conftest import build_group, build_rollout

@@ -1,0 +1,94 @@
+"""What the conductor has to do with a checkpoint, without Ray: an event loop and a source that has nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raysgpo.conductor.conductor import Conductor
+from raysgpo.groups.prepared import StartState
+from raysgpo.output import json_lines
+from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.whole_file import WriteFailed
+from tests.conductor.fakes import prepared_for, settings
+
+
+class NoSource:
+    """Of a :class:`raysgpo.conductor.source.GroupSource` what a checkpoint asks for."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[int] = []
+
+    def forget_before(self, step: int) -> None:
+        self.forgotten.append(step)
+
+
+def conductor(folder: Path, source: NoSource | None = None) -> Conductor:
+    there: Any = source or NoSource()
+    return Conductor(prepared_for(settings(), 4), RunFolder(folder), StartState(), lambda state: there)
+
+
+def test_the_other_ranks_wait_until_the_checkpoint_of_their_step_is_there(tmp_path: Path) -> None:
+    async def run() -> None:
+        source = NoSource()
+        there = conductor(tmp_path, source)
+        waiting = [asyncio.create_task(there.saved(2)) for _ in range(3)]
+        await there.checkpointed(1)
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        await there.checkpointed(2)
+        await asyncio.wait_for(asyncio.gather(*waiting), 60)
+        await there.saved(2)
+        assert source.forgotten == [1, 2]
+
+    asyncio.run(run())
+
+
+def test_the_state_of_a_checkpoint_is_given_once_the_records_are_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    state = asyncio.run(conductor(tmp_path).checkpoint_state(0))
+    assert len(set(synced)) == 4
+    assert state["sizes"] == {
+        name: 0 for name in ("metrics.jsonl", "groups.jsonl", "evaluations.jsonl", "evaluation_answers.jsonl")
+    }
+
+
+def test_where_they_may_not_be_there_is_no_state_and_the_run_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", failing)
+    there = conductor(tmp_path)
+    assert there.status(0).failure is None
+    with pytest.raises(WriteFailed):
+        asyncio.run(there.checkpoint_state(0))
+    assert there.status(0).failure is not None
+
+
+def test_a_resumed_run_cuts_its_records_where_the_checkpoint_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder(tmp_path)
+    for path in (run.metrics, run.groups):
+        path.write_text('{"step": 0}\n{"step": 1}\n{"step": 2}\n{"st')
+    sizes = {path.name: 24 for path in (run.metrics, run.groups)} | {run.evaluations.name: 0, run.answers.name: 0}
+    monkeypatch.setattr(json_lines, "_bytes_before", lambda path, step: pytest.fail("the records were read"))
+    there: Any = NoSource()
+    Conductor(prepared_for(settings(), 4), run, StartState(2, 4, sizes=sizes), lambda state: there)
+    assert run.metrics.read_text() == run.groups.read_text() == '{"step": 0}\n{"step": 1}\n'
+
+
+def test_a_checkpoint_that_could_not_be_written_ends_the_run(tmp_path: Path) -> None:
+    there, failure = conductor(tmp_path), WriteFailed(errno.ENOSPC, "No space left on device", "/run/step-000002")
+    there.unwritten(failure)
+    assert there.status(0).failure is failure
