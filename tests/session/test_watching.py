@@ -27,6 +27,7 @@ def watched(folder: Path, status: Status, lock: RunLock, monkeypatch: pytest.Mon
     """What the console shows of a run whose trainer never ends by itself."""
     monkeypatch.setattr(watching, "result", lambda pending: pending)
     parts: Any = SimpleNamespace(
+        check=lambda: None,
         conductor=SimpleNamespace(status=SimpleNamespace(remote=lambda seen: status)),
         trainer=SimpleNamespace(running=True),
         end_judging=None,
