@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from ray.util.metrics import Gauge
 
+from raysgpo.config.run_name import plain_name
 from raysgpo.output.group_json import group_row
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import JsonLines, Row, RunFolder, cut_rows
@@ -35,7 +36,7 @@ class Reporter:
             cut_rows(path, step + 1)
         self.rows: list[Metrics] = []
         self._tokens = tokens
-        self._run = run.path.name
+        self._run = plain_name(run.path.name)
         self._metrics, self._groups = JsonLines(run.metrics), JsonLines(run.groups)
         self._evaluations, self._answers = JsonLines(run.evaluations), JsonLines(run.answers)
         self._gauges: dict[str, Gauge] = {}
@@ -80,6 +81,7 @@ class Reporter:
                 continue
             gauge = self._gauges.get(name)
             if gauge is None:
-                gauge = self._gauges[name] = Gauge(prometheus_name(name), description=name, tag_keys=("run",))
+                description = ascii(name)[1:-1]  # a label of the rows may have any letters, and Ray takes these alone
+                gauge = self._gauges[name] = Gauge(prometheus_name(name), description=description, tag_keys=("run",))
                 gauge.set_default_tags({"run": self._run})
             gauge.set(float(value))

@@ -14,6 +14,7 @@ from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.live_source import LiveSource
 from raysgpo.conductor.source import SourceFactory
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.run_name import plain_name
 from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.judging.address import JudgeAddress
@@ -79,12 +80,12 @@ def running_parts(
 
 def rollout_name(run: RunFolder) -> str:
     """The Serve application of the rollout replicas."""
-    return f"{run.path.name}-rollout"
+    return f"{plain_name(run.path.name)}-rollout"
 
 
 def judge_name(run: RunFolder) -> str:
     """The Serve application of the judge replicas."""
-    return f"{run.path.name}-judge"
+    return f"{plain_name(run.path.name)}-judge"
 
 
 @contextmanager
