@@ -7,6 +7,7 @@ serves it) with one more file, ``optimizer.pt``. Whole-or-absent is not decided 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import GENERATION_CONFIG_NAME, cached_file
 
 from raysgpo.policy.model import TokenScorer
 
@@ -38,7 +40,7 @@ TOKENIZER_FILES = (
 
 
 def save(scorer: TokenScorer, optimizer: torch.optim.Optimizer, folder: Path, source: str) -> None:
-    """Collective. Rank 0 writes; ``source`` is the model path whose tokenizer goes along."""
+    """Collective. Rank 0 writes; ``source`` is the model path whose tokenizer and generation settings go along."""
     whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
     model_state = get_model_state_dict(scorer, options=whole)
     optimizer_state = get_optimizer_state_dict(scorer, optimizer, options=whole)
@@ -47,7 +49,7 @@ def save(scorer: TokenScorer, optimizer: torch.optim.Optimizer, folder: Path, so
         named = {name.removeprefix(TokenScorer.PREFIX): value for name, value in model_state.items()}
         scorer.causal.save_pretrained(folder, state_dict=named)
         torch.save(optimizer_state, folder / OPTIMIZER_FILE)
-        _copy_tokenizer(source, folder)
+        _copy_files(source, folder)
     dist.barrier()
 
 
@@ -66,12 +68,14 @@ def load(scorer: TokenScorer, optimizer: torch.optim.Optimizer, folder: Path) ->
     set_optimizer_state_dict(scorer, optimizer, optimizer_state, options=whole)
 
 
-def _copy_tokenizer(source: str, folder: Path) -> None:
+def _copy_files(source: str, folder: Path) -> None:
     """Byte for byte from a folder; from a hub name by way of transformers."""
     if not Path(source).is_dir():
         AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+        with contextlib.suppress(OSError):  # it has none
+            shutil.copyfile(cached_file(source, GENERATION_CONFIG_NAME), folder / GENERATION_CONFIG_NAME)
         return
-    for pattern in TOKENIZER_FILES:
+    for pattern in (*TOKENIZER_FILES, GENERATION_CONFIG_NAME):
         for file in Path(source).glob(pattern):
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)
