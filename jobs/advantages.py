@@ -13,6 +13,7 @@ from pathlib import Path
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
 from raysgpo.command.script import run_script
 from raysgpo.config import Config
+from raysgpo.config.places import storage_folder
 from raysgpo.output.run_folder import RunFolder
 
 
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     arguments = parser().parse_args()
     try:
-        root = Config(storage=arguments.storage).storage_root
+        root = storage_folder(arguments.storage)
         runs = [RunFolder.existing(run, root) for run in arguments.runs]
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

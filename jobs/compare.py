@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from jobs.recipes import RECIPES
-from raysgpo.command.checks import check_models
+from raysgpo.command.checks import check_places
 from raysgpo.command.exit_status import DONE, STOPPED, WRONG_SETTING
 from raysgpo.command.parser import add_words
 from raysgpo.command.script import run_script
@@ -104,7 +104,7 @@ def main() -> int:
 def run(comparison: Plan) -> int:
     """Check every variant, then train what is not there yet."""
     for variant in comparison.variants:
-        check_models(variant.config)
+        check_places(variant.config)
     claim(comparison)
     print_plan(comparison, sys.stdout)
     status = run_all(comparison, [sys.executable, str(TRAIN)], lambda line: print(line, flush=True))

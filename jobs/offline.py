@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from jobs.recipes import RECIPES
-from raysgpo.command.checks import check_models
+from raysgpo.command.checks import check_places
 from raysgpo.command.configure import configure
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
 from raysgpo.command.parser import run_parser
@@ -28,7 +28,7 @@ def main() -> int:
         if arguments.dry_run:
             print(dump(config), end="")
             return DONE
-        check_models(config)
+        check_places(config)
         groups = selected(config)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from raysgpo.command.exit_status import DONE, FAILED, WRONG_SETTING
 from raysgpo.command.script import run_script
 from raysgpo.config import Config
+from raysgpo.config.places import storage_folder
 from raysgpo.output.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     arguments = parser().parse_args()
     try:
-        run = RunFolder.existing(arguments.run, Config(storage=arguments.storage).storage_root)
+        run = RunFolder.existing(arguments.run, storage_folder(arguments.storage))
         from raysgpo.studies.replay import replay  # after the check: this imports torch
 
         return report(replay(run, arguments.step), arguments.tolerance)

@@ -166,7 +166,8 @@ class Drop(StrEnum):
     EQUAL_REWARDS = "equal_rewards"
     """All rewards agree, and ``keep=reward_variance`` was asked for."""
     NO_REWARD = "no_reward"
-    """A reward is no finite number, or its grading failed under ``task.failed_grading=drop``."""
+    """A reward is no finite number, its grading failed under ``task.failed_grading=drop``, or the task could not
+    split an answer."""
     FAILED = "failed"
     """Sampling or grading failed after all attempts."""
     FILTERED = "filtered"

@@ -53,7 +53,7 @@ def train(config: Config) -> int:
             console.say("starting the rollout replicas and the trainer ...")
             with (
                 console,
-                interruptible(console.say) as interrupts,
+                interruptible(console.say, starting=True) as interrupts,
                 telling_failures(run, go_on, console.say),
             ):
                 healing = Healing(config, run, start, interrupts, console.say)
@@ -63,6 +63,7 @@ def train(config: Config) -> int:
                         TensorBoardLog(run, start.step) as tensorboard,
                         running_parts(prepared, run, start, judge, console.say) as parts,
                     ):
+                        interrupts.starting = False
                         watch(parts, console, tensorboard, interrupts, lock)
                         parts.trainer.raise_failure()
             _tell(prepared, run, bool(interrupts.count), go_on, console.say)

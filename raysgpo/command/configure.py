@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from raysgpo.command.recipe import Recipes
 from raysgpo.command.words import Words
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, Tree, resolve
+from raysgpo.config.places import storage_folder
 from raysgpo.start.resume import resume_config
 
 Mode = Literal["online", "offline"]
@@ -54,5 +54,8 @@ def _resumed(run: str, words: Words) -> Config:
             f"resume={run} goes on with the settings that the run was started with: "
             f"leave out {words.recipe or '--config'}"
         )
-    root = Path(words.value("storage") or Config().storage).expanduser().absolute()
+    try:
+        root = storage_folder(words.value("storage") or Config().storage)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     return resume_config(run, root, words.without("resume"))

@@ -26,7 +26,10 @@ def own_settings(kind: type[Own], words: Sequence[str]) -> Own:
     try:
         return kind.model_validate(OmegaConf.to_container(OmegaConf.from_dotlist(list(words))))
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}={e['input']}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"{'.'.join(map(str, e['loc']))}={e['input']}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
         raise ConfigError("\n".join(lines)) from None
     except UNREADABLE as error:
         raise ConfigError(f"{' '.join(words)}: not readable: {error}") from None

@@ -11,18 +11,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 import raysgpo
-from raysgpo.command.exit_status import FAILED, WRONG_SETTING
+from raysgpo.command.exit_status import FAILED, STOPPED, WRONG_SETTING
 from raysgpo.output.whole_file import WriteFailed
 
 
 def run_script(script: str, main: Callable[[], int]) -> int:
     """The exit status of ``main``, which is not called if the package is of another checkout than the script.
 
-    A disk without room is told in one line.
+    A disk without room is told in one line, and Ctrl-C where ``main`` does not look out for it, as while it imports,
+    is an end and no trace.
     """
     checkout, package = Path(script).resolve().parents[1], Path(raysgpo.__file__).resolve().parent
     if package == checkout / "raysgpo" or not (checkout / "raysgpo").is_dir():
-        return _told(main)
+        try:
+            return _told(main)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return STOPPED
     mend = f"export PYTHONPATH={checkout}, or pip install -e {checkout}"
     print(f"error: {script} would run another checkout's {package}: {mend}", file=sys.stderr)
     return WRONG_SETTING

@@ -11,6 +11,7 @@ from ray.util.metrics import Gauge
 from tenacity import AsyncRetrying
 
 from raysgpo.conductor.unseen_rows import UnseenRows
+from raysgpo.config.run_name import plain_name
 from raysgpo.output.group_json import group_row
 from raysgpo.output.json_lines import JsonLines, Row, cut_rows, write_together
 from raysgpo.output.metrics import Metrics
@@ -55,7 +56,7 @@ class Reporter:
         self.failure: WriteFailed | None = None
         """Why nothing more can be written, once waiting was in vain."""
         self._tokens = tokens
-        self._run = run.path.name
+        self._run = plain_name(run.path.name)
         self._metrics, self._groups = JsonLines(run.metrics), JsonLines(run.groups)
         self._evaluations, self._answers = JsonLines(run.evaluations), JsonLines(run.answers)
         self._recording, self._recorded = asyncio.Lock(), step
@@ -165,6 +166,7 @@ class Reporter:
                 continue
             gauge = self._gauges.get(name)
             if gauge is None:
-                gauge = self._gauges[name] = Gauge(prometheus_name(name), description=name, tag_keys=("run",))
+                description = ascii(name)[1:-1]  # a label of the rows may have any letters, and Ray takes these alone
+                gauge = self._gauges[name] = Gauge(prometheus_name(name), description=description, tag_keys=("run",))
                 gauge.set_default_tags({"run": self._run})
             gauge.set(float(value))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from raysgpo.config.algorithm import AlgorithmConfig, impossible_algorithm
 from raysgpo.config.curriculum import CurriculumConfig, impossible_curriculum
 from raysgpo.config.guidance import GuidanceConfig, impossible_guidance
 from raysgpo.config.judge import JudgeConfig, impossible_judge
 from raysgpo.config.offline import OfflineConfig, impossible_offline
+from raysgpo.config.places import Storage, user_path
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
-from raysgpo.config.section import Section
+from raysgpo.config.run_name import checked_name
+from raysgpo.config.section import MOST_EPOCHS, Section
 from raysgpo.config.task import TaskConfig, impossible_task
 from raysgpo.config.task_kinds import TASK_KINDS
 from raysgpo.config.trainer import OptimizerConfig, TrainerConfig
@@ -23,7 +25,7 @@ from raysgpo.config.trainer import OptimizerConfig, TrainerConfig
 class Config(Section):
     """Everything that a run depends on."""
 
-    name: str = "run"
+    name: Annotated[str, AfterValidator(checked_name)] = "run"
     """First part of the run folder's name."""
     mode: Literal["online", "offline"] = "online"
     """``online`` samples while it trains; ``offline`` trains on a file of groups. The command sets it."""
@@ -34,7 +36,7 @@ class Config(Section):
     the one for chains of eight terms."""
     steps: int | None = Field(None, ge=0)
     """Optimizer steps; None takes ``epochs``, and 0 evaluates ``model`` without training it."""
-    epochs: float = Field(1.0, gt=0)
+    epochs: float = Field(1.0, gt=0, le=MOST_EPOCHS)
     """Passes over the training prompts, where ``steps`` is not given. What ``algorithm.refill`` adds is not counted."""
     prompts_per_step: int = Field(32, ge=1)
     """P, groups sampled for one optimizer step."""
@@ -42,7 +44,7 @@ class Config(Section):
     """S, most optimizer steps between the weights that sampled a token and the step that trains on it."""
     max_restarts: int = Field(3, ge=0)
     """How often within an hour a run whose parts failed starts again from its last checkpoint by itself."""
-    storage: str = "~/raysgpo"
+    storage: Storage = "~/raysgpo"
     """Folder under which runs are numbered (and the tiny models are cached). Shared by all nodes."""
     resume: str | None = None
     """A run folder to go on with, from its newest complete checkpoint."""
@@ -63,7 +65,7 @@ class Config(Section):
 
     @property
     def storage_root(self) -> Path:
-        return Path(self.storage).expanduser().absolute()
+        return user_path(self.storage).absolute()
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

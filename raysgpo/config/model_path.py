@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.places import user_path
 
 TINY = "tiny"
 """The embedded policy (and the embedded judge), made by ``jobs/sft.py``."""
@@ -20,7 +20,7 @@ def check_model_path(model: str, setting: str = "model", embedded: Sequence[str]
     Raises:
         ConfigError: a folder that is not there or holds no checkpoint.
     """
-    path = Path(model).expanduser()
+    path = user_path(model)
     if path.is_dir() and not (path / "config.json").is_file():
         raise ConfigError(f"{setting}={model}: the folder has no config.json, so it is no Hugging Face checkpoint")
     looks_like_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1

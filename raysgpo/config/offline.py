@@ -9,7 +9,7 @@ from pydantic import Field
 from raysgpo.config.algorithm import AlgorithmConfig
 from raysgpo.config.curriculum import CurriculumConfig
 from raysgpo.config.guidance import GuidanceConfig
-from raysgpo.config.section import Section
+from raysgpo.config.section import MOST_EPOCHS, Section
 
 
 class OfflineConfig(Section):
@@ -17,13 +17,13 @@ class OfflineConfig(Section):
 
     groups: str | None = None
     """A JSONL file of groups, such as the ``groups.jsonl`` of a run; None samples them from the policy."""
-    passes: float = Field(1.0, gt=0)
+    passes: float = Field(1.0, gt=0, le=MOST_EPOCHS)
     """Passes over the training prompts, one group a prompt and pass, where groups are sampled."""
     keep: Literal["all_negative", "positive"] = "all_negative"
     """``all_negative``: the groups without a right answer, judged [paper]; ``positive``: the right answers alone."""
     positive_advantage: Literal["one", "group"] = "one"
     """keep=positive: ``one``: 1 for every right answer; ``group``: the group's own positive advantages."""
-    epochs: float = Field(3.0, gt=0)
+    epochs: float = Field(3.0, gt=0, le=MOST_EPOCHS)
     """Passes over the kept groups [paper: 3], where ``steps`` is not given."""
     rejudge: bool = False
     """Judge those groups of the file again that it says were judged."""

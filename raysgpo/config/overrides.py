@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from raysgpo.config import Config, Section
+from raysgpo.config.places import user_path
 from raysgpo.config.section import no_such
 
 Tree = dict[str, Any]
@@ -50,7 +51,7 @@ def resolve(*layers: Config | Tree, overrides: Sequence[str] = ()) -> Config:
 
 def load(path: str | Path) -> Tree:
     """The settings of a YAML file, such as the ``config.yaml`` of a run."""
-    file = Path(path).expanduser()
+    file = user_path(str(path))
     if not file.is_file():
         raise ConfigError(f"--config {path}: no such file")
     try:
@@ -157,11 +158,11 @@ def _absolute_paths(config: Config) -> Config:
         "offline": _with_absolute(config.offline, "groups"),
         "storage": str(config.storage_root),
     }
-    if Path(config.model).expanduser().exists():
-        update["model"] = str(Path(config.model).expanduser().absolute())
+    if user_path(config.model).exists():
+        update["model"] = str(user_path(config.model).absolute())
     return config.model_copy(update=update)
 
 
 def _with_absolute(section: Section, *names: str) -> Section:
     paths = {name: value for name in names if (value := getattr(section, name)) is not None}
-    return section.model_copy(update={name: str(Path(path).expanduser().absolute()) for name, path in paths.items()})
+    return section.model_copy(update={name: str(user_path(path).absolute()) for name, path in paths.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from raysgpo.config.section import Section
 
@@ -23,7 +23,14 @@ class SamplingConfig(Section):
     top_k: int = Field(0, ge=0)
     """0: the full vocabulary."""
     stop: tuple[str, ...] = ()
-    """Strings that end an answer, beside the model's end-of-turn token."""
+    """Strings that end an answer, beside the model's end-of-turn token; its special tokens may be among them."""
+
+    @field_validator("stop")
+    @classmethod
+    def _no_empty_string(cls, stop: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in stop:
+            raise ValueError("an empty string ends every answer before its first token: leave it out")
+        return stop
 
 
 class RolloutConfig(Section):

@@ -10,11 +10,16 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+MOST_EPOCHS = 1e6
+"""Passes over some data beyond which a number is a slip of the hand; what follows from it would be no number."""
+
 
 class Section(BaseModel):
     """A group of settings. A section that has ``presets`` may be set to one word."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, allow_inf_nan=False
+    )
 
     presets: ClassVar[dict[str, dict[str, Any]]] = {}
     """What ``section=word`` stands for; every setting it names can still be overridden."""

@@ -56,4 +56,9 @@ def chosen(problems: Sequence[Problem], config: CurriculumConfig) -> list[int]:
 def _rank(value: object, config: CurriculumConfig) -> float | None:
     if config.by_tier:
         return float(config.tiers.index(value)) if isinstance(value, str) and value in config.tiers else None
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:  # an integer of hundreds of digits
+        return None

@@ -35,18 +35,23 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
 
     A grading that failed is counted in ``group.counts``. With ``failed="wrong"`` the response is wrong,
     at the least correctness reward of the task; with ``"drop"`` its group is dropped, as is one with a
-    reward that is no finite number.
+    reward that is no finite number, and one with an answer that the task does not know how to split.
     """
     if group.dropped is not None:
         return group
     grades = await asyncio.gather(*(grader.grade(group.problem, r.text) for r in group.rollouts_G))
     worst = {CORRECTNESS: task.reward_range[0]} if any(g.failure for g in grades) else {}
     rollouts = [
-        _graded(rollout, replace(grade, parts=worst) if grade.failure else grade, len(task.split(rollout.text)))
+        _graded(rollout, replace(grade, parts=worst) if grade.failure else grade)
         for rollout, grade in zip(group.rollouts_G, grades, strict=True)
     ]
     failures = Counter(f"grader/{grade.failure}" for grade in grades if grade.failure is not None)
     group = replace(group.with_rollouts(rollouts), counts=_added(group.counts, failures))
+    try:
+        rollouts = [replace(rollout, reasoning_steps=len(task.split(rollout.text))) for rollout in rollouts]
+    except Exception as raised:  # a task may raise anything on a model's text
+        return _unsplit(group, raised)
+    group = group.with_rollouts(rollouts)
     error = f"grading an answer failed ({', '.join(failures)})" if failures and failed == "drop" else None
     error = error or next((bad for rollout in rollouts if (bad := _bad_part(rollout)) is not None), None)
     return group if error is None else replace(group, dropped=Drop.NO_REWARD, error=error)
@@ -66,7 +71,10 @@ async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditCon
     if not asked:
         return group
     start = time.time()
-    steps = {index: task.split(group.rollouts_G[index].text) for index in asked}
+    try:
+        steps = {index: task.split(group.rollouts_G[index].text) for index in asked}
+    except Exception as raised:  # as in ``reward``, which groups of a file have not been through
+        return _unsplit(group, raised)
     ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s})
     rollouts = list(group.rollouts_G)
     for index in asked:
@@ -187,15 +195,16 @@ def given_steps(steps: Sequence[str], characters: int) -> int:
     return sum(end <= characters for end in accumulate(len(step) for step in steps))
 
 
-def _graded(rollout: Rollout, grade: Grade, reasoning_steps: int) -> Rollout:
+def _graded(rollout: Rollout, grade: Grade) -> Rollout:
     parts = {name: _number(value) for name, value in grade.parts.items()}
-    return replace(
-        rollout,
-        correct=grade.correct,
-        reward_parts=parts,
-        readings=grade.readings,
-        reasoning_steps=reasoning_steps,
-    )
+    return replace(rollout, correct=grade.correct, reward_parts=parts, readings=grade.readings)
+
+
+def _unsplit(group: Group, raised: Exception) -> Group:
+    """The group dropped, for an answer that the task could not split."""
+    said = " ".join(str(raised).split())[:300]
+    error = f"splitting an answer into reasoning steps failed: {type(raised).__name__}: {said}"
+    return replace(group, dropped=Drop.NO_REWARD, error=error)
 
 
 def _bad_part(rollout: Rollout) -> str | None:

@@ -17,7 +17,7 @@ from raysgpo.judging.compact import compact_prompt, read_letter
 from raysgpo.judging.completions import Completions
 from raysgpo.judging.judge import Failure, Judgement
 from raysgpo.judging.prompt import judge_messages
-from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble
+from raysgpo.judging.server import Answer, NoAnswer, NoProxy, Server, Trouble
 from raysgpo.judging.verdict import read_verdict
 from raysgpo.records import Problem
 
@@ -75,7 +75,11 @@ class EndpointJudge:
                 f"a response of {characters} characters exceeds judge.max_characters and was not sent to the judge",
             )
             return Judgement(None, Failure.ERROR)
-        session = self._here()
+        try:
+            session = self._here()
+        except NoProxy as error:
+            self._warn("proxy", str(error))
+            return Judgement(None, Failure.ERROR)
         async with session.slots:
             start = time.monotonic()
             try:
@@ -101,7 +105,10 @@ class EndpointJudge:
         Raises:
             JudgeUnavailable: not within ``deadline`` seconds, or not at all.
         """
-        session = self._here()
+        try:
+            session = self._here()
+        except NoProxy as error:
+            raise JudgeUnavailable(f"{self._where()}: {error}; mend or unset it") from None
         try:
             async with asyncio.timeout(deadline):
                 try:

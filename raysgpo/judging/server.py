@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,8 @@ from raysgpo.config import JudgeConfig
 if TYPE_CHECKING:
     import httpx2
 
+MOST_TOKENS = 10**9
+"""Of one request, all its prompts included: a budget must not end by a server's slip."""
 _LONGEST_SAID = 300
 """Characters of a server's error text that are shown."""
 
@@ -45,6 +48,11 @@ class NoAnswer(Exception):
         """HTTP status, where there was one."""
 
 
+class NoProxy(ValueError):
+    """A proxy that the environment names cannot be used. The message names the variables, not their values, which
+    may hold a password."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     text: str
@@ -57,6 +65,7 @@ class Server:
     """It belongs to the event loop that uses it first."""
 
     def __init__(self, config: JudgeConfig, base_url: str, model: str, key: SecretStr | None, connections: int) -> None:
+        """Raises NoProxy."""
         import openai
 
         self.config = config
@@ -68,7 +77,7 @@ class Server:
             api_key=key.get_secret_value() if key else "none",
             max_retries=config.retries,
             timeout=config.call_deadline,
-            http_client=_http_client(config.call_deadline, connections),
+            http_client=_http_client(config.call_deadline, connections, direct=config.kind == "replicas"),
         )
         self.headers = {} if key else {"Authorization": openai.Omit()}
 
@@ -115,10 +124,10 @@ def temperature_of(config: JudgeConfig) -> float:
 
 
 def total_tokens(reply: dict[str, Any]) -> int:
-    """What the server says that it used; 0 if it does not say."""
+    """What the server says that it used; 0 if it does not say, or says what no request can use."""
     usage = reply.get("usage")
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
-    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens > 0 else 0
+    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and 0 < tokens <= MOST_TOKENS else 0
 
 
 def read_json(content: bytes) -> dict[str, Any]:
@@ -131,8 +140,11 @@ def read_json(content: bytes) -> dict[str, Any]:
     return tree
 
 
-def _http_client(deadline: float, connections: int) -> httpx2.AsyncClient:
-    """A client whose every attempt ends within the deadline, however slowly the answer drips in."""
+def _http_client(deadline: float, connections: int, direct: bool) -> httpx2.AsyncClient:
+    """A client whose every attempt ends within the deadline, however slowly the answer drips in.
+
+    With ``direct`` it heeds no proxy of the environment: those of a cluster's nodes are seldom in ``NO_PROXY``.
+    """
     import httpx2
 
     class Bounded(httpx2.AsyncClient):
@@ -144,7 +156,20 @@ def _http_client(deadline: float, connections: int) -> httpx2.AsyncClient:
                 raise httpx2.ReadTimeout("the attempt took too long", request=request) from None
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return Bounded(timeout=deadline, limits=limits, follow_redirects=True)
+    try:
+        return Bounded(timeout=deadline, limits=limits, follow_redirects=True, trust_env=not direct)
+    except Exception as error:  # of several kinds, none of which says where the proxy was named
+        if not (named := proxies_named()):
+            raise
+        socks = isinstance(error, ImportError)
+        why = "a SOCKS proxy needs the package socksio" if socks else "no address of an http, https or socks5 proxy"
+        raise NoProxy(f"{', '.join(named)}: {why}") from None
+
+
+def proxies_named() -> list[str]:
+    """The variables of the environment that name a proxy."""
+    names = ("http_proxy", "https_proxy", "all_proxy")
+    return sorted(name for name, value in os.environ.items() if name.lower() in names and value)
 
 
 def _root(error: BaseException) -> str:

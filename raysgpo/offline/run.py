@@ -95,7 +95,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
 
 
 def _tokenized(config: ResolvedConfig, groups: list[Group]) -> list[Group]:
-    longest = model_settings(config.model).max_position_embeddings
+    longest = getattr(model_settings(config.model), "max_position_embeddings", None)
     path = config.offline.groups
     assert path is not None, "groups that a run sampled have their tokens"
     try:

@@ -13,14 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from raysgpo.config import TrainerConfig
 from raysgpo.policy.logprobs import token_logprobs
-
-LOGIT_CHANGES = {"final_logit_softcapping": None, "logits_scaling": 1.0, "logit_scale": 1.0}
-"""Settings by which some architectures change the logits after the head, each with its neutral value."""
+from raysgpo.policy.plain_head import changed_logits, refusal
 
 
 class TokenScorer(nn.Module):
@@ -76,6 +74,7 @@ def load_causal(model_path: str, attention: str) -> PreTrainedModel:
             f"{error}. Give a folder or a hub name that holds a causal language model"
         ) from error
     _refuse_unknown_heads(model_path, causal)
+    _make_savable(causal)
     return causal
 
 
@@ -87,15 +86,20 @@ def _without_dropout(config: Any) -> None:
 
 
 def _refuse_unknown_heads(model_path: str, causal: PreTrainedModel) -> None:
-    for name, neutral in LOGIT_CHANGES.items():
-        value = getattr(causal.config, name, neutral)
-        if value is not None and value != neutral:
-            raise ValueError(
-                f"model={model_path}: its config sets {name}={value}, which changes the logits after the "
-                "head; the trainer computes logprobs from the plain head. Choose a model without it"
-            )
+    if (change := changed_logits(causal.config)) is not None:
+        raise ValueError(refusal(model_path, f"its config sets {change}"))
     if getattr(causal.get_output_embeddings(), "bias", None) is not None:
         raise ValueError(f"model={model_path}: its output head has a bias, which the trainer does not support")
+
+
+def _make_savable(causal: PreTrainedModel) -> None:
+    """transformers loads settings of generation that it refuses to save; ours are saved as files, as they were."""
+    generation = causal.generation_config
+    try:
+        generation.validate(strict=True)
+    except ValueError:
+        kept = ("bos_token_id", "eos_token_id", "pad_token_id")
+        causal.generation_config = GenerationConfig(**{name: getattr(generation, name) for name in kept})
 
 
 def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, mesh: DeviceMesh) -> TokenScorer:

@@ -7,6 +7,7 @@ serves it) with one more file, ``optimizer.pt``. Whole-or-absent is not decided 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.utils import GENERATION_CONFIG_NAME, cached_file
 
 from raysgpo.output.whole_file import writing
 from raysgpo.policy.model import TokenScorer
@@ -53,7 +55,7 @@ class Snapshot:
     model: dict[str, Tensor]
     optimizer: dict[str, Any]
     source: str
-    """The model path whose tokenizer goes along."""
+    """The model path whose tokenizer and generation settings go along."""
 
     @classmethod
     def take(cls, scorer: TokenScorer, optimizer: torch.optim.Optimizer, source: str) -> Snapshot:
@@ -76,7 +78,7 @@ class Snapshot:
             self.causal.save_pretrained(folder, state_dict=self.model)
             with (folder / OPTIMIZER_FILE).open("wb") as file:
                 torch.save(self.optimizer, file)
-            _copy_tokenizer(self.source, folder)
+            _copy_files(self.source, folder)
 
     @property
     def _bytes(self) -> int:
@@ -113,12 +115,14 @@ def load(scorer: TokenScorer, optimizer: torch.optim.Optimizer, folder: Path) ->
     set_optimizer_state_dict(scorer, optimizer, optimizer_state, options=whole)
 
 
-def _copy_tokenizer(source: str, folder: Path) -> None:
+def _copy_files(source: str, folder: Path) -> None:
     """Byte for byte from a folder; from a hub name by way of transformers."""
     if not Path(source).is_dir():
         AutoTokenizer.from_pretrained(source).save_pretrained(folder)
+        with contextlib.suppress(OSError):  # it has none
+            shutil.copyfile(cached_file(source, GENERATION_CONFIG_NAME), folder / GENERATION_CONFIG_NAME)
         return
-    for pattern in TOKENIZER_FILES:
+    for pattern in (*TOKENIZER_FILES, GENERATION_CONFIG_NAME):
         for file in Path(source).glob(pattern):
             if file.is_file():
                 shutil.copyfile(file, folder / file.name)

@@ -29,6 +29,7 @@ from raysgpo.policy.loss import Objective, Terms, policy_loss
 from raysgpo.policy.micro_batches import choose_layout
 from raysgpo.policy.model import TokenScorer, load_causal, shard, training_device
 from raysgpo.policy.model_files import Snapshot, load
+from raysgpo.policy.scorer_check import check_scorer
 from raysgpo.policy.sequences import Share, TrainSequence
 
 
@@ -91,7 +92,9 @@ class Policy:
         )
 
         def sharded() -> TokenScorer:
-            return shard(load_causal(model_path, trainer.attention), trainer, temperature, mesh)
+            causal = load_causal(model_path, trainer.attention)
+            check_scorer(model_path, causal)
+            return shard(causal, trainer, temperature, mesh)
 
         scorer = sharded()
         return cls(

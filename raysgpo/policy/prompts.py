@@ -1,8 +1,10 @@
-"""Problems to prompt token ids, under the model's chat template."""
+"""Problems to prompt token ids, under the model's chat template, and that the policy is shown what was asked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -10,25 +12,71 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import Prompt
 from raysgpo.records import Problem
 
+TODAY = datetime(2026, 1, 1)
+"""What a chat template that shows the date is told: a run that is resumed, or repeated, sees the same prompts."""
+CLOCK = "strftime_now"
+"""What templates call to know the date."""
+MEND = "take another model, or mend the template (chat_template.jinja in its folder)"
+NAMED = 5
+"""How many rows a message names."""
+
 
 def load_tokenizer(model_path: str) -> PreTrainedTokenizerBase:
-    return AutoTokenizer.from_pretrained(model_path)
+    """The tokenizer of a folder or a hub name.
+
+    Raises:
+        ConfigError: there is none that can be loaded.
+    """
+    try:
+        # Unsaid, a repository with code of its own would have a question asked on the terminal.
+        return AutoTokenizer.from_pretrained(model_path, trust_remote_code=False)
+    except Exception as error:  # whatever a file of the user's makes the loader stumble over
+        raise ConfigError(f"model={model_path}: its tokenizer cannot be loaded: {brief_error(error)}") from None
+
+
+def brief_error(error: Exception) -> str:
+    """What another package's error says, as a part of one line."""
+    said = next((line for line in str(error).splitlines() if line.strip()), "") or type(error).__name__
+    return " ".join(said.split())[:300]
+
+
+def shows_date(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the chat template asks for the date."""
+    return CLOCK in str(tokenizer.chat_template)
 
 
 def turn(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> str:
-    """The problem as the user's turn, up to where the assistant's begins, under the chat template."""
-    text = tokenizer.apply_chat_template(
-        [{"role": "user", "content": problem.prompt}], add_generation_prompt=True, tokenize=False
-    )
+    """The problem as the user's turn, up to where the assistant's begins, under the chat template.
+
+    Raises:
+        ConfigError: the template refuses it.
+    """
+    message = {"role": "user", "content": problem.prompt}
+    try:
+        text = tokenizer.apply_chat_template(
+            [message], add_generation_prompt=True, tokenize=False, **{CLOCK: TODAY.strftime}
+        )
+    except Exception as error:  # a template may raise what it likes
+        raise ConfigError(
+            f"model={tokenizer.name_or_path}: its chat template refuses the prompt of {problem.id}: "
+            f"{brief_error(error)}; {MEND}"
+        ) from None
     assert isinstance(text, str), "without tokenize a template gives text"
     return text
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Prompt:
     """The problem's turn as token ids; plain text without a template."""
-    if tokenizer.chat_template is None:
-        return Prompt(problem, tokenizer(problem.prompt)["input_ids"])
-    return Prompt(problem, tokenizer(turn(tokenizer, problem), add_special_tokens=False)["input_ids"])
+    return _encoded(tokenizer, problem, _text(tokenizer, problem))
+
+
+def _text(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> str:
+    return problem.prompt if tokenizer.chat_template is None else turn(tokenizer, problem)
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, problem: Problem, text: str) -> Prompt:
+    """A template has the special tokens in its text."""
+    return Prompt(problem, tokenizer(text, add_special_tokens=tokenizer.chat_template is None)["input_ids"])
 
 
 def encode_fitting(
@@ -37,9 +85,10 @@ def encode_fitting(
     """The problems that fit into ``max_prompt_tokens``, and the ids of those that do not.
 
     Raises:
-        ConfigError: none fits.
+        ConfigError: none fits, or what the policy would be shown is not what was asked.
     """
-    prompts = [encode(tokenizer, problem) for problem in problems]
+    prompts = [_shown(tokenizer, problem) for problem in problems]
+    _check_ids(tokenizer, prompts)
     fitting = [prompt for prompt in prompts if len(prompt.token_ids) <= max_prompt_tokens]
     if not fitting:
         shortest = min((len(prompt.token_ids) for prompt in prompts), default=0)
@@ -50,3 +99,50 @@ def encode_fitting(
         )
     too_long = [prompt.problem.id for prompt in prompts if len(prompt.token_ids) > max_prompt_tokens]
     return fitting, too_long
+
+
+def _shown(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Prompt:
+    """As ``encode``, of a template that shows the question as it is."""
+    text = _text(tokenizer, problem)
+    if problem.prompt.strip() not in text:
+        raise ConfigError(
+            f"model={tokenizer.name_or_path}: its chat template leaves out the prompt of {problem.id}, or changes it "
+            f"(does it want the content in parts?); {MEND}"
+        )
+    return _encoded(tokenizer, problem, text)
+
+
+def _check_ids(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> None:
+    """Refuse token ids that do not hold what was asked, or that end what the policy is to begin."""
+    end = tokenizer.eos_token_id
+    ended = [prompt for prompt in prompts if prompt.token_ids and prompt.token_ids[-1] == end]
+    if ended:
+        mend = "set add_eos_token=false in its tokenizer_config.json" if tokenizer.chat_template is None else MEND
+        raise ConfigError(
+            f"model={tokenizer.name_or_path}: {_rows(ended, len(prompts))} end with the model's end token "
+            f"{tokenizer.eos_token}, so there is nothing to answer; {mend}"
+        )
+    lost = [prompt for prompt in prompts if not _holds(tokenizer, prompt)]
+    if lost:
+        back = tokenizer.decode(lost[0].token_ids, clean_up_tokenization_spaces=False)
+        raise ConfigError(
+            f"model={tokenizer.name_or_path}: its tokenizer gives back another text for {_rows(lost, len(prompts))}, "
+            f"the first as {back[:80]!r}; see that the folder has its tokenizer's files, or remove the rows"
+        )
+
+
+def _rows(prompts: Sequence[Prompt], total: int) -> str:
+    ids = [prompt.problem.id for prompt in prompts]
+    return f"{len(ids)} of {total} prompts ({', '.join(ids[:NAMED])}{', ...' if len(ids) > NAMED else ''})"
+
+
+def _holds(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> bool:
+    """Whether the text of the ids has the question in it, up to what tokenizers are free to change."""
+    asked, text = prompt.problem.prompt.strip(), tokenizer.decode(prompt.token_ids, clean_up_tokenization_spaces=False)
+    return asked in text or _letters(asked) in _letters(text)
+
+
+def _letters(text: str) -> str:
+    """The text less its case, white space and invisible characters, in one of the forms that Unicode has for it."""
+    whole: Iterable[str] = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(character for character in whole if character.isprintable() and character not in " ▁")

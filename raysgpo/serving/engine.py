@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from raysgpo.config import RolloutConfig
+from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.weights.payload import NOTHING_PUBLISHED
@@ -125,6 +126,8 @@ class VllmEngine:
         self._arguments = engine_arguments(model_path, rollout, transport)
         self._on_cpu = rollout.gpus == 0
         self._llm: Any = None
+        self._special: dict[str, int] = {}
+        """The tokenizer's special tokens, once the engine has started."""
 
     async def start(self) -> None:
         # vLLM and OpenMP read these once, at import and in the engine's process; a user's own win.
@@ -137,6 +140,7 @@ class VllmEngine:
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
         self._llm = AsyncLLM.from_engine_args(arguments)
+        self._special = special_ids(self._llm.get_tokenizer())
         await self._llm.update_weight_version(str(NOTHING_PUBLISHED))
         # A model that this machine cannot run (its head size, say) fails here and not at the first group.
         await self.sample(SampleRequest([0], seeds_G=(0,), max_tokens=1, temperature=1.0), 0, "first")
@@ -155,13 +159,16 @@ class VllmEngine:
         from vllm.sampling_params import RequestOutputKind
 
         check_prompt(request.prompt_ids, self.max_model_len)
+        # An answer's text is without special tokens, so as strings they would stop nothing.
+        stop, stop_ids = divided_stop(request.stop, self._special)
         parameters = SamplingParams(
             temperature=request.temperature,
             top_p=request.top_p,
             top_k=request.top_k,
             seed=seed,
             max_tokens=request.max_tokens,
-            stop=list(request.stop),
+            stop=stop,
+            stop_token_ids=stop_ids,
             include_stop_str_in_output=True,  # The text is then that of the tokens trained on.
             logprobs=0,  # Of the sampled token alone.
             flat_logprobs=True,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import uuid
 from dataclasses import dataclass, field
 
+from raysgpo.config.run_name import plain_name
 from raysgpo.output.run_folder import RunFolder
 
 
@@ -28,13 +28,8 @@ class RunNames:
 
     @property
     def rollout(self) -> str:
-        return f"{self._slug}-{self.id}-rollout"
+        return f"{plain_name(self.name)}-{self.id}-rollout"
 
     @property
     def judge(self) -> str:
-        return f"{self._slug}-{self.id}-judge"
-
-    @property
-    def _slug(self) -> str:
-        """Serve hangs on names with other letters, and a judge's name is a part of its address."""
-        return re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-") or "run"
+        return f"{plain_name(self.name)}-{self.id}-judge"

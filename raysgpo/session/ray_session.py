@@ -9,8 +9,11 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 import ray
+from ray.exceptions import RayError
 
+from raysgpo.config.overrides import ConfigError
 from raysgpo.output.whole_file import writing
+from raysgpo.session.cluster_address import check_cluster_address
 
 QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
 
@@ -27,19 +30,29 @@ def ray_session() -> Iterator[Path]:
     Ray prints what raylets report (a worker died, a call is sent again) into the driver's standard
     output, whatever its settings. So ``sys.stdout`` is ``raysgpo-driver.out`` in the log folder
     until the session ends; who has something to tell keeps the stream of before.
+
+    Raises:
+        ConfigError: no cluster answers at the address, or Ray cannot start.
     """
+    check_cluster_address()
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Three processes on two cores: idle threads must sleep, not spin.
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     # A proxy that is not up after five seconds is killed and started again, which on a busy machine has no end.
     patience = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
-    context = ray.init(
-        ignore_reinit_error=True,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": {**threads, **patience, "TOKENIZERS_PARALLELISM": "false"}},
-    )
+    try:
+        context = ray.init(
+            ignore_reinit_error=True,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {**threads, **patience, "TOKENIZERS_PARALLELISM": "false"}},
+        )
+    except (OSError, RuntimeError, RayError) as error:  # no place for its token or its files, another version of Ray
+        said = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"Ray cannot start or be joined: {said}; HOME={os.environ.get('HOME')} must be a folder that takes files"
+        ) from None
     logs = Path(context.address_info["session_dir"]) / "logs"
     with (logs / DRIVER_LOG).open("a", encoding="utf-8") as chatter, redirect_stdout(chatter):
         try:

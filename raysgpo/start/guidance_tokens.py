@@ -87,7 +87,14 @@ def _with_trajectory(
     opener_ids = _encode(tokenizer, opener)
     ids = _encode(tokenizer, body)
     ends_T, text = _ends(tokenizer, ids)
-    before = characters_before_answer(task.split(text), prompt.problem.answer)
+    try:
+        steps = task.split(text)
+    except Exception as error:  # a task may raise anything
+        raise ConfigError(
+            f"task.kind={config.task.kind}: the solution of {prompt.problem.id} cannot be split into reasoning steps "
+            f"({type(error).__name__}: {error}): mend it, or set guidance=none"
+        ) from None
+    before = characters_before_answer(steps, prompt.problem.answer)
     count = may_be_given(ends_T, before, guidance.max_fraction, room - len(opener_ids))
     if not count:
         return prompt

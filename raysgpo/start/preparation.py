@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, doubtful_algorithm
 from raysgpo.config.model_path import TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.places import user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.curriculum import chosen
 from raysgpo.groups.prepared import Prepared, Prompt
-from raysgpo.policy.prompts import encode_fitting, load_tokenizer
+from raysgpo.policy.plain_head import changed_logits, refusal
+from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
+from raysgpo.policy.special_tokens import special_ids
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
 from raysgpo.tasks.kinds import build_task
+from raysgpo.tasks.plain_json import unwritable
+from raysgpo.tasks.task import Task
 from raysgpo.tiny.embedded import embedded_policy
 from raysgpo.tiny.tiny_judge import ensure_tiny_judge
 
@@ -30,15 +37,21 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     """
     disable_progress_bar()
     set_verbosity_error()  # a prompt that is too long is ours to report
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # so is a hub that cannot be reached, once
     try:
         task = build_task(config)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    _check_records(task, config)
     config = config.model_copy(update={"algorithm": _with_threshold(config)})
     for doubt in doubtful_algorithm(config.algorithm, *task.reward_range):
         say(doubt)
     model = find_model(config, say)
+    _check_trainable(model)
     tokenizer = load_tokenizer(model)
+    _check_stop(config, tokenizer)
+    if shows_date(tokenizer):
+        say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
     budget = context - config.sampling.max_tokens
     if budget < 1:
@@ -60,6 +73,17 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     rollout = config.rollout.model_copy(update={"max_model_len": longest + config.sampling.max_tokens})
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge})
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
+
+
+def _check_records(task: Task, config: Config) -> None:
+    """Refuse a problem that the run could not write into its records."""
+    for problem in (*task.train, *task.held_out):
+        row = [problem.id, problem.prompt, problem.answer, problem.reference, problem.metadata]
+        if (why := unwritable(row)) is not None:
+            raise ConfigError(
+                f"task.kind={config.task.kind}: the problem {problem.id!a} cannot be written down: {why}; "
+                "give its id, texts and metadata as JSON values"
+            )
 
 
 def _with_threshold(config: Config) -> AlgorithmConfig:
@@ -86,7 +110,7 @@ def find_model(config: Config, say: Callable[[str], None]) -> str:
     """The folder or hub name of the policy to start from; makes an embedded one if it is asked for."""
     check_model_path(config.model)
     embedded = embedded_policy(config.model, config.task, config.storage_root, say)
-    return _absolute(config.model) if embedded is None else str(embedded)
+    return _found(config.model, "model") if embedded is None else str(embedded)
 
 
 def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
@@ -98,13 +122,52 @@ def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
     check_judge_path(judge.model)
     if judge.model == TINY:
         return judge.model_copy(update={"model": str(ensure_tiny_judge(config.storage_root, report=say))})
-    return judge.model_copy(update={"model": _absolute(judge.model)})
+    return judge.model_copy(update={"model": _found(judge.model, "judge.model")})
 
 
-def _absolute(model: str) -> str:
-    """Workers have other working directories: a folder by its whole path, a hub name as it is."""
-    path = Path(model).expanduser()
-    return str(path.absolute()) if path.is_dir() else model
+def _found(model: str, setting: str) -> str:
+    """Workers have other working directories: a folder by its whole path, a hub name as it is.
+
+    Raises:
+        ConfigError: the hub does not have it, or cannot be reached and there is no copy of it here.
+    """
+    path = user_path(model)
+    if path.is_dir():
+        return str(path.absolute())
+    try:
+        cached_file(model, CONFIG_NAME)
+    except Exception as error:  # the network's and the proxy's errors are of many kinds
+        raise ConfigError(
+            f"{setting}={model}: neither a folder nor a model that can be fetched: {brief_error(error)}"
+        ) from None
+    return model
+
+
+def _check_trainable(model: str) -> None:
+    """Refuse a model whose logprobs the trainer would get wrong, or whose config.json no checkpoint could hold."""
+    settings = _settings(model)
+    if (change := changed_logits(settings)) is not None:
+        raise ConfigError(refusal(model, f"its config sets {change}"))
+    with TemporaryDirectory() as folder:
+        try:
+            settings.save_pretrained(folder)
+        except Exception as error:  # transformers checks more when it saves than when it loads
+            raise ConfigError(
+                f"model={model}: transformers loads its config.json and refuses to save it, so the first checkpoint "
+                f"would fail: {brief_error(error)}; mend that file"
+            ) from None
+
+
+def _check_stop(config: Config, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Refuse a stop string that no answer's text can hold: special tokens are left out of it."""
+    special = special_ids(tokenizer)
+    for text in config.sampling.stop:
+        inside = [token for token in special if token in text]
+        if inside and text not in special:
+            raise ConfigError(
+                f"sampling.stop={list(config.sampling.stop)}: {text!r} holds the special token {inside[0]}, which an "
+                f"answer's text does not show, so it would stop nothing: give {inside[0]} alone"
+            )
 
 
 def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -114,20 +177,30 @@ def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBa
             f"model={config.model}: its tokenizer has {len(tokenizer)} tokens but the model embeds only "
             f"{settings.vocab_size}; the tokenizer belongs to another model"
         )
-    limit = settings.max_position_embeddings
+    limit: int | None = getattr(settings, "max_position_embeddings", None)
     asked = config.rollout.max_model_len
-    if asked is not None and asked > limit:
+    context = asked or limit
+    if context is None:
+        raise ConfigError(f"model={config.model} does not say how many tokens it takes: set rollout.max_model_len")
+    if limit is not None and context > limit:
         raise ConfigError(f"rollout.max_model_len={asked}: the model takes at most {limit} tokens")
-    return asked or limit
+    return context
 
 
 def model_settings(model: str) -> PretrainedConfig:
+    """What ``config.json`` says of the language model.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    return _settings(model).get_text_config()
+
+
+def _settings(model: str) -> PretrainedConfig:
     try:
-        settings = AutoConfig.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise ConfigError(f"model={model}: neither a folder nor a model that can be fetched: {first_line}") from None
-    return settings.get_text_config()
+        return AutoConfig.from_pretrained(model, trust_remote_code=False)
+    except Exception as error:  # whatever a file of the user's makes the loader stumble over
+        raise ConfigError(f"model={model}: its config.json cannot be used: {brief_error(error)}") from None
 
 
 def _total_steps(config: Config, prompts: int) -> int:

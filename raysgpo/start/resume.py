@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -156,5 +157,9 @@ def _set_records_aside(run: RunFolder, config: Config, say: Callable[[str], None
 
 def resume_words(command: str, run: RunFolder, config: Config) -> str:
     """What goes on with the run: by its name where runs are numbered, elsewhere by its path."""
-    numbered = run.path.parent == config.storage_root / "runs"
-    return f"{command} resume={run.path.name if numbered else run.path}"
+    root = config.storage_root
+    numbered = run.path.parent == root / "runs"
+    words = [f"resume={run.path.name if numbered else run.path}"]
+    if numbered and root != Config().storage_root:
+        words.append(f"storage={root}")
+    return f"{command} {shlex.join(words)}"

@@ -23,7 +23,7 @@ from typing import Literal, Protocol
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.tasks.grader_child import GradeFn, Reply
-from raysgpo.tasks.task import Grade, Task
+from raysgpo.tasks.task import Grade, Task, checked_grade
 
 _log = logging.getLogger(__name__)
 _WRONG = Grade(correct=False, parts={"correctness": 0.0})
@@ -52,7 +52,7 @@ class InlineGrader:
 
     async def grade(self, problem: Problem, text: str) -> Grade:
         try:
-            return self._grade(problem, text)
+            return checked_grade(self._grade(problem, text))
         except Exception as error:  # a grader may raise anything on a model's text
             return _failed("errors", problem, repr(error))
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from raysgpo.records import Problem
-from raysgpo.tasks.task import Grade
+from raysgpo.tasks.task import Grade, checked_grade
 
 GradeFn = Callable[[Problem, str], Grade]
 Reply = tuple[Grade | None, str]
@@ -45,7 +45,7 @@ def main(pipe_fd: int) -> None:
 
 def _graded(grade: GradeFn, problem: Problem, text: str) -> Reply:
     try:
-        return grade(problem, text), ""
+        return checked_grade(grade(problem, text)), ""
     except Exception as error:  # a grader may raise anything on a model's text
         return None, f"{type(error).__name__}: {error}"[:500]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+
+from raysgpo.config.places import user_path
+from raysgpo.tasks.plain_json import read_json, unwritable
 
 _Kind = TypeVar("_Kind", bound=BaseModel)
 
@@ -20,17 +22,16 @@ def input_rows(path: str, name: str) -> Iterator[tuple[int, str, dict[str, Any]]
         name: what the user calls the file, such as ``task.path=rows.jsonl``.
 
     Raises:
-        ValueError: no such file, no row, or a line that is no JSON object.
+        ValueError: no such file, no row, a line that is no JSON object, or one that a run could not write down again.
     """
-    file = Path(path).expanduser()
+    file = user_path(path)
     if not file.is_file():
         raise ValueError(f"{name}: there is no such file{_near_names(file)}")
     empty = True
-    with file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                empty, where = False, f"{name}, row {number}"
-                yield number, where, _object(line, where)
+    for number, line in enumerate(_lines(file, name), start=1):
+        if line.strip():
+            empty, where = False, f"{name}, row {number}"
+            yield number, where, _object(line, where)
     if empty:
         raise ValueError(f"{name}: the file holds no rows")
 
@@ -49,13 +50,24 @@ def checked_row(kind: type[_Kind], row: dict[str, Any], where: str) -> _Kind:
         raise ValueError(f"{where}: {'; '.join(problems)} (a row has {expected})") from None
 
 
+def _lines(file: Path, name: str) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as lines:
+            yield from lines
+    except OSError as error:
+        raise ValueError(f"{name}: it cannot be read ({error.strerror})") from None
+
+
 def _object(line: bytes, where: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        row = read_json(line)
+    except ValueError as error:
         raise ValueError(f"{where}: not JSON ({error}): write one object a line, in UTF-8") from error
     if not isinstance(row, dict):
         raise ValueError(f"{where}: {type(row).__name__} where an object was expected: write one object a line")
+    if unwritable(row) is not None:
+        field, why = next((field, why) for field in row if (why := unwritable({field: row[field]})) is not None)
+        raise ValueError(f"{where}: {ascii(field)[1:-1]}: {why}; mend it, put a number in quotes, or leave it out")
     return row
 
 

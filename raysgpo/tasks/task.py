@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from raysgpo.records import Problem
@@ -25,6 +26,21 @@ class Grade:
     Empty where nothing could be read; None of a task that reads nothing."""
     failure: Literal["timeouts", "errors"] | None = None
     """Set where grading itself failed: ``task.failed_grading`` says what then becomes of the answer."""
+
+
+def checked_grade(grade: object) -> Grade:
+    """The grade in Python's own types, as records hold it; a reading that is no finite number was none.
+
+    Raises:
+        TypeError: it is no Grade.
+    """
+    if not isinstance(grade, Grade):
+        raise TypeError(f"the verifier gave {type(grade).__name__} where a Grade was expected")
+    if grade.readings is None:
+        return replace(grade, correct=bool(grade.correct))
+    readings = {name: float(value) for name, value in grade.readings.items()}
+    found = {name: value for name, value in readings.items() if math.isfinite(value)}
+    return replace(grade, correct=bool(grade.correct), readings=found)
 
 
 class Task(Protocol):

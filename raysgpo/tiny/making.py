@@ -7,6 +7,7 @@ from pathlib import Path
 
 from raysgpo.config import Config, Section
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.places import Storage, storage_folder
 from raysgpo.tiny.imitation import ImitationConfig, imitate
 from raysgpo.tiny.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
 from raysgpo.tiny.tiny_long import TinyLongConfig
@@ -17,7 +18,7 @@ from raysgpo.tiny.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier
 class BothConfig(Section):
     """The tiny policy and the tiny judge as they are, and where they are cached."""
 
-    storage: str = Config().storage
+    storage: Storage = Config().storage
 
 
 class PolicyConfig(TinyConfig, BothConfig):
@@ -56,7 +57,7 @@ def make(config: BothConfig) -> Iterator[Path]:
     Raises:
         ConfigError: there is no such model, task or trajectory to imitate.
     """
-    storage = Config(storage=config.storage).storage_root
+    storage = storage_folder(config.storage)
     settings = config.model_dump(exclude={"storage"})
     if isinstance(config, TinyConfig):
         yield ensure_tiny_policy(storage, config=TinyConfig(**settings))

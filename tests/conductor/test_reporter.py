@@ -29,15 +29,17 @@ T = TypeVar("T")
 
 
 class FakeGauge:
-    """Keeps what it was set to, under its name."""
+    """Keeps what it was set to, under its name. As Ray's, it raises over letters outside of ASCII."""
 
     values: dict[str, float]
 
     def __init__(self, name: str, description: str, tag_keys: tuple[str, ...]) -> None:
         assert name not in self.values, "a gauge is made once"
+        f"{name} {description}".encode("ascii")
         self._name = name
 
     def set_default_tags(self, tags: dict[str, str]) -> None:
+        " ".join([*tags, *tags.values()]).encode("ascii")
         self.tags = tags
 
     def set(self, value: float) -> None:
@@ -79,6 +81,18 @@ def test_a_step_goes_to_every_place(gauges: dict[str, float], tmp_path: Path, ma
     assert list(read_rows(run.answers)) == [{"step": 2, **answer} for answer in answers]
     assert gauges == {"raysgpo_accuracy_mean": 1.5, "raysgpo_eval_accuracy": 1.0}
     assert len(reporter.rows.since(0)) == 3
+
+
+def test_letters_of_every_script_in_a_runs_name_and_in_its_labels_are_recorded_as_they_are(
+    gauges: dict[str, float], tmp_path: Path
+) -> None:
+    (tmp_path / "größe-001").mkdir()
+    run = RunFolder(tmp_path / "größe-001")
+    reporter = Reporter(run, 0, tokens=False)
+    asyncio.run(reporter.record_evaluation({"step": 2, "eval/accuracy/算术": 1.0}, []))
+    reporter.close()
+    assert list(read_rows(run.evaluations)) == [{"step": 2, "eval/accuracy/算术": 1.0}]
+    assert list(gauges.values()) == [1.0]
 
 
 @pytest.mark.parametrize("sized", [True, False])

@@ -50,4 +50,5 @@ def test_ctrl_c_ends_it_after_its_step_with_a_checkpoint(battered: Battered) -> 
     assert (folder.name, messages) == (f"step-{len(battered.metrics):06d}", [])
     lines = battered.output.splitlines()
     assert "stopping after this step, with a checkpoint (Ctrl-C again to stop at once)" in lines
-    assert lines[-1] == "stopped; go on with: python jobs/train.py resume=arithmetic-001"
+    storage = battered.run.path.parents[1]
+    assert lines[-1] == f"stopped; go on with: python jobs/train.py resume=arithmetic-001 storage={storage}"

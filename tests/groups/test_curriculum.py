@@ -32,6 +32,7 @@ def test_a_tier_ranks_by_its_place() -> None:
         ("difficulty", "hard", "do not have a number there"),
         ("difficulty", None, "do not have a number there"),
         ("difficulty", True, "do not have a number there"),
+        ("difficulty", 10**400, "do not have a number there"),
         ("tier", "imo", "do not have one of cn_contest, aops_forum, amc_aime, olympiads, olympiads_ref"),
     ],
 )

@@ -346,6 +346,31 @@ def test_a_failed_grading_is_worth_the_least_or_drops_its_group() -> None:
     assert dropped.counts == wrong.counts == {"grader/errors": 1}
 
 
+class Unsplittable(LineTask):
+    def split(self, text: str) -> list[str]:
+        if "{" in text:
+            raise ValueError("unbalanced\nbrace")
+        return super().split(text)
+
+
+def test_an_answer_that_the_task_cannot_split_drops_its_group_with_the_reason() -> None:
+    task = Unsplittable()
+    group = asyncio.run(stages.reward(group_of("a", "{ ok"), task, InlineGrader(task.grade)))
+    reason = "splitting an answer into reasoning steps failed: ValueError: unbalanced brace"
+    assert (group.dropped, group.error) == (Drop.NO_REWARD, reason)
+    assert [(r.correct, r.reward, r.reasoning_steps) for r in group.rollouts_G] == [
+        (False, 0.0, None),
+        (True, 1.0, None),
+    ]
+    assert json.loads(json.dumps(group_row(group), allow_nan=False))["error"] == reason
+
+
+def test_a_group_of_a_file_whose_answer_cannot_be_split_is_dropped_before_its_judge_is_asked() -> None:
+    panel = Panel(scripted(forbidden), JudgeConfig(kind="rule"))
+    group = asyncio.run(stages.judge(graded("a", "{"), Unsplittable(), panel, SGPO))
+    assert group.dropped is Drop.NO_REWARD and group.error is not None and "unbalanced brace" in group.error
+
+
 def test_what_is_learnt_from() -> None:
     group = graded("ok", "a", "b", "ok")
     right = stages.advantage(group, AlgorithmConfig(learn_from="right"))

@@ -208,7 +208,7 @@ class _Listener(ThreadingHTTPServer):
 
 @dataclass
 class JudgeServer:
-    """Listens on a free port of 127.0.0.1 while its ``with`` block lasts; any process may ask it."""
+    """Listens on a free port of ``host`` while its ``with`` block lasts; any process may ask it."""
 
     reply: Answer | str = r"\boxed{-1}"
     models: Sequence[str] = ("judge",)
@@ -219,6 +219,7 @@ class JudgeServer:
     latency: float = 0.0
     """Seconds before each answer."""
     always: Fault | None = None
+    host: str = "127.0.0.1"
     requests: list[Question] = field(default_factory=list)
     """All that came in, in order."""
     busiest: int = 0
@@ -234,7 +235,7 @@ class JudgeServer:
 
     @property
     def base_url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.server_address[1]}/v1"
+        return f"http://{self.host}:{self._listener.server_address[1]}/v1"
 
     @property
     def questions(self) -> list[Question]:
@@ -244,7 +245,7 @@ class JudgeServer:
     def __enter__(self) -> Self:
         self.ending = threading.Event()
         self._script: deque[Fault] = deque()
-        self._listener = _Listener(("127.0.0.1", 0), _handler(self))
+        self._listener = _Listener((self.host, 0), _handler(self))
         self._thread = threading.Thread(target=self._listener.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
         return self

@@ -181,7 +181,10 @@ def test_a_verdict_at_the_end_of_1_mb_is_read(judge_server: JudgeServer) -> None
     assert ask(judge_at(judge_server.base_url)).position == 1
 
 
-@pytest.mark.parametrize("usage", ["{}", "null", "[]", '{"total_tokens": "9"}', '{"total_tokens": -4}'])
+@pytest.mark.parametrize(
+    "usage",
+    ["{}", "null", "[]", '{"total_tokens": "9"}', '{"total_tokens": -4}', f'{{"total_tokens": {"9" * 400}}}'],
+)
 def test_tokens_that_the_server_does_not_tell_are_0(judge_server: JudgeServer, usage: str) -> None:
     reply = json.loads(completion(r"\boxed{2}")) | {"usage": json.loads(usage)}
     judge_server.always = raw(json.dumps(reply).encode())

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from raysgpo.config import JudgeConfig
 from raysgpo.config.overrides import ConfigError
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.endpoint import EndpointJudge, JudgeUnavailable
+from raysgpo.judging.judge import Failure, Judgement
 from tests.judging.asking import ask, closed_port, judge_at, run
 from tests.judging.judge_server import (
     Fault,
@@ -93,6 +95,48 @@ def test_a_key_that_is_none_is_refused_before_anything_starts(
     with pytest.raises(ConfigError, match=r"judge\.api_key_env=A_KEY: .*; export") as caught:
         read_key(JudgeConfig(api_key_env="A_KEY"))
     assert "hunter2" not in str(caught.value)
+
+
+# --- the user's proxy ---
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[JudgeServer]:
+    """A proxy that the environment names for everything but this machine's usual names; it answers by itself."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with JudgeServer(always=content(r"\boxed{1}")) as server:
+        monkeypatch.setenv("HTTP_PROXY", server.base_url.removesuffix("/v1"))
+        monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
+        yield server
+
+
+def test_replicas_are_asked_at_their_nodes_address_and_an_endpoint_by_the_users_proxy(proxy: JudgeServer) -> None:
+    with JudgeServer(host="127.0.0.2") as judge_server:  # an address of a node, which NO_PROXY does not list
+        url = judge_server.base_url
+        assert ask(judge_at(url, kind="replicas")).position == 3
+        assert (len(judge_server.requests), len(proxy.requests)) == (1, 0)
+        assert ask(judge_at(url)).position == 0, "the proxy's answer"
+        assert (len(judge_server.requests), len(proxy.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("socks5://me:hunter2@10.0.0.1:1080", "a SOCKS proxy needs the package socksio"),
+        ("socks4://me:hunter2@10.0.0.1", "no address of an http, https or socks5 proxy"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_named_and_costs_votes_alone(
+    proxy: JudgeServer, judge_server: JudgeServer, value: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HTTP_PROXY")
+    monkeypatch.setenv("ALL_PROXY", value)
+    said = check(judge_at(judge_server.base_url))
+    assert said == f"judge.base_url={judge_server.base_url}: ALL_PROXY: {why}; mend or unset it"
+    assert ask(judge_at(judge_server.base_url)) == Judgement(None, Failure.ERROR)
+    assert ask(judge_at(judge_server.base_url, kind="replicas")).position == 3
 
 
 # --- the check at the start ---

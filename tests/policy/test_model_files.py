@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,37 @@ def test_on_a_full_disk_the_error_has_path_and_bytes_whichever_file_it_is(
 def test_a_folder_that_holds_no_policy_is_named(qwen2: str, build: Build, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"optimizer\.pt"):
         build(qwen2).load(tmp_path)
+
+
+REFUSED = """{"do_sample": false, "eos_token_id": 260, "pad_token_id": 256, "temperature": 0.6, "top_p": 0.9}"""
+"""Settings of generation that transformers loads and refuses to save."""
+
+
+def test_settings_of_generation_that_transformers_refuses_to_save_are_saved_as_they_were(
+    qwen2: str, build: Build, sequences: Sequences, shares: Shares, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(qwen2, model)
+    (model / "generation_config.json").write_text(REFUSED)
+    with pytest.raises(ValueError, match="Fix these issues to save"):
+        AutoModelForCausalLM.from_pretrained(model).save_pretrained(tmp_path / "refused")
+    policy = build(str(model))
+    policy.update(shares(sequences(5, seed=0))[0])
+    policy.snapshot().write(tmp_path / "saved")
+    assert (tmp_path / "saved" / "generation_config.json").read_text() == REFUSED
+    resumed = build(str(model))
+    resumed.load(tmp_path / "saved")
+    resumed.snapshot().write(tmp_path / "again")
+    assert_equal(weights(build(str(tmp_path / "again"))), weights(policy))
+
+
+def test_settings_of_generation_that_stand_in_the_models_own_are_no_loss_either(
+    qwen2: str, build: Build, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(qwen2, model)
+    (model / "generation_config.json").unlink()
+    config = json.loads((model / "config.json").read_text())
+    (model / "config.json").write_text(json.dumps({**config, "temperature": 0.6, "eos_token_id": 260}))
+    build(str(model)).snapshot().write(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "generation_config.json").read_text())["eos_token_id"] == 260

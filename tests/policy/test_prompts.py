@@ -1,15 +1,20 @@
-"""Problems to token ids: the chat template, and what does not fit."""
+"""Problems to token ids: the chat template, what does not fit, and that the policy is shown what was asked."""
 
 from __future__ import annotations
 
+import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
-from transformers import PreTrainedTokenizerBase
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import chat_template_utils
 
-from raysgpo.policy.prompts import encode, encode_fitting, load_tokenizer
+from raysgpo.config.overrides import ConfigError
+from raysgpo.policy.prompts import TODAY, encode, encode_fitting, load_tokenizer, shows_date, turn
 from raysgpo.records import Problem
-from raysgpo.tiny.tokenizer import byte_tokenizer
+from raysgpo.tiny.tokenizer import CHAT_TEMPLATE, byte_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -51,3 +56,111 @@ def test_if_none_fits_the_shortest_is_named_with_the_fix(tokenizer: PreTrainedTo
 def test_a_folder_is_loaded_from_disk(tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     assert encode(load_tokenizer(str(tmp_path)), problem("x")) == encode(tokenizer, problem("x"))
+
+
+# --- what is shown is what was asked ---
+
+DATE = (
+    "{{ '<|system|>Today: ' + strftime_now('%d %b %Y') + '<|end|>' }}"
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}<|assistant|>"
+)
+RAISES = (
+    "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system prompt\\n must come first') }}{% endif %}"
+)
+PARTS = "{% for m in messages %}{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{% endfor %}<|assistant|>"
+
+
+def with_template(template: str | None) -> PreTrainedTokenizerFast:
+    tokenizer = byte_tokenizer(100)
+    tokenizer.chat_template = template
+    tokenizer.name_or_path = "mine"
+    return tokenizer
+
+
+def refused(tokenizer: PreTrainedTokenizerBase, *texts: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        encode_fitting(tokenizer, [problem(text) for text in texts], 100)
+    message = str(caught.value)
+    assert message.startswith("model=mine: ") and "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        (RAISES, "its chat template refuses the prompt of 1+1=?: a system prompt"),
+        ("{% for", "its chat template refuses the prompt of 1+1=?: "),
+        ("{{ messages[0].content.missing.word }}", "its chat template refuses the prompt of 1+1=?: "),
+        (PARTS, "its chat template leaves out the prompt of 1+1=?, or changes it (does it want the content in parts?)"),
+        ("<|user|><|assistant|>", "its chat template leaves out the prompt of 1+1=?"),
+        ("{{ messages[0].content[:3] }}<|assistant|>", "its chat template leaves out the prompt of 1+1=?"),
+        ("{{ messages[0].content }}<|end|>", "2 of 2 prompts (1+1=?, 2+2=?) end with the model's end token <|end|>"),
+    ],
+)
+def test_a_template_that_does_not_show_the_question_is_refused_with_its_row(template: str, words: str) -> None:
+    message = refused(with_template(template), "1+1=?", "2+2=?")
+    assert words in message and message.endswith("mend the template (chat_template.jinja in its folder)")
+
+
+def test_a_template_that_trims_the_question_shows_it() -> None:
+    tokenizer = with_template("{{ messages[0].content | trim }}<|assistant|>")
+    assert tokenizer.decode(encode(tokenizer, problem(" 1+1=? \n")).token_ids) == "1+1=?<|assistant|>"
+
+
+def test_a_template_with_todays_date_is_told_the_same_day_in_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, seen = with_template(DATE), set()
+    for year in (2026, 2031):
+
+        class Then(datetime):
+            @classmethod
+            def now(cls, tz: object = None, year: int = year) -> datetime:  # type: ignore[override]
+                return datetime(year, 11, 26)
+
+        monkeypatch.setattr(chat_template_utils, "datetime", Then)
+        plain = tokenizer.apply_chat_template([{"role": "user", "content": "x"}], tokenize=False)
+        assert f"26 Nov {year}" in plain, "else the clock is not what the template looks at"
+        seen.add(turn(tokenizer, problem("1+1=?")))
+    assert seen == {f"<|system|>Today: {TODAY:%d %b %Y}<|end|><|user|>1+1=?<|end|><|assistant|>"}
+    assert (
+        shows_date(tokenizer) and not shows_date(with_template(CHAT_TEMPLATE)) and not shows_date(with_template(None))
+    )
+
+
+def words_tokenizer(**parts: object) -> PreTrainedTokenizerFast:
+    """A tokenizer of four words; every other one is unknown."""
+    vocabulary = {"<unk>": 0, "</s>": 1, "one": 2, "and": 3, "two": 4}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    for name, part in parts.items():
+        setattr(tokenizer, name, part)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", eos_token="</s>")
+    fast.name_or_path = "mine"
+    return fast
+
+
+def test_a_tokenizer_that_does_not_know_the_question_is_refused_with_the_rows() -> None:
+    message = refused(words_tokenizer(), "one and two", "one and three", "four")
+    assert "gives back another text for 2 of 3 prompts (one and three, four), the first as 'one and <unk>'" in message
+    assert "see that the folder has its tokenizer's files, or remove the rows" in message
+
+
+def test_a_tokenizer_may_change_case_blanks_and_the_form_of_a_character() -> None:
+    tokenizer = words_tokenizer(normalizer=normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()]))
+    prompts, _ = encode_fitting(tokenizer, [problem("One   AND\n\uff54wo")], 100)
+    assert prompts[0].token_ids == [2, 3, 4]
+
+
+def test_a_tokenizer_that_appends_the_end_token_is_refused() -> None:
+    ending = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    message = refused(words_tokenizer(post_processor=ending), "one and two")
+    assert "1 of 1 prompts (one and two) end with the model's end token </s>" in message
+    assert message.endswith("set add_eos_token=false in its tokenizer_config.json")
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b"\xff", json.dumps({"version": "1.0", "model": 3}).encode()])
+def test_a_broken_tokenizer_is_one_line(content: bytes, tokenizer: PreTrainedTokenizerBase, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^model=.*: its tokenizer cannot be loaded: .") as caught:
+        load_tokenizer(str(tmp_path))
+    assert "\n" not in str(caught.value)

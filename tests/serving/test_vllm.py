@@ -31,6 +31,8 @@ pytestmark = pytest.mark.full
 
 END = 256
 """The end-of-turn token of the policies below."""
+STOP = 259
+"""Another special token, ``<|b|>``."""
 PROMPT = [int(i) for i in np.random.default_rng(0).integers(0, 256, 300)]
 """Longer than two cache blocks of the CPU engine, so that a stale prefix cache would show."""
 
@@ -174,6 +176,17 @@ def test_an_answer_ends_at_the_limit_at_the_end_token_or_at_a_stop_string(stack:
     assert (stopped.text, stopped.finish_reason) == (many[0].text[:cut], "stop")
     count = len(stopped.token_ids_T)
     assert stopped.token_ids_T.tolist() == many[0].token_ids_T[:count].tolist()
+
+
+def test_a_special_token_among_the_stop_strings_ends_an_answer(stack: Stack) -> None:
+    seeds_G = tuple(range(24))
+    many, stopped = (stack.sample(max_tokens=200, seeds_G=seeds_G, stop=stop) for stop in ((), ("<|b|>",)))
+    assert any(STOP in completion.token_ids_T for completion in many), "most of 24 answers have the token"
+    for free, completion in zip(many, stopped, strict=True):
+        ids = free.token_ids_T.tolist()
+        assert completion.token_ids_T.tolist() == (ids[: ids.index(STOP) + 1] if STOP in ids else ids)
+        assert completion.finish_reason == ("stop" if STOP in ids else free.finish_reason)
+        assert "<|b|>" not in completion.text
 
 
 def test_tokens_under_way_during_a_sync_record_both_versions(stack: Stack) -> None:

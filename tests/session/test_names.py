@@ -15,7 +15,7 @@ from raysgpo.session.names import RunNames
 def test_names_are_such_that_serve_takes_them(folder: str, tmp_path: Path) -> None:
     names = RunNames.of(RunFolder(tmp_path / folder))
     for name in (names.rollout, names.judge):
-        assert re.fullmatch(r"[A-Za-z0-9_-]+", name) and names.id in name
+        assert re.fullmatch(r"[A-Za-z0-9._+-]+", name) and names.id in name
     assert names.rollout != names.judge
 
 

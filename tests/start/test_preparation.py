@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
+from raysgpo.config import TaskConfig
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.groups.prepared import Prepared
 from raysgpo.start.preparation import prepare
+from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.tiny.tiny_policy import TinyConfig
 
@@ -162,3 +170,128 @@ def test_a_threshold_that_no_reward_exceeds_is_told_once_with_its_numbers(model:
     _, said = prepared(model, "algorithm=corpo", "algorithm.r_min_correct=1")
     assert len(said) == 1 and said[0].startswith("warning: algorithm.r_min_correct=1 is not below the largest of")
     assert prepared(model, "algorithm=corpo", "algorithm.r_min_correct=0.5")[1] == []
+
+
+class OwnTask(ArithmeticTask):
+    """A task of a user's own whose metadata no record can hold."""
+
+    metadata: ClassVar[dict[str, object]] = {}
+
+    def __init__(self, config: TaskConfig, held_out: int) -> None:
+        super().__init__(config, held_out)
+        self.train = [replace(problem, metadata=self.metadata) for problem in self.train]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (math.nan, "a number that is not finite"),
+        (np.float32(1), "Object of type float32 is not JSON serializable"),
+        ("\ud83d", "half of a surrogate pair"),
+    ],
+)
+def test_a_task_whose_records_could_not_be_written_is_refused(
+    value: object, why: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OwnTask, "metadata", {"of mine": value})
+    monkeypatch.setattr("raysgpo.tasks.arithmetic.ArithmeticTask", OwnTask)
+    message = refused(model)
+    assert message.startswith("task.kind=arithmetic: the problem 'arithmetic ") and why in message
+
+
+# --- the model's files ---
+
+
+@pytest.fixture
+def copy(model: Path, tmp_path: Path) -> Path:
+    """The policy's files, for a test to break."""
+    return shutil.copytree(model, tmp_path / "copy")
+
+
+def changed(copy: Path, **settings: object) -> Path:
+    """With other settings in its config.json; None takes one away."""
+    config = json.loads((copy / "config.json").read_text()) | settings
+    (copy / "config.json").write_text(json.dumps({name: value for name, value in config.items() if value is not None}))
+    return copy
+
+
+def test_a_template_that_raises_is_one_line_with_its_words(copy: Path) -> None:
+    (copy / "chat_template.jinja").write_text("{{ raise_exception('a system prompt must come first') }}")
+    message = refused(copy)
+    assert message.startswith(f"model={copy}: its chat template refuses the prompt of arithmetic ")
+    assert "a system prompt must come first" in message and "\n" not in message
+
+
+def test_a_template_that_shows_the_date_is_said(copy: Path) -> None:
+    template = (copy / "chat_template.jinja").read_text()
+    (copy / "chat_template.jinja").write_text("{{ '<|system|>' + strftime_now('%d %b') + '<|end|>' }}" + template)
+    _, said = prepared(copy)
+    assert said == [f"the chat template of model={copy} shows the date; the policy is told 01 January 2026 throughout"]
+
+
+@pytest.mark.parametrize("missing", ["tokenizer.json", "tokenizer.json and tokenizer_config.json"])
+def test_a_folder_without_the_files_of_its_tokenizer_is_refused(missing: str, copy: Path) -> None:
+    for name in missing.split(" and "):
+        (copy / name).unlink()
+    assert re.match(rf"model={copy}: its tokenizer (cannot be loaded|gives back another text)", refused(copy))
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"model_type": "no_such_kind"}', '{"model_type": "qwen3", "vocab_size": "x"}']
+)
+def test_a_config_json_that_cannot_be_used_is_one_line(content: str, copy: Path) -> None:
+    (copy / "config.json").write_text(content)
+    message = refused(copy)
+    assert message.startswith(f"model={copy}: its config.json cannot be used: ") and "\n" not in message
+
+
+def test_a_head_that_the_trainer_would_get_wrong_is_refused_before_anything_starts(copy: Path) -> None:
+    message = refused(changed(copy, final_logit_softcapping=30.0))
+    assert message.startswith(f"model={copy}: its config sets final_logit_softcapping=30.0, which changes the logits")
+
+
+def test_a_config_json_that_no_checkpoint_could_be_saved_with_is_refused(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ValueError("Some generation parameters are set in the model config.\nMove them")
+
+    monkeypatch.setattr("transformers.PretrainedConfig.save_pretrained", refuse)
+    assert "refuses to save it, so the first checkpoint would fail: Some generation parameters" in refused(model)
+
+
+def test_settings_of_generation_that_transformers_would_not_save_are_no_reason_to_refuse(copy: Path) -> None:
+    (copy / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6}')
+    assert prepared(copy)[1] == []
+
+
+@pytest.mark.parametrize("setting", ["model", "judge.model"])
+def test_a_hub_name_that_cannot_be_fetched_is_one_line(
+    setting: str, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nowhere(*_: object, **__: object) -> None:
+        raise OSError("owner/mistyped is not a local folder and is not listed on the hub\nIf this is private ...")
+
+    monkeypatch.setattr("raysgpo.start.preparation.cached_file", nowhere)
+    message = (
+        refused("owner/mistyped")
+        if setting == "model"
+        else refused(model, "algorithm=sgpo", "judge=replicas", "judge.model=owner/mistyped")
+    )
+    assert message == (
+        f"{setting}=owner/mistyped: neither a folder nor a model that can be fetched: "
+        "owner/mistyped is not a local folder and is not listed on the hub"
+    )
+
+
+def test_a_model_that_does_not_say_its_length_is_asked_for_it(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = SimpleNamespace(vocab_size=261)
+    monkeypatch.setattr("raysgpo.start.preparation.model_settings", lambda model: settings)
+    assert refused(copy).endswith("does not say how many tokens it takes: set rollout.max_model_len")
+    assert prepared(copy, "rollout.max_model_len=64")[0].config.rollout.max_model_len == 52
+
+
+def test_a_stop_string_that_holds_a_special_token_and_more_is_refused(model: Path) -> None:
+    message = refused(model, 'sampling.stop=["x", "<|end|>\\n"]')
+    assert "'<|end|>\\n' holds the special token <|end|>" in message and message.endswith("give <|end|> alone")
+    assert prepared(model, 'sampling.stop=["x", "<|end|>"]')[0].config.sampling.stop == ("x", "<|end|>")

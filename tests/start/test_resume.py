@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
 
+from raysgpo.command.configure import configure
+from raysgpo.command.recipe import Recipes
+from raysgpo.command.words import Words
 from raysgpo.config import AlgorithmConfig, Config, PartialCreditConfig, SamplingConfig
 from raysgpo.config.overrides import ConfigError, dump
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.start.resume import FIXED, resume_config
+from raysgpo.start.resume import FIXED, resume_config, resume_words
 
 SGPO = AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo"))
 CHANGES = {
@@ -40,6 +44,28 @@ def test_a_run_goes_on_with_its_own_settings_and_what_is_said_now(run: RunFolder
     config = resume_config("run-001", tmp_path, ["steps=9", "optimizer.lr=1e-5"])
     assert (config.steps, config.optimizer.lr, config.sampling.temperature) == (9, 1e-5, 0.9)
     assert config.resume == str(run.path)
+
+
+@pytest.mark.parametrize(
+    ("storage", "folder", "words"),
+    [
+        ("home/raysgpo", "runs", ["resume=run-001"]),
+        ("runs of mine", "runs", ["resume=run-001", "storage=ROOT"]),
+        ("it's größe", "runs", ["resume=run-001", "storage=ROOT"]),
+        ("home/raysgpo", "elsewhere", ["resume=ROOT/elsewhere/run-001"]),
+    ],
+)
+def test_the_words_to_go_on_with_find_the_run_as_a_shell_reads_them(
+    storage: str, folder: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    root, config = tmp_path / storage, Config(storage=str(tmp_path / storage))
+    run = RunFolder(root / folder / "run-001")
+    run.path.mkdir(parents=True)
+    run.config.write_text(dump(config))
+    typed = shlex.split(resume_words("python jobs/train.py", run, config))
+    assert typed == ["python", "jobs/train.py", *(word.replace("ROOT", str(root)) for word in words)]
+    assert configure(Words(None, None, typed[2:]), Recipes(tmp_path)).resume == str(run.path)
 
 
 @pytest.mark.parametrize("key", FIXED)

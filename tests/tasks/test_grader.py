@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from raysgpo.config import TaskConfig
@@ -47,6 +50,8 @@ def grade(problem, text):
         print("noise")
     if text == "imports":
         return Grade(not {"ray", "torch", "vllm", "transformers"} & set(sys.modules), {})
+    if text == "none":
+        return None
     if text.startswith("pid"):
         return Grade(True, {"pid": float(os.getpid())})
     return Grade(text == problem.answer, {"correctness": float(text == problem.answer)})
@@ -74,6 +79,21 @@ def graded(grader: Grader, *texts: str) -> list[Grade]:
         return await asyncio.gather(*(grader.grade(PROBLEM, text) for text in texts))
 
     return asyncio.run(grade_all())
+
+
+def careless(problem: Problem, text: str) -> Any:
+    """A verifier that gives numpy's types, readings that are none, or no Grade at all."""
+    if text == "none":
+        return None
+    readings = {"rating": np.float32(2), "lost": np.nan, "unread": float("inf")}
+    return Grade(np.bool_(True), {"correctness": 1.0}, readings if text == "read" else None)  # type: ignore[arg-type]
+
+
+def test_a_grade_has_pythons_own_types_whatever_the_verifier_gave() -> None:
+    first, second, none = graded(InlineGrader(careless), "read", "unread", "none")
+    assert first.correct is True and first.readings == {"rating": 2.0} and second.readings is None
+    json.dumps([first.correct, first.readings])
+    assert none.failure == "errors"
 
 
 def pid(grader: Grader) -> int:
@@ -112,7 +132,7 @@ def test_past_the_deadline_the_child_is_killed_and_replaced(grader: DeadlineGrad
     assert graded(grader, "5")[0].correct and pid(grader) != before
 
 
-@pytest.mark.parametrize("text", ["raise", "memory", "deep"])
+@pytest.mark.parametrize("text", ["raise", "memory", "deep", "none"])
 def test_an_exception_is_a_wrong_answer_and_the_child_lives_on(grader: DeadlineGrader, text: str) -> None:
     before = pid(grader)
     (grade,) = graded(grader, text)

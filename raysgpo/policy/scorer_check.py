@@ -1,0 +1,93 @@
+"""Are the scorer's logprobs the model's own? Asked once, of a few tokens, when a model has been loaded.
+
+The scorer multiplies the last hidden states with the head, chunk by chunk. Whatever else an architecture does to its
+logits (a cap, a multiplier, a bias) it would leave out, and train on logprobs of another distribution without a word.
+
+Shape legend: _R rows (one), _L tokens of a row, _N compared (place, token) pairs, _V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from raysgpo.policy.model import TokenScorer
+
+TOKENS = 8
+"""Length of the row: enough for attention, and seconds for the largest model."""
+TARGETS = 32
+"""Tokens whose logprobs are compared at each place, spread over the vocabulary."""
+LARGEST = 64.0
+"""The logits are scaled so that this is their largest: a cap shows at large ones only, and a random model has none."""
+TOLERANCE = 0.01
+"""Nats. Rounding stays far below, and what is no rounding lies far above."""
+
+
+@torch.no_grad()
+def check_scorer(model_path: str, causal: PreTrainedModel) -> None:
+    """Return if both agree. The model is whole, on the CPU, and comes back as it was.
+
+    Raises:
+        ValueError: they do not, or the model has no head.
+    """
+    head = causal.get_output_embeddings()
+    if head is None:
+        raise ValueError(f"model={model_path}: it has no output head over tokens: choose a causal language model")
+    vocabulary = len(head.weight)
+    ids_RL = _spread(TOKENS, vocabulary)[None]
+    predict_N = torch.arange(TOKENS).repeat_interleave(TARGETS)
+    targets_N = _spread(TARGETS, vocabulary).repeat(TOKENS)
+    with _on_cpu(causal), _scaled(head) as scale:
+        logits_LV = causal(input_ids=ids_RL, use_cache=False).logits[0].float()
+        own_N = torch.log_softmax(logits_LV, dim=-1)[predict_N, targets_N]
+        # Dividing by a temperature is what multiplies the scorer's logits.
+        scorer = TokenScorer(causal, temperature=1 / (scale[0] if scale else 1.0), chunk=len(predict_N))
+        ours_N, _ = scorer(ids_RL, None, predict_N, targets_N)
+    gap = (ours_N - own_N).abs().max().item()
+    if not gap <= TOLERANCE:
+        raise ValueError(
+            f"model={model_path}: its own logprobs and those that the trainer works out from its head differ by up to "
+            f"{gap:.3g} nats: {type(causal).__name__} changes its logits in a way that the trainer does not know. "
+            "Choose a model of another architecture"
+        )
+
+
+def _spread(count: int, size: int) -> Tensor:
+    """``count`` numbers below ``size``, over all of them."""
+    return torch.linspace(0, size - 1, count).long()
+
+
+@contextmanager
+def _scaled(head: torch.nn.Module) -> Iterator[list[float]]:
+    """What the head gives the model is scaled to ``LARGEST``; the factor is there once it has been called."""
+    scale: list[float] = []
+
+    def enlarge(_: Any, __: Any, logits: Tensor) -> Tensor:
+        if not scale:
+            scale.append(LARGEST / max(logits.abs().max().item(), torch.finfo(torch.float32).tiny))
+        return logits * scale[0]
+
+    hook = head.register_forward_hook(enlarge)
+    try:
+        yield scale
+    finally:
+        hook.remove()
+
+
+@contextmanager
+def _on_cpu(causal: PreTrainedModel) -> Iterator[None]:
+    """The kernels of flash attention run on a GPU only; which one is used makes no difference to the head."""
+    chosen = causal.config._attn_implementation
+    if "flash" not in str(chosen):
+        yield
+        return
+    causal.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        causal.set_attn_implementation(chosen)
