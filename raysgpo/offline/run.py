@@ -156,12 +156,13 @@ class _Offline:
         if sampling or evaluating or asks:
             self.say("starting the replicas ...")
         with ExitStack() as up:
-            # The judge first: Serve starts with HTTP or without.
-            address = up.enter_context(starting_judge(self.config, self.run)) if asks else self.judge
-            if sampling or evaluating:
-                rollout = up.enter_context(running_rollout(self.config, self.run, self.config.model, self.say))
-            if asks and address is not None:
-                wait_for_judge_replicas(self.config, address, judge_name(self.run), self.say)
+            with self.interrupts.at_once():
+                # The judge first: Serve starts with HTTP or without.
+                address = up.enter_context(starting_judge(self.config, self.run)) if asks else self.judge
+                if sampling or evaluating:
+                    rollout = up.enter_context(running_rollout(self.config, self.run, self.config.model, self.say))
+                if asks and address is not None:
+                    wait_for_judge_replicas(self.config, address, judge_name(self.run), self.say)
             if evaluating:
                 self._evaluate(rollout, 0)
             if sampling and not self.stopped:
@@ -252,7 +253,9 @@ class _Offline:
             return
         self.say("starting the replicas with the trained policy ...")
         model = str(checkpoint.newest_complete(self.run.checkpoints)[0])
-        with running_rollout(self.config, self.run, model, self.say) as rollout:
+        with ExitStack() as up:
+            with self.interrupts.at_once():
+                rollout = up.enter_context(running_rollout(self.config, self.run, model, self.say))
             self._evaluate(rollout, steps)
 
     def _lacks_evaluation(self, step: int) -> bool:
