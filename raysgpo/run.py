@@ -7,6 +7,8 @@ The trainer runs in a side thread; the main thread owns the console and Ctrl-C.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from raysgpo.command.exit_status import DONE, STOPPED
 from raysgpo.config import Config
 from raysgpo.groups.prepared import Prepared
@@ -53,17 +55,14 @@ def train(config: Config) -> int:
             console.say("starting the rollout replicas and the trainer ...")
             with (
                 console,
-                interruptible(console.say, starting=True) as interrupts,
+                interruptible(console.say) as interrupts,
                 telling_failures(run, go_on, console.say),
             ):
                 healing = Healing(config, run, start, interrupts, console.say)
                 for start in healing:
-                    with (
-                        healing,
-                        TensorBoardLog(run, start.step) as tensorboard,
-                        running_parts(prepared, run, start, judge, console.say) as parts,
-                    ):
-                        interrupts.starting = False
+                    with healing, TensorBoardLog(run, start.step) as tensorboard, ExitStack() as up:
+                        with interrupts.at_once():
+                            parts = up.enter_context(running_parts(prepared, run, start, judge, console.say))
                         watch(parts, console, tensorboard, interrupts, lock)
                         parts.trainer.raise_failure()
             _tell(prepared, run, bool(interrupts.count), go_on, console.say)

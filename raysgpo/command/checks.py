@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from raysgpo.config import Config
 from raysgpo.config.model_path import check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.places import check_writable
 from raysgpo.judging.credentials import read_key
 
 
@@ -18,9 +18,12 @@ def check_places(config: Config) -> None:
         ConfigError: one of them is missing.
     """
     check_models(config)
-    check_writable("storage", config.storage_root)
-    if config.resume is not None:
-        check_writable("resume", Path(config.resume))
+    try:
+        check_writable("storage", config.storage_root)
+        if config.resume is not None:
+            check_writable("resume", Path(config.resume))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def check_models(config: Config) -> None:
@@ -39,19 +42,3 @@ def _check_judge(config: Config) -> None:
         read_key(config.judge)
     if config.judge.kind == "replicas":
         check_judge_path(config.judge.model or "")
-
-
-def check_writable(setting: str, folder: Path) -> None:
-    """The folder, which is made if it is not there, takes files.
-
-    Raises:
-        ConfigError: it does not; the message names the setting.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"{setting}={folder}: nothing can be written there ({error.strerror}); set storage to a folder of your own"
-        ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -45,3 +46,19 @@ def storage_folder(storage: str) -> Path:
         return user_path(checked_storage(storage)).absolute()
     except ValueError as error:
         raise ValueError(f"storage={storage}: {error}") from None
+
+
+def check_writable(setting: str, folder: Path) -> None:
+    """The folder, which is made if it is not there, takes files.
+
+    Raises:
+        ValueError: it does not; the message names the setting.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"{setting}={folder}: nothing can be written there ({error.strerror}); set storage to a folder of your own"
+        ) from None

@@ -11,7 +11,8 @@ import re
 
 LONGEST = 200
 """Bytes: a folder's name holds 255 on every usual file system, and a number is still to come."""
-_PLAIN = re.compile(r"[A-Za-z0-9._+-]+")
+FORBIDDEN = '/\\:*?"<>|#$'
+"""What leads to another folder, or is not read back as it was written, by a shell, by YAML or by Serve."""
 
 
 def checked_name(name: str) -> str:
@@ -20,23 +21,31 @@ def checked_name(name: str) -> str:
     Raises:
         ValueError: no folder could safely be called so; the message has a name that could.
     """
-    if not name or name[0] in ".-+" or not all(map(_allowed, name)):
+    if not _begins_well(name) or name != name.strip() or not all(map(_allowed, name)):
+        signs = " ".join(FORBIDDEN)
         raise ValueError(
-            f"a run's name is letters, digits and . _ + - and begins with no sign, such as {_nearest(name)}"
+            f"a run's name begins with a letter or digit and has none of {signs}, such as {_nearest(name)}"
         )
     if len(name.encode()) > LONGEST:
         raise ValueError(f"a run's name has at most {LONGEST} bytes, and this one {len(name.encode())}: shorten it")
     return name
 
 
+def _begins_well(name: str) -> bool:
+    return name[:1].isalnum() or name[:1] == "_"
+
+
 def _allowed(character: str) -> bool:
-    """Beyond ASCII, whatever is printed: no control character, no blank, no half of a pair."""
-    return _PLAIN.fullmatch(character) is not None if character.isascii() else character.isprintable()
+    """No control character, no half of a pair, no blank but the usual one."""
+    return character.isprintable() and character not in FORBIDDEN
 
 
 def _nearest(name: str) -> str:
     parts = "".join(character if _allowed(character) else " " for character in name).split()
-    return "-".join(parts).lstrip(".-+") or "run"
+    nearest = "-".join(parts)
+    while nearest and not _begins_well(nearest):
+        nearest = nearest[1:]
+    return nearest or "run"
 
 
 def plain_name(folder: str) -> str:

@@ -162,12 +162,13 @@ class _Offline:
             self.say("starting the replicas ...")
         names = RunNames.of(self.run)
         with reaping([names.rollout, names.judge]), ExitStack() as up:
-            # The judge first: Serve starts with HTTP or without.
-            address = up.enter_context(starting_judge(self.config, names)) if asks else self.judge
-            if sampling or evaluating:
-                rollout = up.enter_context(running_rollout(self.config, names, self.config.model, self.say))
-            if asks and address is not None:
-                wait_for_judge_replicas(self.config, address, names.judge, self.say)
+            with self.interrupts.at_once():
+                # The judge first: Serve starts with HTTP or without.
+                address = up.enter_context(starting_judge(self.config, names)) if asks else self.judge
+                if sampling or evaluating:
+                    rollout = up.enter_context(running_rollout(self.config, names, self.config.model, self.say))
+                if asks and address is not None:
+                    wait_for_judge_replicas(self.config, address, names.judge, self.say)
             if evaluating:
                 self._evaluate(rollout, 0)
             if sampling and not self.stopped:
@@ -259,7 +260,9 @@ class _Offline:
         self.say("starting the replicas with the trained policy ...")
         model = str(checkpoint.newest_complete(self.run.checkpoints)[0])
         names = RunNames.of(self.run)
-        with reaping([names.rollout]), running_rollout(self.config, names, model, self.say) as rollout:
+        with reaping([names.rollout]), ExitStack() as up:
+            with self.interrupts.at_once():
+                rollout = up.enter_context(running_rollout(self.config, names, model, self.say))
             self._evaluate(rollout, steps)
 
     def _lacks_evaluation(self, step: int) -> bool:

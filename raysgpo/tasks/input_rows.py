@@ -67,7 +67,7 @@ def _object(line: bytes, where: str) -> dict[str, Any]:
         raise ValueError(f"{where}: {type(row).__name__} where an object was expected: write one object a line")
     if unwritable(row) is not None:
         field, why = next((field, why) for field in row if (why := unwritable({field: row[field]})) is not None)
-        raise ValueError(f"{where}: {ascii(field)[1:-1]}: {why}; mend it, put a number in quotes, or leave it out")
+        raise ValueError(f"{where}: {ascii(field)[1:-1]}: {why}; mend it, or leave it out")
     return row
 
 

@@ -16,7 +16,7 @@ def unwritable(value: object) -> str | None:
     except RecursionError:
         return "it is nested too deeply"
     except ValueError:
-        return "it holds a number that is not finite or has too many digits"
+        return "it holds a number that is not finite or has too many digits (as text, in quotes, it may)"
     except TypeError as error:
         return str(error)
     return None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from raysgpo.config import Config, Section
 from raysgpo.config.overrides import ConfigError
-from raysgpo.config.places import Storage, storage_folder
+from raysgpo.config.places import Storage, check_writable, storage_folder
 from raysgpo.tiny.imitation import ImitationConfig, imitate
 from raysgpo.tiny.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
 from raysgpo.tiny.tiny_long import TinyLongConfig
@@ -57,7 +57,11 @@ def make(config: BothConfig) -> Iterator[Path]:
     Raises:
         ConfigError: there is no such model, task or trajectory to imitate.
     """
-    storage = storage_folder(config.storage)
+    try:
+        storage = storage_folder(config.storage)
+        check_writable("storage", storage)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     settings = config.model_dump(exclude={"storage"})
     if isinstance(config, TinyConfig):
         yield ensure_tiny_policy(storage, config=TinyConfig(**settings))

@@ -112,7 +112,7 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
         (["resume=none-001", "storage=/nowhere"], "resume=none-001: no run there"),
         (["resume=none-001", "storage=s3://bucket"], "storage=s3://bucket: a folder is needed and no address"),
         (["arithmetic", "storage=s3://bucket"], "storage=s3://bucket: a folder is needed and no address"),
-        (["arithmetic", "name=../x"], "name=../x: a run's name is letters, digits and"),
+        (["arithmetic", "name=../x"], "name=../x: a run's name begins with a letter or digit"),
         (["arithmetic", "resume=none-001"], "settings that the run was started with: leave out arithmetic"),
         (["resume=none-001", "--config", "a.yaml"], "settings that the run was started with: leave out --config"),
     ],

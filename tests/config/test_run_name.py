@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.config.run_name import LONGEST, checked_name, plain_name
+from raysgpo.output.run_folder import RunFolder
 
 
 def refused(name: str) -> str:
@@ -17,9 +19,15 @@ def refused(name: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["run", "007", "größe", "推理", "हिन्दी", "a_b.c+d-e", "e\u0301t\u0301", "x" * LONGEST])
-def test_letters_of_every_script_and_few_signs_are_a_name(name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["run", "007", "größe", "推理", "हिन्दी", "a_b.c+d-e", "lr=1e-5, seed 3", "e\u0301t\u0301", "x" * LONGEST],
+)
+def test_letters_of_every_script_and_most_signs_are_a_name(name: str, tmp_path: Path) -> None:
     assert checked_name(name) == name == resolve({}, overrides=[f"name='{name}'"]).name
+    run = RunFolder.create(tmp_path, name)
+    assert run.path == RunFolder.create(tmp_path, name).path.with_name(f"{name}-001")
+    assert resolve({}, overrides=[f"resume={run.path}"]).resume == str(run.path)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +40,9 @@ def test_letters_of_every_script_and_few_signs_are_a_name(name: str) -> None:
         ("~x", "x"),
         ("-x", "x"),
         (".x", "x"),
-        ("a b", "a-b"),
+        (" a b ", "a-b"),
+        ("a: b", "a-b"),
+        ("$HOME", "HOME"),
         ("a\\b", "a-b"),
         ("a#b", "a-b"),
         ("a\u2028b", "a-b"),

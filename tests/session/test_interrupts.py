@@ -34,11 +34,15 @@ def test_afterwards_signals_mean_what_they_meant_before(number: signal.Signals) 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_while_a_run_starts_the_first_ends_it_and_later_it_ends_the_step(number: signal.Signals) -> None:
     out = io.StringIO()
-    with interruptible(Console(10, 0, out).say, starting=True):
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(number)
-        assert out.getvalue().startswith("stopping what has started (")
-    with interruptible(Console(10, 0, out).say, starting=True) as interrupts:
-        interrupts.starting = False
+    with (
+        interruptible(Console(10, 0, out).say) as interrupts,
+        pytest.raises(KeyboardInterrupt),
+        interrupts.at_once(),
+    ):
+        signal.raise_signal(number)
+    assert out.getvalue().startswith("stopping what has started (")
+    with interruptible(Console(10, 0, out).say) as interrupts:
+        with interrupts.at_once():
+            pass
         signal.raise_signal(number)
         assert interrupts.count == 1 and "stopping after this step" in out.getvalue()

@@ -28,7 +28,10 @@ def written(folder: Path, *lines: str) -> str:
         ('{"question": "q", "answer": "18\\udc00"}', "answer: it holds half of a surrogate pair"),
         ('{"question": "q", "answer": "1", "note": {"a": ["\\ud800"]}}', "note: it holds half of a surrogate pair"),
         ('{"question": "q", "answer": "1", "\\ud800": 1}', r"\\ud800: it holds half of a surrogate pair"),
-        ('{"question": "q", "answer": %s}' % ("7" * 5000), "answer: it holds a number .* put a number in quotes"),
+        (
+            '{"question": "q", "answer": %s}' % ("7" * 5000),
+            r"answer: it holds a number .* \(as text, in quotes, it may\); mend it",
+        ),
         ('{"question": "q", "answer": "1", "n": [%s]}' % ("7" * 5000), "n: it holds a number .* too many digits"),
         ('{"question": "q", "answer": "1", "loss": 1e999}', "loss: it holds a number that is not finite"),
         ('{"question": "q", "answer": "1", "loss": -Infinity}', "loss: it holds a number that is not finite"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from raysgpo.config import Config, JudgeConfig
+from raysgpo.config.places import check_writable
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.endpoint import JudgeUnavailable
@@ -23,7 +24,7 @@ def running_judge(config: Config, say: Say) -> Iterator[Judge]:
     """The judge that the configuration names; replicas are started, and taken down at the end.
 
     Raises:
-        ConfigError: its key or its checkpoint is not there.
+        ValueError: its key or its checkpoint is not there, or storage takes no files.
         JudgeUnavailable: the replicas do not start.
     """
     with ExitStack() as ending:
@@ -50,6 +51,7 @@ def _replicas(config: Config, say: Say) -> Iterator[JudgeAddress]:
     from raysgpo.session.ray_session import ray_session
     from raysgpo.start.preparation import find_judge
 
+    check_writable("storage", config.storage_root)
     judge = find_judge(config, say)
     name = f"judge-quality-{os.getpid()}"
     say("starting the judge replicas ...")
