@@ -21,6 +21,7 @@ from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem
 from raysgpo.serving.application import delete
 from raysgpo.tasks.arithmetic import ArithmeticTask
+from raysgpo.tasks.task import Grade
 from raysgpo.weights.payload import pack
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
@@ -261,11 +262,20 @@ def test_a_record_under_way_when_the_workers_start_again_is_given_up(start_run: 
     assert [row["position"] for row in lines(run.folder.groups)] == [0, 1]
 
 
-class Confused(ArithmeticTask):
-    """A task with a bug."""
+class Bug:
+    """What looks like a pair of rewards until it is looked at."""
 
-    def split(self, text: str) -> list[str]:
+    def __getitem__(self, index: int) -> float:
         raise LookupError("the task has a bug")
+
+
+class Confused(ArithmeticTask):
+    """A task whose grading fails, and which has a bug where no answer's text is looked at."""
+
+    reward_range: Any = Bug()
+
+    def grade(self, problem: Problem, text: str) -> Grade:
+        raise ValueError("unreadable")
 
 
 def test_a_stream_that_fails_is_told_to_the_trainer_that_waits(start_run: Start) -> None:
