@@ -26,7 +26,7 @@ class Config(Section):
     """Everything that a run depends on."""
 
     name: Annotated[str, AfterValidator(checked_name)] = "run"
-    """First part of the run folder's name."""
+    """First part of the run folder's name, in letters of any script."""
     mode: Literal["online", "offline"] = "online"
     """``online`` samples while it trains; ``offline`` trains on a file of groups. The command sets it."""
     seed: int = Field(0, ge=0)

@@ -14,6 +14,10 @@ from raysgpo.config.overrides import ConfigError
 VARIABLE = "RAY_ADDRESS"
 DEADLINE = 10.0
 """Seconds for the cluster to answer."""
+QUESTION = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""What every node asks a head first; the question itself is empty."""
+STRANGERS = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+"""How no head answers; one that wants a token, say, is there."""
 MEND = f"unset {VARIABLE} to start Ray on this machine, or set it to HOST:PORT of a running cluster's head"
 
 
@@ -54,7 +58,8 @@ def _fault(address: str) -> str | None:
         return None  # its certificates are Ray's own matter
     with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            grpc.channel_ready_future(channel).result(DEADLINE)
-        except grpc.FutureTimeoutError:
-            return "another program listens"
+            channel.unary_unary(QUESTION)(b"", timeout=DEADLINE, wait_for_ready=True)
+        except grpc.RpcError as error:
+            if error.code() in STRANGERS:
+                return "another program listens"
     return None

@@ -50,9 +50,9 @@ def ray_session() -> Iterator[Path]:
         )
     except (OSError, RuntimeError, RayError) as error:  # no place for its token or its files, another version of Ray
         said = " ".join(str(error).split())[:300]
-        raise ConfigError(
-            f"Ray cannot start or be joined: {said}; HOME={os.environ.get('HOME')} must be a folder that takes files"
-        ) from None
+        file = isinstance(error, OSError) and error.filename is not None
+        home = f"; HOME={os.environ.get('HOME')} must be a folder that takes files" if file else ""
+        raise ConfigError(f"Ray cannot start or be joined: {said}{home}") from None
     logs = Path(context.address_info["session_dir"]) / "logs"
     with (logs / DRIVER_LOG).open("a", encoding="utf-8") as chatter, redirect_stdout(chatter):
         try:

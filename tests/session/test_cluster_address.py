@@ -6,15 +6,17 @@ import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import pytest
 from ray._private import services
+from ray.exceptions import AuthenticationError
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.session import cluster_address
-from raysgpo.session.cluster_address import check_cluster_address
-from raysgpo.session.ray_session import ray_session
+from raysgpo.session.cluster_address import QUESTION, check_cluster_address
+from raysgpo.session.ray_session import ray_session as session
 
 
 @pytest.fixture(autouse=True)
@@ -51,7 +53,7 @@ def test_a_stale_address_is_named_with_the_fix_and_ray_is_not_asked(monkeypatch:
         pass
     monkeypatch.setenv("RAY_ADDRESS", address)
     monkeypatch.setattr("ray.init", lambda **_: pytest.fail("Ray was asked"))
-    with pytest.raises(ConfigError) as caught, ray_session():
+    with pytest.raises(ConfigError) as caught, session():
         pass
     assert str(caught.value) == (
         f"RAY_ADDRESS={address}: no Ray cluster answers there (Connection refused): unset RAY_ADDRESS to start Ray on "
@@ -59,17 +61,45 @@ def test_a_stale_address_is_named_with_the_fix_and_ray_is_not_asked(monkeypatch:
     )
 
 
-def test_what_answers_and_is_no_cluster_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    with listener() as address:
-        monkeypatch.setenv("RAY_ADDRESS", address)
-        assert "no Ray cluster answers there (another program listens)" in refused()
-    server = grpc.server(ThreadPoolExecutor(1))
+class Head(grpc.GenericRpcHandler):
+    """Answers the first question of a node, and no other."""
+
+    def __init__(self, fault: grpc.StatusCode | None = None) -> None:
+        self._fault = fault
+
+    def service(self, details: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(self._answer) if details.method == QUESTION else None
+
+    def _answer(self, question: bytes, context: Any) -> bytes:
+        if self._fault is not None:
+            context.abort(self._fault, "no")
+        return b""
+
+
+@contextmanager
+def grpc_server(*handlers: grpc.GenericRpcHandler) -> Iterator[str]:
+    server = grpc.server(ThreadPoolExecutor(1), handlers=handlers)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    check_cluster_address()
+    yield f"127.0.0.1:{port}"
     server.stop(0)
+
+
+def test_what_answers_and_is_no_head_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    for stranger in (listener(), grpc_server()):
+        with stranger as address:
+            monkeypatch.setenv("RAY_ADDRESS", address)
+            assert "no Ray cluster answers there (another program listens)" in refused()
+
+
+@pytest.mark.parametrize("fault", [None, grpc.StatusCode.UNAUTHENTICATED])
+def test_a_head_is_joined_whatever_proxy_is_named(
+    fault: grpc.StatusCode | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with grpc_server(Head(fault)) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        check_cluster_address()
 
 
 def test_what_ray_start_left_behind_is_told_apart_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,16 +128,26 @@ def test_what_is_no_address_of_a_head_is_refused(address: str, why: str, monkeyp
     assert message.startswith(f"RAY_ADDRESS={address}: {why}") and "unset RAY_ADDRESS" in message
 
 
+HOME = "; HOME=/home/none must be a folder that takes files"
+
+
 @pytest.mark.parametrize(
-    "error",
-    [FileNotFoundError(2, "No such file or directory", "/home/none/.ray"), RuntimeError("Version\nmismatch")],
+    ("error", "message"),
+    [
+        (FileNotFoundError(2, "No such file", "/home/none/.ray"), f"[Errno 2] No such file: '/home/none/.ray'{HOME}"),
+        (ConnectionError("no head\nthere"), "no head there"),
+        (RuntimeError("another\nversion"), "another version"),
+        (AuthenticationError("no token"), "no token"),
+    ],
 )
-def test_ray_that_cannot_start_is_one_line(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ray_that_cannot_start_is_one_line(error: Exception, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise error
 
     monkeypatch.setattr("ray.init", fail)
     monkeypatch.setenv("HOME", "/home/none")
-    with pytest.raises(ConfigError, match=r"^Ray cannot start or .*; HOME=/home/none must be") as caught, ray_session():
+    with pytest.raises(ConfigError) as caught, session():
         pass
-    assert "\n" not in str(caught.value)
+    said = str(caught.value)
+    assert said.startswith(f"Ray cannot start or be joined: {message}") and "\n" not in said
+    assert said.endswith(HOME) == message.endswith(HOME)
