@@ -42,7 +42,7 @@ class MathRun:
     run: RunFolder
     model: Path
     replicas: list[ReplicaState]
-    exported: str
+    exported: dict[str, list[float]]
     """What Prometheus scrapes of this machine's Ray, at the end of the run."""
 
 
@@ -61,17 +61,30 @@ def write_rows(path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def scrape_until(name: str) -> str:
-    """Ray's metrics in Prometheus' text format, once they contain ``name``."""
+SCRAPED = ("accuracy/mean", "groups/trained", "tokens/completion", "policy/lr")
+
+
+def scraped(text: str, run: RunFolder) -> dict[str, list[float]]:
+    """What Prometheus' text format says of the run, by our names."""
+    found = {}
+    for metric in SCRAPED:
+        name, label = "ray_raysgpo_" + metric.replace("/", "_"), f'run="{run.path.name}"'
+        lines = [line for line in text.splitlines() if line.startswith(name + "{") and label in line]
+        found[metric] = [float(line.rpartition(" ")[2]) for line in lines]
+    return found
+
+
+def scrape_last_step(run: RunFolder) -> dict[str, list[float]]:
+    """Ray's metrics once they are those of the last step (they are sent once a second), or what they are in the end."""
     [node] = ray.nodes()
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    last = list(read_rows(run.metrics))[-1]
     end = time.monotonic() + 60
     while True:
         with urllib.request.urlopen(address, timeout=10) as answer:
-            text = answer.read().decode()
-        if name in text:
-            return text
-        assert time.monotonic() < end, f"no {name} among {len(text.splitlines())} lines of {address}"
+            found = scraped(answer.read().decode(), run)
+        if all(found[metric] == [pytest.approx(last[metric])] for metric in SCRAPED) or time.monotonic() > end:
+            return found
         time.sleep(0.5)
 
 
@@ -132,7 +145,7 @@ def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPath
     with trained_here(config) as run:
         [name] = [name for name in serve.status().applications if name.endswith("-rollout")]
         replicas = serve.get_app_handle(name).broadcast("state", True).results(timeout_s=30)
-        exported = scrape_until("raysgpo_groups_trained")
+        exported = scrape_last_step(run)
     return MathRun(run, guesser, replicas, exported)
 
 
@@ -175,12 +188,4 @@ def test_two_workers_score_what_the_replica_sampled(math_run: MathRun) -> None:
 
 def test_prometheus_sees_the_numbers_of_the_last_step(math_run: MathRun) -> None:
     last = list(read_rows(math_run.run.metrics))[-1]
-    label = f'run="{math_run.run.path.name}"'
-    for metric in ("accuracy/mean", "groups/trained", "tokens/completion", "policy/lr"):
-        name = "ray_raysgpo_" + metric.replace("/", "_")
-        values = [
-            float(line.rpartition(" ")[2])
-            for line in math_run.exported.splitlines()
-            if line.startswith(name + "{") and label in line
-        ]
-        assert values == [pytest.approx(last[metric])], f"{name} for {label}"
+    assert math_run.exported == {metric: [pytest.approx(last[metric])] for metric in SCRAPED}
