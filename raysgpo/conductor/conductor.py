@@ -165,10 +165,10 @@ class Conductor:
         self._progress.phase = "sampling"
         if report.version == self._versions.current:  # else the trainer has started again since
             self._window.release_to(step + 1)
-        # The other ranks ask for the newest alone.
-        self._decisions = {step: self._decide(step)}
+        # It stays: a rank may ask later than rank 0 goes on, where a step has no collective.
+        decision = self._decisions[step] = self._decide(step)
         await self._state.notify()
-        return self._decisions[step]
+        return decision
 
     def _decide(self, step: int) -> Decision:
         last = step + 1 == self._progress.total

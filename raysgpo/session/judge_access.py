@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
@@ -11,8 +10,7 @@ from raysgpo.judging.address import JudgeAddress
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.endpoint import EndpointJudge, JudgeUnavailable
 from raysgpo.serving.judge_replicas import wait_for_judge
-
-Say = Callable[[str], None]
+from raysgpo.session.interrupts import Say
 
 
 def endpoint_address(config: Config, say: Say) -> JudgeAddress | None:

@@ -69,6 +69,7 @@ def synchronous(start_shared_run: Start) -> FakeRun:
         found = {p: request.min_version for p, request in run.asked().items() if p in expected}
         assert found == expected and version == step + 2
     assert [(d.checkpoint, d.stop) for d in decisions] == [(False, False), (True, False), (False, False), (True, True)]
+    assert [run.call("decision", step) for step in range(4)] == decisions, "a rank that is behind is told the same"
     run.call("close")
     return run
 
