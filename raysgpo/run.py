@@ -26,6 +26,7 @@ from raysgpo.session.judge_access import Say, endpoint_address
 from raysgpo.session.moving_parts import running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_resources
+from raysgpo.session.serving_parts import serving_parts
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
@@ -57,12 +58,13 @@ def train(config: Config) -> int:
                 console,
                 interruptible(console.say) as interrupts,
                 telling_failures(run, go_on, console.say),
+                serving_parts(prepared.config, run, judge, console.say) as serving,
             ):
                 healing = Healing(config, run, start, interrupts, console.say)
                 for start in healing:
                     with healing, TensorBoardLog(run, start.step) as tensorboard, ExitStack() as up:
                         with interrupts.at_once():
-                            parts = up.enter_context(running_parts(prepared, run, start, judge, console.say))
+                            parts = up.enter_context(running_parts(prepared, run, start, serving))
                         watch(parts, console, tensorboard, interrupts, lock)
                         parts.trainer.raise_failure()
             _tell(prepared, run, bool(interrupts.count), go_on, console.say)

@@ -9,7 +9,7 @@ from raysgpo.command.words import Words
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, Tree, resolve
 from raysgpo.config.places import storage_folder
-from raysgpo.start.resume import resume_config
+from raysgpo.start.resume import AUTO, auto_resumed, resume_config
 
 Mode = Literal["online", "offline"]
 COMMANDS: dict[Mode, str] = {"online": "jobs/train.py", "offline": "jobs/offline.py"}
@@ -23,7 +23,12 @@ def configure(words: Words, recipes: Recipes, mode: Mode = "online") -> Config:
         ConfigError: they are none, or stand for a run of the other command.
     """
     run = words.value("resume")
-    config = _new(words, recipes, mode) if run is None else _resumed(run, words)
+    if run is None:
+        config = _new(words, recipes, mode)
+    elif run == AUTO:
+        config = auto_resumed(_new(words.without("resume"), recipes, mode))
+    else:
+        config = _resumed(run, words)
     if config.mode != mode:
         raise ConfigError(f"mode={config.mode}: such a run is of python {COMMANDS[config.mode]}")
     return config
@@ -58,4 +63,4 @@ def _resumed(run: str, words: Words) -> Config:
         root = storage_folder(words.value("storage") or Config().storage)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    return resume_config(run, root, words.without("resume"))
+    return resume_config(run, root, words.without("resume").overrides)

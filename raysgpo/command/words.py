@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysgpo.command.recipe import Recipes
 from raysgpo.config import Config
@@ -33,9 +33,9 @@ class Words:
         typed = [word.partition("=")[2] for word in self.overrides if word.startswith(f"{key}=")]
         return typed[-1] if typed else None
 
-    def without(self, key: str) -> list[str]:
-        """The overrides of every other key."""
-        return [word for word in self.overrides if not word.startswith(f"{key}=")]
+    def without(self, key: str) -> Words:
+        """The same words but for those that set ``key``."""
+        return replace(self, overrides=[word for word in self.overrides if not word.startswith(f"{key}=")])
 
     def layers(self, recipes: Recipes) -> list[Config | Tree]:
         """What the overrides change: the recipe, then the file over it.

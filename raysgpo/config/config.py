@@ -47,7 +47,8 @@ class Config(Section):
     storage: Storage = "~/raysgpo"
     """Folder under which runs are numbered (and the tiny models are cached). Shared by all nodes."""
     resume: str | None = None
-    """A run folder to go on with, from its newest complete checkpoint."""
+    """A run to go on with, from its newest complete checkpoint: its folder or its name. ``auto``, beside the words that
+    start a run, goes on with the newest run of that ``name``, and starts one if there is none."""
 
     task: TaskConfig = TaskConfig()
     curriculum: CurriculumConfig = CurriculumConfig()

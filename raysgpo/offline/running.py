@@ -17,8 +17,9 @@ from raysgpo.serving.deployment import start_rollout, wait_for_rollout
 from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.judge_replicas import start_judge
 from raysgpo.session.judge_access import Say
-from raysgpo.session.moving_parts import MovingParts, check_vocabulary, running_conductor
+from raysgpo.session.moving_parts import MovingParts, running_conductor
 from raysgpo.session.names import RunNames
+from raysgpo.session.serving_parts import check_vocabulary
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
 from raysgpo.weights.store import start_weight_store

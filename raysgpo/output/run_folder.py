@@ -44,6 +44,13 @@ class RunFolder:
         listed = f"; runs under {root / 'runs'}: {', '.join(known[-10:])}" if known else f"; {root} holds no runs"
         raise ValueError(f"{text}: no run there (a run folder has a config.yaml){listed}")
 
+    @classmethod
+    def newest(cls, root: Path, name: str) -> RunFolder | None:
+        """The run ``<name>-NNN`` of the highest number under ``root``; None if none has begun."""
+        runs = root / "runs"
+        folders = [cls(_numbered(runs, name, number)) for number in sorted(_numbers(runs, name), reverse=True)]
+        return next((folder for folder in folders if folder.config.is_file()), None)
+
     def set_aside(self, files: Sequence[Path]) -> Path | None:
         """Moves those that hold anything into the next free ``records-before-NNN``; None if none does."""
         full = [file for file in files if file.is_file() and file.stat().st_size]
@@ -118,13 +125,23 @@ class RunFolder:
 
 def _next_free(parent: Path, name: str) -> Path:
     """A new folder ``name-NNN``, numbered after the highest there is."""
-    matches = (re.fullmatch(rf"{re.escape(name)}-(\d+)", entry.name) for entry in parent.iterdir())
-    number = max((int(match[1]) for match in matches if match), default=0)
+    number = max(_numbers(parent, name), default=0)
     while True:
         number += 1
-        folder = parent / f"{name}-{number:03d}"
+        folder = _numbered(parent, name, number)
         try:
             folder.mkdir()
         except FileExistsError:
             continue
         return folder
+
+
+def _numbered(parent: Path, name: str, number: int) -> Path:
+    return parent / f"{name}-{number:03d}"
+
+
+def _numbers(parent: Path, name: str) -> list[int]:
+    """Those of the folders ``name-NNN``."""
+    entries = parent.iterdir() if parent.is_dir() else ()
+    matches = (re.fullmatch(rf"{re.escape(name)}-(\d+)", entry.name) for entry in entries)
+    return [int(match[1]) for match in matches if match]

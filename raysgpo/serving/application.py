@@ -137,6 +137,11 @@ def _status(name: str) -> ApplicationStatus:
     return status
 
 
+def is_known(name: str) -> bool:
+    """Whether Serve has an application of that name, in whatever state."""
+    return _status(name) != ApplicationStatus.NOT_STARTED
+
+
 def _resources(start: Start) -> str:
     """What the application needs, and what the cluster has and has free."""
     total, free = ray.cluster_resources(), ray.available_resources()
@@ -170,7 +175,7 @@ def delete(name: str, deadline: float = 30.0) -> None:
     """
     serve.delete(name, _blocking=False)
     started = time.monotonic()
-    while _status(name) != ApplicationStatus.NOT_STARTED:
+    while is_known(name):
         elapsed = time.monotonic() - started
         if elapsed > deadline + FORCED_DELETE:
             log.warning("application %s is still there: %s", name, describe(name))

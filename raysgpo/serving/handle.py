@@ -30,3 +30,6 @@ class RolloutHandle(Replicas, Protocol):
 
     @property
     def state(self) -> Request[[], ReplicaState]: ...
+
+    @property
+    def drop_requests(self) -> Request[[], ReplicaState]: ...

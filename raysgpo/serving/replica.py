@@ -94,6 +94,7 @@ class RolloutReplica:
         self._version = NOTHING_PUBLISHED
         self._broken: str | None = None
         self._pulls: dict[int, asyncio.Task[None]] = {}
+        self._requests: set[asyncio.Task[Completion]] = set()
         self._updating = asyncio.Lock()
         self._probe: asyncio.Task[None] | None = None
         self._probed = time.monotonic()
@@ -119,6 +120,7 @@ class RolloutReplica:
             asyncio.create_task(self._engine.sample(request, seed, f"{name}-{g}"))
             for g, seed in enumerate(request.seeds_G)
         ]
+        self._requests.update(tasks)
         try:
             completions = await asyncio.gather(*tasks)
         except Exception:
@@ -127,6 +129,7 @@ class RolloutReplica:
         finally:
             for task in tasks:
                 task.cancel()
+            self._requests.difference_update(tasks)
         for completion in completions:
             oldest = min((version for version, _ in completion.weight_versions), default=self._version)
             assert oldest >= request.min_version, f"sampled by {oldest}, asked for {request.min_version}"
@@ -141,6 +144,12 @@ class RolloutReplica:
             reason = str(error) or f"no end within {deadline:g} s"
             return UpdateReply(self._id, self._version, f"{type(error).__name__}: {reason}")
         return UpdateReply(self._id, self._version)
+
+    async def drop_requests(self) -> ReplicaState:
+        """Give up the requests under way, since those who asked are gone; what the replica holds."""
+        for task in self._requests:
+            task.cancel()
+        return await self.state()
 
     async def state(self, checksums: bool = False) -> ReplicaState:
         """Identity and version; with ``checksums``, those of the weights that the engine read."""

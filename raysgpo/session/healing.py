@@ -9,6 +9,7 @@ from types import TracebackType
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import StartState
+from raysgpo.output.json_lines import read_rows
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunTaken
 from raysgpo.output.whole_file import WriteFailed
@@ -32,13 +33,14 @@ class Healing:
                 ...  # what may fail
 
     The conductor, the weight store and Ray Train's controller have nobody else who would start them again. The
-    same failure at the same step is not tried a second time: it would only come again.
+    same failure after the same step is not tried a second time: it would only come again.
     """
 
     def __init__(
         self, config: Config, run: RunFolder, start: StartState, interrupts: Interrupts, say: Callable[[str], None]
     ) -> None:
         self._config = config.model_copy(update={"resume": str(run.path)})
+        self._run = run
         self._start = start
         self._interrupts = interrupts
         self._say = say
@@ -59,7 +61,7 @@ class Healing:
         if not isinstance(error, Exception) or isinstance(error, NOT_HEALED) or self._interrupts.count:
             return False
         cause, start = root_cause(error), start_state(self._config, self._say)
-        if not self._allows(cause, start.step):
+        if not self._allows(cause):
             return False
         self._say(
             f"{cause}; starting again after step {start.step} by itself ({len(self._times)} of "
@@ -68,10 +70,10 @@ class Healing:
         self._start, self._over = start, False
         return True
 
-    def _allows(self, cause: str, step: int) -> bool:
-        now = time.monotonic()
+    def _allows(self, cause: str) -> bool:
+        now, recorded = time.monotonic(), sum(1 for _ in read_rows(self._run.metrics))
         self._times = [then for then in self._times if now - then < WINDOW]
-        again, self._last = (cause, step) == self._last, (cause, step)
+        again, self._last = (cause, recorded) == self._last, (cause, recorded)
         if again or len(self._times) >= self._config.max_restarts:
             return False
         self._times.append(now)

@@ -15,6 +15,9 @@ from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
 from raysgpo.output.whole_file import write_whole
 
+AUTO = "auto"
+"""In the place of a run: the newest one of the name that is configured, or a new one if there is none."""
+
 FIXED = (
     "seed",
     "model",
@@ -43,8 +46,30 @@ def resume_config(run: str, root: Path, overrides: list[str]) -> Config:
     except ValueError as error:
         raise ConfigError(f"resume={error}") from None
     saved = _complete(folder)
-    before = resolve(saved)
     after = resolve(saved, overrides=[*overrides, f"resume={folder.path}"])
+    _check_fixed(resolve(saved), after)
+    return after
+
+
+def auto_resumed(config: Config) -> Config:
+    """The same settings for the newest run of this name, which they go on with; as they are if there is none.
+
+    For a job whose cluster runs the same words again after a failure.
+
+    Raises:
+        ConfigError: that run was started with other data.
+    """
+    folder = RunFolder.newest(config.storage_root, config.name)
+    if folder is None:
+        return config
+    try:
+        _check_fixed(resolve(_complete(folder)), config)
+    except ConfigError as error:
+        raise ConfigError(f"resume={AUTO} found {folder.path}, but {error}; or give this run another name=") from None
+    return config.model_copy(update={"resume": str(folder.path)})
+
+
+def _check_fixed(before: Config, after: Config) -> None:
     for key in FIXED:
         old, new = _at(before, key), _at(after, key)
         if old != new:
@@ -52,7 +77,6 @@ def resume_config(run: str, root: Path, overrides: list[str]) -> Config:
                 f"{key}={new}: the run was started with {old}, and a resumed run must see the same data; "
                 "leave it, or start a new run from the checkpoint with model=PATH"
             )
-    return after
 
 
 def _complete(folder: RunFolder) -> Tree:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from pathlib import Path
 
+from ray.exceptions import ActorDiedError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -75,6 +77,8 @@ def _trainer(job: TrainJob, folder: Path) -> TorchTrainer:
 
 def root_cause(error: BaseException) -> str:
     """The innermost reason of a failed run, without the frames of the machinery around it."""
+    if isinstance(error, ActorDiedError) and (death := _death(str(error))) is not None:
+        return death
     failures = getattr(error, "worker_failures", None)
     if failures:
         rank, failure = next(iter(sorted(failures.items())))
@@ -88,3 +92,12 @@ def root_cause(error: BaseException) -> str:
         return root_cause(inner)
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1].strip() if lines else 'no message'}"
+
+
+def _death(text: str) -> str | None:
+    """What Ray says of an actor's death, in one line and without its advice; None if it does not know which."""
+    name = re.search(r"class_name: (\S+)", text)
+    if name is None:
+        return None
+    reason = text.strip().splitlines()[-1].partition(" Some common causes")[0].rpartition("Worker exit detail: ")[2]
+    return f"the process of {name[1]} died: {reason.strip().rstrip('.')}"

@@ -87,8 +87,11 @@ class WeightStore:
 
 
 def start_weight_store(name: str | None = None) -> StoreHandle:
-    """The store as an actor, dead when its last handle is gone (or, with a name, by ``ray.kill``)."""
+    """The store as an actor, dead when its last handle is gone (or, with a name, by ``ray.kill``).
+
+    One that died otherwise is started again by Ray behind the same handle, and is empty.
+    """
     actor = ray.remote(WeightStore)
     # Pulls wait inside get(): far more of them than replicas must fit beside a publish.
-    store: StoreHandle = actor.options(num_cpus=0, name=name, max_concurrency=10_000).remote()
+    store: StoreHandle = actor.options(num_cpus=0, name=name, max_concurrency=10_000, max_restarts=-1).remote()
     return store

@@ -122,12 +122,17 @@ def trained_here(config: Config) -> Iterator[RunFolder]:
     """A run made of its parts on this process's Ray, trained to its end; the parts stay up in the block."""
     from raysgpo.groups.prepared import StartState
     from raysgpo.session.moving_parts import running_parts
+    from raysgpo.session.serving_parts import serving_parts
     from raysgpo.start.preparation import prepare
     from raysgpo.start.resume import open_folder
 
     with RunLock(print) as lock:
         run = open_folder(config, lock, print)
-        with running_parts(prepare(config, say=print), run, StartState(), None, print) as parts:
+        prepared = prepare(config, say=print)
+        with (
+            serving_parts(prepared.config, run, None, print) as serving,
+            running_parts(prepared, run, StartState(), serving) as parts,
+        ):
             end = time.monotonic() + DEADLINE
             while parts.trainer.running:
                 assert time.monotonic() < end, f"not done within {DEADLINE:g} s"

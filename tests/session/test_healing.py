@@ -19,12 +19,15 @@ pytestmark = pytest.mark.ray
 
 
 class Run:
-    """Attempts that fail as they are told: by an error, after a checkpoint of a step."""
+    """Attempts that fail as they are told: by an error, after a step, with a checkpoint at each of ``every``."""
 
-    def __init__(self, folder: Path, *attempts: tuple[int, BaseException | None], most: int = 3) -> None:
+    def __init__(
+        self, folder: Path, *attempts: tuple[int, BaseException | None], most: int = 3, every: int = 1
+    ) -> None:
         self.folder, self.attempts = RunFolder(folder), list(attempts)
         self.said: list[str] = []
         self.starts: list[int] = []
+        self.every = every
         self.interrupts = Interrupts(self.said.append)
         self.config = Config(max_restarts=most)
 
@@ -35,10 +38,17 @@ class Run:
                 self.starts.append(start.step)
                 step, error = self.attempts.pop(0)
                 if step:
+                    self.record(step)
+                if step and step % self.every == 0:
                     state = {"step": step, "position": step, "version": step, "solved": [], "controllers": {}}
                     checkpoint.write(self.folder.checkpoints, step, lambda place: None, state, keep=1)
                 if error is not None:
                     raise error
+
+    def record(self, steps: int) -> None:
+        self.folder.path.mkdir(exist_ok=True)
+        rows = "".join(f'{{"step": {step}}}\n' for step in range(steps))
+        self.folder.metrics.write_text(rows, encoding="utf-8")
 
 
 def test_each_attempt_goes_on_from_the_last_checkpoint(tmp_path: Path) -> None:
@@ -71,6 +81,13 @@ def test_a_failure_that_comes_again_the_same_way_ends_the_run(tmp_path: Path) ->
     moved = Run(tmp_path / "moved", (2, OSError("bad")), (3, OSError("bad")), (0, None))
     moved.go()
     assert moved.starts == [0, 2, 3], "a step further it is another failure"
+
+
+def test_a_failure_a_step_further_under_the_same_checkpoint_is_another_one(tmp_path: Path) -> None:
+    killed = OSError("killed")
+    run = Run(tmp_path, (4, killed), (5, killed), (6, killed), (7, None), most=9, every=4)
+    run.go()
+    assert run.starts == [0, 4, 4, 4]
 
 
 @pytest.mark.parametrize("error", [ConfigError("model=x: no"), KeyboardInterrupt()])

@@ -104,6 +104,42 @@ def test_an_override_is_checked_like_any_other(run: RunFolder, tmp_path: Path) -
         resume_config("run-001", tmp_path, ["step=9"])
 
 
+def typed_again(run: RunFolder, *more: str) -> Config:
+    """What a job is given whose cluster runs its words a second time."""
+    words = ["name=run", f"storage={run.path.parents[1]}", "resume=auto", "algorithm=sgpo", *more]
+    return configure(Words(None, str(run.path.parents[1] / "mine.yaml"), words), Recipes(run.path))
+
+
+@pytest.fixture
+def mine(run: RunFolder, tmp_path: Path) -> RunFolder:
+    """The file that the run was started with lies beside its folder."""
+    (tmp_path / "mine.yaml").write_text("steps: 5\nsampling: {temperature: 0.9}\n")
+    return run
+
+
+def test_auto_goes_on_with_the_newest_run_of_its_name(mine: RunFolder, tmp_path: Path) -> None:
+    assert typed_again(mine).resume == str(mine.path)
+    (tmp_path / "runs" / "run-010").mkdir()  # a process was killed before it wrote anything down
+    (tmp_path / "runs" / "run-002-b").mkdir()
+    assert typed_again(mine).resume == str(mine.path)
+    newer = RunFolder.create(tmp_path, "run")
+    newer.config.write_text(mine.config.read_text())
+    found = typed_again(mine, "steps=9")
+    assert (newer.path.name, found.resume, found.steps) == ("run-011", str(newer.path), 9)
+
+
+def test_auto_starts_a_run_where_there_is_none(mine: RunFolder) -> None:
+    assert typed_again(mine, "name=ru").resume is None
+    assert typed_again(mine, f"storage={mine.path}/empty").resume is None
+
+
+def test_auto_refuses_a_run_of_other_data(mine: RunFolder) -> None:
+    with pytest.raises(ConfigError) as caught:
+        typed_again(mine, "seed=1")
+    assert str(caught.value).startswith(f"resume=auto found {mine.path}, but seed=1: the run was started with 0")
+    assert str(caught.value).endswith("or give this run another name=")
+
+
 @pytest.mark.parametrize(
     ("kept", "message"),
     [
