@@ -11,7 +11,7 @@ KILLS ?= 20
 MINUTES ?= 60
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-fast test-slow chaos lint format browser clean
+.PHONY: setup train test test-fast test-slow chaos scale lint format browser clean
 
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
@@ -20,10 +20,14 @@ test: test-fast test-slow browser
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "ray or full"
 
 test-fast: lint
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow and not ray and not full"
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow and not ray and not full and not scale"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
+
+# As many steps and prompts as real runs have.
+scale: $(READY)
+	$(BIN)/python -m pytest -m scale
 
 # Processes of a real run are killed and stopped at random moments, and its records read.
 chaos: $(READY)

@@ -15,6 +15,8 @@ class Assembly:
         self._groups: dict[int, Group] = {}
         self._gone: set[int] = set()
         """Positions whose groups went out."""
+        self._looked = range(0)
+        """The positions, from a step's first, that were here when the step was last asked for."""
 
     def __contains__(self, position: int) -> bool:
         return position in self._groups or position in self._gone
@@ -30,13 +32,21 @@ class Assembly:
     def step(self, step: int) -> list[Group] | None:
         """The groups of a step in order of position, or None while some are missing. Steps are asked for in order,
         and each once."""
-        if self.missing(step):
+        if not self._complete(self._window.positions(step)):
             return None
         self._window.close(step)
         positions = self._window.positions(step)
         assert self._gone.isdisjoint(positions), f"the groups of step {step} went out before"
         self._gone.update(positions)
         return [self._groups.pop(position) for position in positions]
+
+    def _complete(self, positions: range) -> bool:
+        """Whether all are here. Asked after each arrival: it looks on from where it stopped."""
+        start = self._looked.stop if self._looked.start == positions.start else positions.start
+        rest = range(start, positions.stop)
+        missing = next((position for position in rest if position not in self), positions.stop)
+        self._looked = range(positions.start, missing)
+        return missing == positions.stop
 
     def missing(self, step: int) -> list[int]:
         return [position for position in self._window.positions(step) if position not in self]

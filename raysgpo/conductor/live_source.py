@@ -62,8 +62,9 @@ class LiveSource:
         None for one whose group is here already, or if the run is over (with ``refill`` more positions are
         streamed than may be needed).
         """
-        async with self._state.changed:
-            await self._state.changed.wait_for(lambda: self._limit != seen or any(map(self._settled, positions)))
+        if not any(map(self._settled, positions)):  # nor will one be before the limit moves: each is asked for once
+            async with self._state.changed:
+                await self._state.changed.wait_for(lambda: self._limit != seen)
         tickets = {position: self._ticket(position) for position in positions if self._settled(position)}
         return Admission(tickets, self._limit)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.handle import ConductorHandle
@@ -25,6 +25,9 @@ from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
 from raysgpo.weights.transport import ReplicaPublisher
 
+CLOSING = 30.0
+"""Seconds in which the conductor brings its records to an end."""
+
 
 def _nothing() -> None:
     """Where no part is missed by itself."""
@@ -39,7 +42,7 @@ class MovingParts:
     end_judging: Callable[[], None] | None = None
     """Takes the judge replicas down; None if there are none."""
     check: Callable[[], None] = _nothing
-    """Raises if a part died that nobody else would miss in time."""
+    """Raises if a part died, or hangs, that nobody else would miss in time."""
 
 
 @contextmanager
@@ -65,7 +68,12 @@ def running_parts(
         serving.wait()
         result(started)
         result(conductor.open_publishing.remote())
-        yield MovingParts(conductor, trainer, serving.end_judging if judging else None, serving.check)
+
+        def check() -> None:
+            serving.check()
+            trainer.check()
+
+        yield MovingParts(conductor, trainer, serving.end_judging if judging else None, check)
 
 
 @contextmanager
@@ -77,8 +85,8 @@ def running_conductor(
     try:
         yield conductor
     finally:
-        with contextlib.suppress(RayActorError):  # one that is gone has nothing to close
-            result(conductor.close.remote())
+        with contextlib.suppress(RayActorError, GetTimeoutError):  # one that is gone, or hangs, closes nothing
+            result(conductor.close.remote(), CLOSING)
         ray.kill(conductor)  # workers that would start again see that there is nothing left to do
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ray.exceptions import RayActorError
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.remote import CALL_DEADLINE, result
+from raysgpo.remote import CALL_DEADLINE, Pulse, result
 from raysgpo.serving.application import delete, is_known
 from raysgpo.serving.deployment import start_rollout, wait_for_rollout
 from raysgpo.serving.handle import RolloutHandle
@@ -26,7 +27,7 @@ from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 
 ANSWER_DEADLINE = 10.0
-"""Seconds in which a replica says which weights it holds, before all are replaced."""
+"""Seconds in which replicas and store say which weights they hold, before they are replaced."""
 JUDGE_GRACE = 5.0
 """Seconds that votes under way may take when the judge replicas are taken down."""
 
@@ -43,8 +44,9 @@ class ServingParts:
         self._judge: JudgeAddress | None = None
         self._rollout: RolloutHandle | None = None
         self._stored = NOTHING_PUBLISHED
-        self.store = start_weight_store()
-        self.transport = StoreTransport(self.store)
+        self._store = start_weight_store()
+        self._pulse = Pulse("the weight store", self._store.latest.remote)
+        self.transport = StoreTransport(self._store)
 
     @property
     def run_id(self) -> str:
@@ -85,11 +87,14 @@ class ServingParts:
             wait_for_judge_replicas(self._config, self._judge, self._names.judge, self._say)
 
     def check(self) -> None:
-        """Raises RuntimeError if the store died: no weights arrive anywhere until the trainer publishes anew."""
-        stored = self._in_store()
-        if stored < self._stored:
+        """Raises RuntimeError if the store died or hangs: no weights arrive anywhere until it is published to anew."""
+        try:
+            stored = self._pulse.answer()
+        except RayActorError:  # Ray starts another, which is empty
+            stored = NOTHING_PUBLISHED
+        if stored is not None and stored < self._stored:
             raise RuntimeError(f"the weight store died, and with it the weights of version {self._stored}")
-        self._stored = stored
+        self._stored = self._stored if stored is None else stored
 
     def end_judging(self) -> None:
         if self._judge is not None:
@@ -111,9 +116,14 @@ class ServingParts:
         return max((state.version for state in states), default=NOTHING_PUBLISHED)
 
     def _in_store(self) -> int:
+        """The newest version there; a store that does not answer is replaced by an empty one."""
+        self._pulse = Pulse("the weight store", self._store.latest.remote)
         try:
-            return result(self.store.latest.remote())
-        except RayActorError:  # Ray starts another, which is empty
+            return result(self._store.latest.remote(), ANSWER_DEADLINE)
+        except RayActorError:
+            return NOTHING_PUBLISHED
+        except GetTimeoutError:
+            ray.kill(self._store, no_restart=False)
             return NOTHING_PUBLISHED
 
 

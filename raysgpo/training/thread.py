@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from ray.exceptions import ActorDiedError
+import ray
+from ray._private import state, worker
+from ray.exceptions import ActorDiedError, RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from raysgpo.config import TrainerConfig
+from raysgpo.remote import Pulse
 from raysgpo.training.entry import train_loop
 from raysgpo.training.job import TrainJob
 
 END_DEADLINE = 60.0
 """Seconds that workers without a conductor may take to notice it, and Ray Train to put them away."""
+CONTROLLER_PATIENCE = 300.0
+"""Seconds that Ray Train's controller may take to answer: while it starts its workers it answers nothing."""
+WORKER_PATIENCE = 120.0
+"""Seconds that a train worker may take to answer the controller."""
 
 
 class TrainerThread:
-    """Runs the workers to the end. A dead worker starts again from the last checkpoint, a bounded
+    """Runs the workers to the end. A worker that is dead or hangs starts again from the last checkpoint, a bounded
     number of times."""
 
     def __init__(self, job: TrainJob, folder: Path) -> None:
@@ -28,6 +38,8 @@ class TrainerThread:
         self.failure: BaseException | None = None
         self._trainer = _trainer(job, folder)
         self._thread = threading.Thread(target=self._fit, name="trainer", daemon=True)
+        self._controller: Any = None
+        self._pulse: Pulse[Any] | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -36,9 +48,31 @@ class TrainerThread:
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    def check(self) -> None:
+        """Raises Hung if Ray Train's controller hangs: nobody would start a dead worker again."""
+        if self._pulse is None and (controller := self._find_controller()) is not None:
+            self._pulse = Pulse("Ray Train's controller", controller.__ray_ready__.remote, CONTROLLER_PATIENCE)
+        if self._pulse is not None:
+            with suppress(RayActorError):  # ``fit`` raises that as well
+                self._pulse.answer()
+
     def wait(self) -> None:
-        """Return once the workers have ended. Without a conductor they do so by themselves."""
+        """Return once the workers have ended. Without a conductor they do so by themselves, unless their controller
+        hangs; then it is killed, and they end with it."""
         self._thread.join(END_DEADLINE)
+        if self.running and (controller := self._find_controller()) is not None:
+            ray.kill(controller)
+
+    def _find_controller(self) -> Any:
+        """Its handle, which Ray Train keeps to itself; None while there is none."""
+        if self._controller is None:
+            mine = ("TrainController", ray.get_runtime_context().get_job_id(), "ALIVE")
+            actors = [a for a in state.actors().values() if (a["ActorClassName"], a["JobID"], a["State"]) == mine]
+            if actors:  # of two, the other is the one before, which is being killed
+                newest = max(actors, key=lambda actor: actor["StartTime"])
+                actor_id = ray.ActorID(bytes.fromhex(newest["ActorID"]))
+                self._controller = worker.global_worker.core_worker.get_actor_handle(actor_id)
+        return self._controller
 
     def raise_failure(self) -> None:
         """Raises what ended the workers, if anything did; the thread has ended."""
@@ -47,6 +81,7 @@ class TrainerThread:
 
     def _fit(self) -> None:
         logging.getLogger("ray.train").setLevel(logging.CRITICAL)
+        os.environ.setdefault("RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S", f"{WORKER_PATIENCE:g}")
         try:
             self._trainer.fit()
         except BaseException as error:  # the boundary of the thread: the run prints it and ends

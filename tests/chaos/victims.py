@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import psutil
@@ -34,6 +34,11 @@ ROLES: dict[str, Title] = {
 """Role to whether a process of this title has it."""
 ENDS_THE_RUN = ("driver", "GCS")
 """Roles that no run survives: it is gone on with by its command."""
+OF_THE_CLUSTER = (
+    "gcs_server", "raylet", "dashboard", "ray start", "log_monitor.py", "monitor.py", "runtime_env", "ray::IDLE",
+    "ray::ServeController", "ray::ProxyActor", "ray::Reaper", "ray_client", "resource_tracker", "default_worker.py",
+)  # fmt: skip
+"""In the titles of those that a cluster keeps when a run on it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +57,29 @@ class Seen:
         except psutil.Error:
             return False
 
+    @property
+    def title_now(self) -> str:
+        """A worker of Ray is called after what it does; empty for one that is gone."""
+        with contextlib.suppress(psutil.Error):
+            return " ".join(psutil.Process(self.pid).cmdline())
+        return ""
+
     def strike(self, number: signal.Signals) -> None:
         with contextlib.suppress(psutil.Error):
             psutil.Process(self.pid).send_signal(number)
 
 
-def family(pid: int) -> list[Seen]:
-    """A process and all below it."""
-    found = []
-    with contextlib.suppress(psutil.Error):
-        top = psutil.Process(pid)
-        for process in [top, *top.children(recursive=True)]:
-            with contextlib.suppress(psutil.Error):
-                found.append(Seen(process.pid, process.create_time(), " ".join(process.cmdline())))
-    return found
+def family(pids: Iterable[int]) -> list[Seen]:
+    """These processes and all below them."""
+    found = {}
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            top = psutil.Process(pid)
+            for process in [top, *top.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error):
+                    seen = Seen(process.pid, process.create_time(), " ".join(process.cmdline()))
+                    found[seen.pid, seen.born] = seen
+    return list(found.values())
 
 
 def those_of(role: str, processes: list[Seen]) -> list[Seen]:

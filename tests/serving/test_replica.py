@@ -189,6 +189,21 @@ def test_another_runs_request_is_refused() -> None:
     asyncio.run(scenario())
 
 
+def test_requests_whose_askers_are_gone_are_dropped_and_the_next_is_answered() -> None:
+    async def scenario() -> None:
+        here = await Setting.build(token_seconds=60.0)
+        await here.store.put(3)
+        left = asyncio.create_task(here.replica.sample(request(3)))
+        await asyncio.sleep(0.1)
+        assert (await here.replica.drop_requests()).version == 3
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(left, 10)
+        here.engine._token_seconds = 0.0
+        assert versions_of(await here.replica.sample(request(3))) == {3}
+
+    asyncio.run(scenario())
+
+
 def test_an_engine_that_gets_nowhere_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replica_file, "HANG_LIMIT", 0.2)
     monkeypatch.setattr(replica_file, "EXIT_GRACE", 0.1)
