@@ -3,6 +3,7 @@
     who            | asks for        | waits for                         | unblocked by
     ---------------|-----------------|-----------------------------------|---------------------------
     group worker   | admit(...)      | the window to move                | trained(step), after weights landed
+    group worker   | beat(...)       | nothing                           |
     trainer ranks  | publishing_open | whoever takes the weights         | the run
     trainer rank   | step(k)         | the P groups of step k            | the stream
     trainer rank 0 | trained(k)      | records and, when due, evaluation | the rollout replicas
@@ -79,6 +80,10 @@ class Conductor:
     async def dropped(self, position: int) -> None:
         """See ``GroupSource.dropped``."""
         await self._source.dropped(position)
+
+    async def beat(self, name: str, worker: Any) -> None:
+        """See ``GroupSource.beat``."""
+        self._source.beat(name, worker)
 
     # --- the trainer ---
 

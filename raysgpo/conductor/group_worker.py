@@ -12,11 +12,14 @@ import os
 import pickle
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import ray
 
 from raysgpo.conductor.admissions import Admissions
 from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.heartbeats import PERIOD
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.pipeline import Pipeline
 from raysgpo.groups.retrying_sampler import RetryingSampler
@@ -56,6 +59,14 @@ class GroupWorker:
         )
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="groups", daemon=True).start()
+        context = ray.get_runtime_context()
+        asyncio.run_coroutine_threadsafe(self._beat(context.get_actor_id(), context.current_actor), self._loop)
+
+    async def _beat(self, name: str, myself: Any) -> None:
+        """Ends with the conductor."""
+        while True:
+            await self._conductor.beat.remote(name, myself)
+            await asyncio.sleep(PERIOD)
 
     def _outage(self, message: str) -> None:
         self._conductor.say.remote(message, "outage")

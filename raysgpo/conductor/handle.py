@@ -45,6 +45,9 @@ class ConductorHandle(Protocol):
     @property
     def dropped(self) -> Call[[int], None]: ...
 
+    @property
+    def beat(self) -> Call[[str, Any], None]: ...
+
     # --- train workers ---
 
     @property

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
+from typing import Any
 
 from raysgpo.conductor.assembly import Assembly
 from raysgpo.conductor.evaluation import Evaluation, Evaluator
 from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.heartbeats import Heartbeats
 from raysgpo.conductor.messages import Admission
 from raysgpo.conductor.run_state import RunState
 from raysgpo.conductor.stream import StreamThread, build_dataset, segments, stall_deadline
@@ -19,6 +22,9 @@ from raysgpo.policy.shares import Logprobs
 from raysgpo.records import Group, Ticket
 from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
+
+LOOK = 10.0
+"""Seconds without any change between two looks at who makes the groups."""
 
 
 class LiveSource:
@@ -34,6 +40,7 @@ class LiveSource:
         self._covered = state.progress.trained
         self._failure: BaseException | None = None
         self._stream: StreamThread | None = None
+        self._heartbeats = Heartbeats()
 
     async def start(self, conductor: ConductorHandle) -> None:
         state, config, progress = self._state, self._state.config, self._state.progress
@@ -86,6 +93,9 @@ class LiveSource:
             return None
         return self._state.tickets.ticket(position, self._state.versions.current)
 
+    def beat(self, name: str, worker: Any) -> None:
+        self._heartbeats.heard(name, worker)
+
     async def dropped(self, position: int) -> None:
         self._state.window.dropped(position)
         await self._state.notify()
@@ -102,21 +112,35 @@ class LiveSource:
 
     async def groups(self, step: int) -> list[Group]:
         """The deadline runs from the last arrival."""
-        deadline = stall_deadline(self._state.config)
+        deadline, last = stall_deadline(self._state.config), time.monotonic()
         while (groups := self._assembly.step(step)) is None:
             if self._failure is not None:
                 raise RuntimeError(f"the stream of groups failed: {self._failure}") from self._failure
-            async with self._state.changed:
-                try:
-                    await asyncio.wait_for(self._state.changed.wait(), deadline)
-                except TimeoutError:
-                    missing = self._assembly.missing(step)
-                    raise RuntimeError(
-                        f"no group arrived for {deadline:.0f} s; step {step} still waits for "
-                        f"{len(missing)} groups, the first at position {missing[0]}"
-                    ) from None
+            if await self._changes():
+                last = time.monotonic()
+            elif time.monotonic() - last > deadline:
+                missing = self._assembly.missing(step)
+                raise RuntimeError(
+                    f"no group arrived for {deadline:.0f} s; step {step} still waits for "
+                    f"{len(missing)} groups, the first at position {missing[0]}"
+                )
+            else:
+                self._say_hung(self._heartbeats.kill_silent())
         _refuse_an_outage(step, groups)
         return groups
+
+    async def _changes(self) -> bool:
+        """Whether anything does within LOOK seconds."""
+        async with self._state.changed:
+            try:
+                await asyncio.wait_for(self._state.changed.wait(), LOOK)
+            except TimeoutError:
+                return False
+        return True
+
+    def _say_hung(self, workers: int) -> None:
+        if workers:
+            self._state.say(f"{workers} group workers had hung and were started again")
 
     def forget_before(self, step: int) -> None:
         self._covered = step

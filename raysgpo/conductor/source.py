@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from raysgpo.conductor.evaluation import Evaluation
 from raysgpo.conductor.handle import ConductorHandle
@@ -29,6 +29,9 @@ class GroupSource(Protocol):
 
     async def dropped(self, position: int) -> None:
         """The group of this position will not be trained on; it arrives once those before it have."""
+
+    def beat(self, name: str, worker: Any) -> None:
+        """Who makes groups elsewhere lives; one that falls silent is started again."""
 
     async def groups(self, step: int) -> list[Group]:
         """All groups of a step, in order of position; waits until they are here. Asked again it gives the same.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from raysgpo.conductor.evaluation import Evaluation
 from raysgpo.conductor.handle import ConductorHandle
@@ -48,6 +49,9 @@ class RecordedSource:
 
     async def dropped(self, position: int) -> None:
         raise AssertionError("a recorded group that is dropped is not trained on in the first place")
+
+    def beat(self, name: str, worker: Any) -> None:
+        raise AssertionError("nobody makes groups")
 
     async def groups(self, step: int) -> list[Group]:
         """Raises WriteFailed if there was no room for the logprobs in the file."""

@@ -1,4 +1,4 @@
-"""How well responses are cut, on steps that people have labelled: ``python -m tests.bench.splitting first_error_dev.jsonl``.
+"""How well responses are cut, on labelled steps: ``python -m tests.bench.splitting first_error_dev.jsonl``.
 
 The steps of each row are joined by blank lines, then by single ones, and cut again. Said are the shares of rows whose
 steps all come out as they were, and of wrong steps that begin where a step begins.

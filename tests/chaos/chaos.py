@@ -20,6 +20,8 @@ from tests.full.conftest import ROOT, Command, start_command
 TRAIN = str(ROOT / "jobs" / "train.py")
 HANG = 300.0
 """Seconds without a trained step that count as a hang."""
+FURTHER = 5
+"""Steps that are to be trained after a stroke: more than were under way, so that what was struck is needed."""
 LOOK = 0.25
 """Seconds between two looks at the run."""
 AFTERLIFE = 10.0
@@ -39,7 +41,7 @@ class Stroke:
     kind: str
     """A signal, or ``full``."""
     seconds: float | None
-    """To the second trained step after it, or after there was room again; None: it hung."""
+    """To the FURTHER-th trained step after it, or after there was room again; None: it hung."""
 
 
 def _nothing() -> None:
@@ -78,12 +80,12 @@ class Chaos:
         self._await_steps(2)
 
     def strike(self, role: str, kind: str) -> None:
-        """Hit one thing of the role, and wait until two more steps are trained."""
+        """Hit one thing of the role, and wait until FURTHER steps are trained."""
         if (struck := self._struck(role, kind)) is None:
             return
         first, undo = struck
         print(f"{kind} {role} after step {self.steps} ...", end=" ", flush=True)
-        seconds = self._await_steps(2, role, first)
+        seconds = self._await_steps(FURTHER, role, first)
         undo()
         print("hung" if seconds is None else f"{seconds:.1f} s", flush=True)
         self.strokes.append(Stroke(role, kind, seconds))

@@ -51,6 +51,8 @@ class Synthetic:
 
     async def dropped(self, position: int) -> None: ...
 
+    def beat(self, name: str, worker: Any) -> None: ...
+
     async def groups(self, step: int) -> list[Group]:
         if step not in self._made:
             self._made[step] = [self._group(position) for position in range(step * P, (step + 1) * P)]
