@@ -41,6 +41,8 @@ def ray_session() -> Iterator[Path]:
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     # A proxy that is not up after five seconds is killed and started again, which on a busy machine has no end.
     patience = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
+    # A replica that hangs would otherwise keep its GPU for as long as the longest generation may take.
+    patience["RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS"] = "1"
     try:
         context = ray.init(
             ignore_reinit_error=True,

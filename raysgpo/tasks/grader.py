@@ -22,10 +22,12 @@ from typing import Literal, Protocol
 
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
-from raysgpo.tasks.grader_child import GradeFn, Reply
+from raysgpo.tasks.grader_child import OVER_TIME, GradeFn, Reply
 from raysgpo.tasks.task import Grade, Task, checked_grade
 
 _log = logging.getLogger(__name__)
+PATIENCE = 20.0
+"""Times its deadline of CPU time that a grading may take by the clock, on a machine that is busy."""
 _WRONG = Grade(correct=False, parts={"correctness": 0.0})
 
 
@@ -61,7 +63,10 @@ class InlineGrader:
 
 
 class DeadlineGrader:
-    """``workers`` child processes, each grading one response at a time, ``deadline`` seconds at most.
+    """``workers`` child processes, each grading one response at a time, ``deadline`` seconds of CPU time at most.
+
+    CPU time, since on a busy machine a right answer is as right as on an idle one; of the clock it may take
+    PATIENCE times as long, and so may one that only waits.
 
     ``grade`` must pickle; the grading function alone should, not its data set. Children are started when
     they are first needed, by exec and not by fork (the caller may run threads), and import only what
@@ -69,11 +74,19 @@ class DeadlineGrader:
     the response, so waiting for a free child costs none of it.
     """
 
-    def __init__(self, grade: GradeFn, deadline: float, workers: int = 1, start_deadline: float = 120.0) -> None:
+    def __init__(
+        self,
+        grade: GradeFn,
+        deadline: float,
+        workers: int = 1,
+        start_deadline: float = 120.0,
+        patience: float = PATIENCE,
+    ) -> None:
         assert deadline > 0, f"a deadline is a positive number of seconds, got {deadline}"
         self._pickled = pickle.dumps(grade)
         self._deadline = deadline
         self._start_deadline = start_deadline
+        self._patience = patience * deadline
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grader")
         self._idle: SimpleQueue[_Child | None] = SimpleQueue()
         for _ in range(workers):
@@ -97,10 +110,10 @@ class DeadlineGrader:
         """Runs in a thread; there are as many threads as children, so one is always idle."""
         child = self._idle.get(timeout=self._start_deadline)
         try:
-            child = child or _Child(self._pickled, self._deadline, self._start_deadline)
+            child = child or _Child(self._pickled, self._deadline, self._patience, self._start_deadline)
             grade = child.ask(problem, text)
         except TimeoutError:
-            grade = _failed("timeouts", problem, f"no verdict after {self._deadline:g} s")
+            grade = _failed("timeouts", problem, f"no verdict after {self._deadline:g} s of CPU time")
         except (EOFError, OSError) as error:
             grade = _failed("errors", problem, f"the grading process died: {error!r}")
         finally:
@@ -111,9 +124,9 @@ class DeadlineGrader:
 class _Child:
     """One child process and the pipe to it. Whatever goes wrong kills it; ``usable`` then is False."""
 
-    def __init__(self, pickled: bytes, deadline: float, start_deadline: float) -> None:
+    def __init__(self, pickled: bytes, deadline: float, patience: float, start_deadline: float) -> None:
         self.usable = True
-        self._deadline = deadline
+        self._patience = patience
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "raysgpo.tasks.grader_child", str(theirs.fileno())],
@@ -124,7 +137,7 @@ class _Child:
         )
         theirs.close()
         try:
-            self._pipe.send((pickled, deadline))
+            self._pipe.send((pickled, deadline, patience))
             self._receive(start_deadline)
         except (TimeoutError, EOFError, OSError) as error:
             self.kill()
@@ -137,9 +150,11 @@ class _Child:
         """Raises TimeoutError past the deadline, EOFError or OSError if the child died."""
         try:
             self._pipe.send((replace(problem, metadata={}), text))
-            grade, error = self._receive(self._deadline)
-        except (TimeoutError, EOFError, OSError):
+            grade, error = self._receive(self._patience)
+        except (TimeoutError, EOFError, OSError) as failure:
             self.kill()
+            if self._process.returncode == OVER_TIME:
+                raise TimeoutError from failure
             raise
         return grade if grade is not None else _failed("errors", problem, error)
 

@@ -18,27 +18,32 @@ from raysgpo.tasks.task import Grade, checked_grade
 
 GradeFn = Callable[[Problem, str], Grade]
 Reply = tuple[Grade | None, str]
+OVER_TIME = -signal.SIGPROF
+"""Exit status of a child that had its deadline of CPU time."""
 
 _MEMORY = 4 << 30
 """Bytes of address space; a grader that wants more gets a MemoryError instead of the machine."""
 _GRACE = 1.0
-"""Seconds past the deadline after which the child ends itself, should its parent be dead."""
+"""Seconds past the parent's patience after which the child ends itself, should its parent be dead."""
 
 
 def main(pipe_fd: int) -> None:
     pipe: Connection[Reply, tuple[Problem, str]] = Connection(pipe_fd)
     _limit_memory()
-    pickled, deadline = pipe.recv()
-    grade: GradeFn = pickle.loads(pickled)  # type: ignore[arg-type]
+    start: tuple[bytes, float, float] = pipe.recv()  # type: ignore[assignment]
+    pickled, deadline, patience = start
+    grade: GradeFn = pickle.loads(pickled)
     pipe.send((None, "ready"))
     while True:
         try:
             problem, text = pipe.recv()
         except EOFError:
             return
-        # The default action of SIGALRM ends the process in the kernel, also in the middle of a C call.
-        signal.setitimer(signal.ITIMER_REAL, float(deadline) + _GRACE)
+        # The default action of both ends the process in the kernel, also in the middle of a C call.
+        signal.setitimer(signal.ITIMER_PROF, float(deadline))
+        signal.setitimer(signal.ITIMER_REAL, float(patience) + _GRACE)
         reply = _graded(grade, problem, text)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         pipe.send(reply)
 

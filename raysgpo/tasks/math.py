@@ -11,6 +11,7 @@ from typing import Any
 
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
+from raysgpo.tasks.gold_answer import tell, unreadable
 from raysgpo.tasks.held_out import distinct, divided
 from raysgpo.tasks.input_rows import input_rows
 from raysgpo.tasks.math_grading import MathGrading
@@ -46,18 +47,24 @@ class MathTask:
 
 
 def read_problems(path: str, key: str) -> tuple[Problem, ...]:
-    """Every row of a JSONL file; ``key`` is the setting that named it. Blank lines are skipped.
+    """The rows of a JSONL file; ``key`` is the setting that named it. Blank lines are skipped, and so, with a word, are
+    rows whose answer no response could be compared with.
 
     Raises ValueError, with file and row, for a row that cannot be used.
     """
     problems: dict[str, Problem] = {}
+    unread: list[tuple[int, str]] = []
     for number, where, row in input_rows(path, f"{key}={path}"):
         problem = _problem(row, number, where)
         if problem.id in problems:
             raise ValueError(
                 f"{where}: the id {problem.id!r} was used by an earlier row: make the ids distinct, or leave them out"
             )
-        problems[problem.id] = problem
+        if unreadable(problem.answer):
+            unread.append((number, problem.answer))
+        else:
+            problems[problem.id] = problem
+    tell(f"{key}={path}", tuple(unread))
     return tuple(problems.values())
 
 

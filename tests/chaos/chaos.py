@@ -14,7 +14,7 @@ from raysgpo.output.json_lines import read_rows
 from raysgpo.output.run_folder import RunFolder
 from tests.chaos.full_places import Place
 from tests.chaos.two_nodes import TwoNodes
-from tests.chaos.victims import ENDS_THE_RUN, OF_THE_CLUSTER, Seen, family, those_of
+from tests.chaos.victims import AGENTS, ENDS_THE_RUN, OF_THE_CLUSTER, Seen, family, those_of
 from tests.full.conftest import ROOT, Command, start_command
 
 TRAIN = str(ROOT / "jobs" / "train.py")
@@ -26,6 +26,8 @@ LOOK = 0.25
 """Seconds between two looks at the run."""
 AFTERLIFE = 10.0
 """Seconds after its end in which the last process of a run is gone."""
+AGENTS_LEAVE = 75.0
+"""Seconds in which Ray's own agents of a cluster that was killed are gone."""
 FULL_FOR = (3.0, 25.0)
 """Seconds that a file system stays full."""
 ENDING = 180.0
@@ -65,6 +67,8 @@ class Chaos:
     by_hand: list[str] = field(default_factory=list)
     """Why a run ended that need not have, and what was left of one."""
     seen: set[Seen] = field(default_factory=set)
+    agents: list[Seen] = field(default_factory=list)
+    """Of clusters that were killed."""
 
     @property
     def run(self) -> RunFolder:
@@ -106,6 +110,11 @@ class Chaos:
             self.by_hand.append("it did not stop after Ctrl-C")
             self.command.process.kill()
         self._outlived()
+        until = time.monotonic() + AGENTS_LEAVE
+        while any(seen.alive for seen in self.agents) and time.monotonic() < until and self.cluster is None:
+            time.sleep(LOOK)
+        if self.cluster is None:
+            self.by_hand += [f"left behind: {seen.title_now}" for seen in self.agents if seen.alive]
 
     def _struck(self, role: str, kind: str) -> tuple[Callable[[], None], Callable[[], None]] | None:
         """Does it; what is left to do before the clock runs and after it; None if there is nobody of this role."""
@@ -180,10 +189,11 @@ class Chaos:
         self.by_hand += [f"left behind: {seen.title_now[:80]}" for seen in left]
         for seen in left:
             seen.strike(signal.SIGKILL)
+        self.agents += [seen for seen in self.seen if seen.alive]
         self.seen.clear()
 
     def _left(self) -> list[Seen]:
-        alive = [seen for seen in self.seen if seen.alive]
+        alive = [seen for seen in self.seen if seen.alive and seen.title_now.strip() not in AGENTS]
         if self.cluster is None:
             return alive
         return [seen for seen in alive if not any(part in seen.title_now for part in OF_THE_CLUSTER)]

@@ -39,6 +39,8 @@ OF_THE_CLUSTER = (
     "ray::ServeController", "ray::ProxyActor", "ray::Reaper", "ray_client", "resource_tracker", "default_worker.py",
 )  # fmt: skip
 """In the titles of those that a cluster keeps when a run on it has ended."""
+AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
+"""Ray's own, of a node: when its raylet and its GCS were killed, they wait for the GCS for another minute."""
 
 
 @dataclass(frozen=True, slots=True)

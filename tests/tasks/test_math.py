@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
+from raysgpo.tasks.gold_answer import unreadable
 from raysgpo.tasks.math import INSTRUCTION, MathTask, read_problems
 from raysgpo.tasks.math_grading import MathGrading, is_correct, is_well_formed
 
@@ -105,10 +107,10 @@ def test_no_question_is_both_trained_on_and_held_out_in_whatever_spelling(tmp_pa
 def test_grading_with_and_without_the_format_part(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [{"question": "1/4+1/4?", "answer": "\\frac{1}{2}"}])
     (problem,) = MathTask(config(path), held_out=0).train
-    plain = MathTask(config(path), held_out=0).grade(problem, "It is 0.5")
+    plain = MathTask(config(path), held_out=0).grade(problem, "The answer is 0.5")
     assert (plain.correct, plain.parts) == (True, {"correctness": 1.0})
     grade = MathTask(config(path, format_reward=0.1), held_out=0).grade
-    assert grade(problem, "It is 0.5").parts == {"correctness": 1.0, "format": 0.0}
+    assert grade(problem, "The answer is 0.5").parts == {"correctness": 1.0, "format": 0.0}
     assert grade(problem, "It is \\boxed{0.5}.").parts == {"correctness": 1.0, "format": 0.1}
     assert grade(problem, "It is \\boxed{0.6}.").parts == {"correctness": 0.0, "format": 0.1}
 
@@ -139,12 +141,19 @@ def test_steps_lose_nothing(tmp_path: Path) -> None:
         ("1234567", "\\boxed{1,234,567}"),
         ("033", "\\boxed{33}"),
         ("60", "\\boxed{60 \\text{ dollars}}"),
-        ("x^2-1", "$(x-1)(x+1)$"),
+        ("x^2-1", "The answer is $(x-1)(x+1)$"),
         ("(3,4)", "\\boxed{(3, 4)}"),
         ("1,2,3", "\\boxed{3, 2, 1}"),
         ("3e-4", "\\boxed{3\\times 10^{-4}}"),
         ("\\text{yes}", "\\boxed{yes}"),
-        ("$10$", "x = 10"),
+        ("$10$", "\\boxed{x = 10}"),
+        ("3", "The largest $n$ is 5.\n\nFinal answer: Jane started 3 hours ago. I hope it is correct."),
+        ("D", "The answer is for sure D, it can't be A or B"),
+        ("(D) Alina", "D"),
+        ("-2, 1", "\\boxed{-2} and \\boxed{1}"),
+        ("1.6e-19", "\\boxed{1.6\\times 10^{-19}}"),
+        ("x \\in [-2,7]", "\\boxed{-2 \\le x \\le 7}"),
+        ("5", "<think> 1 </think> I thought. <think> 2 </think> \\boxed{5}"),
         ("\\$3.47", "\\boxed{\\$3.47}"),
         ("\\$347", "It costs \\boxed{347}"),
     ],
@@ -178,10 +187,58 @@ def test_wrong_answers(answer: str, text: str) -> None:
     assert not is_correct(answer, text)
 
 
-def test_only_the_end_of_a_long_response_is_searched() -> None:
-    assert is_correct("5", "1 2 3 " * 20_000 + "\\boxed{5}")
-    assert is_correct("5", "\\boxed{5}" + " so" * 1_000)
-    assert not is_correct("5", "\\boxed{5}" + " so" * 2_000)
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("10", "x = 10"),
+        ("5", "\\boxed{5} and, going on, \\boxed{"),
+        ("5", "\\boxed{5} or \\boxed{ }"),
+        ("5", "The answer is not 5."),
+        ("5", "The answer is between 4 and 5."),
+        ("5", "\\boxed{5"),
+        ("5", "<think>The answer is 5."),
+        ("3.2e-11", "\\boxed{3.1e-11}"),
+        ("1/3", "\\boxed{0.33}"),
+        ("12", "Jane has 12 apples."),
+    ],
+)
+def test_what_is_not_stated_is_no_answer(answer: str, text: str) -> None:
+    assert not is_correct(answer, text)
+
+
+def test_the_whole_response_is_searched_in_linear_time() -> None:
+    begun = time.process_time()
+    assert is_correct("5", "\\boxed{5}" + " so" * 300_000)
+    assert not is_correct("5", "The answer is 5." + " \\boxed{" * 100_000)
+    assert not is_correct("5", "<think>" * 100_000 + "\\boxed{5}")
+    assert not is_correct("5", "The answer is " * 50_000)
+    assert time.process_time() - begun < 20, "squared it would be hours"
+
+
+def cases(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (Path(__file__).parent / "cases" / name).open(encoding="utf-8")]
+
+
+@pytest.mark.parametrize("case", cases("grading.jsonl"), ids=lambda case: case["id"])
+def test_cases_of_real_kinds(case: dict[str, Any]) -> None:
+    if case["expected"] is None:
+        assert unreadable(case["gold"]), case["kind"]
+    else:
+        assert is_correct(case["gold"], case["text"]) == case["expected"], case["kind"]
+
+
+def test_a_row_whose_answer_is_several_values_is_left_out_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = {"question": "How many?", "answer": "The minimum is $2$."}
+    bad = {"question": "How many then?", "answer": "The minimum is $2$ at $x=1$"}
+    path = write(tmp_path / "t.jsonl", [good, bad, {**bad, "answer": "\\boxed{}"}])
+    for _ in range(2):
+        assert [problem.id for problem in MathTask(config(path), held_out=0).train] == ["row-1"]
+    assert capsys.readouterr().err == (
+        f"task.path={path}: left out rows 2, 3, whose answer is no single value, such as "
+        "'The minimum is $2$ at $x=1$': write the final answer alone\n"
+    )
 
 
 @pytest.mark.parametrize(
