@@ -1,11 +1,12 @@
 r"""Reading a judge's verdict from what it wrote.
 
-A judge is asked for ``\boxed{k}``, and models write many things. Trusted in this order: the last
-``\boxed{...}``, the last JSON object with a verdict, the last plain sentence, a bare number as the
-whole answer. Steps are numbered from 1; -1 and "no error" mean that none is wrong. Thinking between
-``<think>`` tags is not the answer. What the judge quotes is not its own word, and a "no error" that
-it reports of others ("the student claims ...") is none. Where a later statement says otherwise than
-the one that is trusted, the verdict is contradictory: a lost vote is better than a steered one.
+A judge is asked for ``\boxed{k}``, and models write many things. Trusted in this order: the last ``\boxed{...}`` or
+answer tag, the last JSON object with a verdict, the last plain sentence, what is said of each step, a bare number as
+the whole answer. Steps are numbered from 1; -1 and "no error" mean that none is wrong. Thinking between ``<think>``
+tags is not the answer. A box that holds the problem's answer is no verdict, and two in one line are none. What the
+judge quotes is not its own word, and a "no error" that it reports of others ("the student claims ...") is none. Where
+a later statement says otherwise than the one that is trusted, the verdict is contradictory: a lost vote is better than
+a steered one.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ _NO_STEP = 0
 
 _MINUS = dict.fromkeys((0x2010, 0x2011, 0x2013, 0x2212, 0xFE63, 0xFF0D), "-")
 """Hyphens, dashes and minus signs that models write before a 1."""
+_CHINESE = {word: str(number) for number, word in enumerate("一二三四五六七八九十", start=1)}
+_CHINESE_STEP = re.compile(r"(?<=第)\s*([一二三四五六七八九十])\s*(?=步|个步骤)")
 _THINK = re.compile(r"(?<![\"“`])(?<!> )[<\[](?P<close>/?)think(?:ing)?[>\]]", re.IGNORECASE)
 _OBJECT = re.compile(r"\{\s*\"")
 _QUOTE = re.compile(r"\"[^\"\n]{0,400}\"|“[^”\n]{0,400}”|(?<!`)`(?!`)[^`\n]{0,400}`(?!`)")
@@ -66,16 +69,42 @@ _NO_ERROR = re.compile(
     rf"|\ball (?:of )?(?:the )?(?:\w+ )?(?:steps )?(?:are|were) (?:[a-z]+ )?{_GOOD}\b"
     rf"|\b(?:every|each) (?:single )?step (?:is|was) (?:[a-z]+ )?{_GOOD}\b"
     rf"|\b(?:solution|reasoning|derivation|proof) is (?:(?:entirely|fully|completely|all) )?{_GOOD}\b"
-    rf"|{_FIRST}[ :=]*(?:is )?(?:none|null|n/a)\b|没有(?:任何)?错误|所有步骤(?:都是?|均)?正确"
+    rf"|{_FIRST}[ :=]*(?:is )?(?:none|null|n/a)\b|(?:没有|未)(?:发现)?(?:任何)?错误|所有步骤(?:都是?|均)?正确"
 )
 _QUALIFIED = re.compile(
     r"\bsteps? (?:\d|one\b|two\b|three\b|four\b|five\b|six\b)|\b(?:first|second|third|fourth|fifth|last|final) steps?\b"
-    r"|\bthis (?!solution|response|proof|derivation|reasoning|student)|\b(?:here|before|until|till|up to|so far|prior"
+    r"|\bthere\b(?! (?:is|are|was|were)\b)|\bthis (?!solution|response|proof|derivation|reasoning|student)"
+    r"|\b(?:here|before|until|till|up to|so far|prior"
     r"|earlier|previous|preceding|other|otherwise|rest|remaining|except|besides|apart|if|whether|would|not all"
     r"|not every|not true|but|although|yet|unless)\b"
 )
 """Words that make a "no error" one of a part of the solution only, or a condition."""
+_PROBLEM_S_ANSWER = re.compile(
+    r"\b(?:(?:correct(?:ed)?|right|true|actual|expected|reference|proper|student's)(?: final)? "
+    r"(?:answer|result|value|solution)"
+    r"|(?:final )?(?:answer|result) (?:is indeed|(?:should|would|must) (?:be|have been)|(?:of|to) the problem))\b"
+    r"[^\n\\]{0,40}?(?:\\f?boxed\s?\{[^{}\n]{0,80}\}|\n|$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""The answer that the judge comes to itself, up to its box."""
+_TAG = re.compile(
+    r"<(?:answer|verdict|first_error|step)>\s*([^<>\n]{1,40}?)\s*</(?:answer|verdict|first_error|step)>", re.I
+)
 _ONE_STEP = re.compile(r"\bstep ?\d")
+_ASIDE = re.compile(r" ?\((?:index|0-based|zero-based|counting from)[^)]{0,40}\)")
+_LABELLED = re.compile(
+    r"^[ \t*#>-]*(?:my |the )?(?:final )?(?:verdict|answer|(?:first )?error location|location of the (?:first )?error)"
+    r"[*]*[ \t]*[:=][*]*[ \t]*((?:step )?-?\d{1,7})[.* \t]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CALLED_WRONG = re.compile(
+    rf"\bstep[ #]*(\d{{1,7}})(?:\s*[:,.)-]+\s*|\s+)"
+    rf"(?:(?:this |it )?(?:is|was|contains|has|makes)\s+(?:(?:clearly|an?|the|also)\s+)*)?"
+    rf"(?:{_ADJECTIVE}\b|{_MISTAKE}\b|not (?:correct|right|valid|true)\b|wrong\b)"
+)
+_HEDGED = re.compile(
+    r"\bstep[ #]*\d+[ ,]*(?:or|and/or|/)[ ,]*(?:step[ #]*)?\d|\b(?:might|may|could|perhaps|maybe|possibly|not sure)\b"
+)
 _MARKUP = re.compile(r"\\[a-zA-Z]+|\\[,;:! ]|[\\{}$*~\"'`()\[\]]")
 _INDEX = re.compile(r"(?:the )?(?:(?:step|paragraph|index|k|第) ?[#:=]? ?)?(-?) ?(\d{1,7})(?:\.0)? ?步?")
 _NONE_WORDS = frozenset(
@@ -102,7 +131,8 @@ def read_verdict(text: str, steps: int) -> int | None:
     answer = _spoken(text)
     if answer is None:
         return None
-    index = _verdict(answer[-_END:].translate(_MINUS))
+    answer = _CHINESE_STEP.sub(lambda word: _CHINESE[word[1]], answer[-_END:].translate(_MINUS))
+    index = _verdict(answer)
     if index == _NONE:
         return steps
     return index - 1 if 1 <= index <= steps else None
@@ -115,6 +145,8 @@ def _verdict(answer: str) -> int:
     for start, end, _ in objects:
         prose = prose[:start] + " " * (end - start) + prose[end:]
     boxes = _boxes(prose)
+    if len(boxes) > 1 and "\n" not in prose[boxes[-2][1] : boxes[-1][0]] and boxes[-2][2] != boxes[-1][2]:
+        return _NO_STEP
     for found in (boxes, objects):
         if found:
             _, end, index = found[-1]
@@ -123,7 +155,19 @@ def _verdict(answer: str) -> int:
     sentences = _sentences(prose)
     if sentences:
         return sentences[-1]
-    return _index(answer)
+    labelled = _LABELLED.findall(_own_words(prose))
+    if labelled:
+        return _index(labelled[-1])
+    return _first_called_wrong(prose) or _index(answer)
+
+
+def _first_called_wrong(text: str) -> int:
+    """The first step that the judge calls wrong, one step after the other; 0 where it calls none so, or is not sure."""
+    own = re.sub(r"[*_#$`]+", "", _own_words(text).lower())
+    if _HEDGED.search(own):
+        return _NO_STEP
+    wrong = [int(number) for number in _CALLED_WRONG.findall(own)]
+    return min(wrong, default=_NO_STEP)
 
 
 def _spoken(text: str) -> str | None:
@@ -150,6 +194,8 @@ def _spoken(text: str) -> str | None:
 def _boxes(text: str) -> list[tuple[int, int, int]]:
     r"""(start, end, number) of every ``\boxed{...}`` in the judge's own words, in order."""
     own = _own_words(text)
+    own = _PROBLEM_S_ANSWER.sub(lambda answer: " " * len(answer[0]), own)
+    own = _TAG.sub(_as_box, own)
     last = len(own.rstrip(" \n\r\t.*$)]}`"))
     found: list[tuple[int, int, int]] = []
     for match in re.finditer(r"\\f?boxed\s{0,8}\{", own):
@@ -160,6 +206,11 @@ def _boxes(text: str) -> list[tuple[int, int, int]]:
         if index != _NONE or end >= last or not _is_reported(own, match.start(), end):
             found.append((match.start(), end, index))
     return found
+
+
+def _as_box(tag: re.Match[str]) -> str:
+    """``<answer>3</answer>`` as a box of the same length."""
+    return rf"\boxed{{{tag[1].strip()}}}".ljust(len(tag[0]))
 
 
 def _closing(text: str, start: int) -> int | None:
@@ -213,6 +264,8 @@ def _object_index(value: dict[str, Any]) -> int | None:
 def _value_index(value: object) -> int:
     if value is None:
         return _NONE
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e7:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | str):
@@ -254,7 +307,11 @@ def _sentences(text: str) -> list[int]:
 
 def _said(words: str, one_step: bool) -> set[int]:
     """What a clause says; a "no error" after a step was named speaks of that step."""
+    words = _ASIDE.sub("", words)
     said = {int(match[1]) for pattern in _POSITIONS for match in pattern.finditer(words)}
+    called = {int(number) for number in _CALLED_WRONG.findall(words)}
+    if said and len(called) == 1:  # of the steps that the clause names, the one that it calls wrong
+        said = called
     if _NO_ERROR.search(words) and not (one_step or _QUALIFIED.search(words) or _REPORTED.search(words)):
         said.add(_NONE)
     return said

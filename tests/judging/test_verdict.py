@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -79,7 +81,7 @@ def test_what_was_thought_is_not_the_verdict(form: str, thought: int, said: int)
     "text",
     [
         "", " \n", "I cannot tell.", r"\boxed{}", r"\boxed{3", r"\boxed{k}", r"\boxed{2, 3}", r"\boxed{x=3}",
-        '{"first_error": [2]}', '{"first_error": true}', '{"first_error": 2, "error_step": 3}',
+        '{"first_error": [2, 3]}', '{"first_error": true}', '{"first_error": 2, "error_step": 3}',
         '{"verdict": "incorrect"}',
         '{"step": null, "verdict": "incorrect"}', '{"step": 2, "verdict": "correct"}', '{"note": 3}',
         "The first error is none, first wrong step: 2", "The final answer is correct.",
@@ -229,3 +231,34 @@ def test_a_megabyte_is_read_in_linear_time(piece: str) -> None:
 
 def test_a_verdict_after_a_megabyte_of_checking_is_read() -> None:
     assert read_verdict("Step 1 is right. No error.\n" * 40_000 + "\\boxed{2}", STEPS) == 1
+
+
+CASES = Path(__file__).parent / "cases" / "verdicts.jsonl"
+
+
+@pytest.mark.parametrize(
+    "case", [json.loads(line) for line in CASES.open(encoding="utf-8")], ids=lambda case: case["id"]
+)
+def test_cases_of_real_kinds(case: dict[str, Any]) -> None:
+    wanted = case["steps"] if case["expected_first_error"] == "none" else case["expected_first_error"]
+    assert read_verdict(case["reply"], case["steps"]) == wanted, case["kind"]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Step 2 is correct. Step 4 is incorrect. Step 5 is wrong too.", 4),
+        ("1. Step 1: right.\n2. Step 2: right.\n3. Step 3 contains an error: 2+2 is 4.", 3),
+        ("Step 3: This is not correct, since 3+4=7.", 3),
+        ("<verdict>step 6</verdict>", 6),
+        ("First error location: 2", 2),
+        ("The mistake might be in step 3. Step 3 is wrong, perhaps.", None),
+        ("Either step 2 or step 3 is wrong.", None),
+        ("Step 1 is correct. Step 2 is correct.", None),
+        ("The right answer is \\boxed{4}. The student's answer is \\boxed{7}.", None),
+        ("The correct answer should be \\boxed{4}, so the verdict is \\boxed{2}.", 2),
+        ("\\boxed{2}, \\boxed{2}", 2),
+    ],
+)
+def test_what_is_said_of_each_step_and_of_the_answer(text: str, first: int | None) -> None:
+    assert read_verdict(text, STEPS) == (None if first is None else first - 1)
