@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
+from ray.serve.exceptions import RayServeException
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.resolved import ResolvedConfig
@@ -110,7 +111,10 @@ class ServingParts:
         """Of all replicas; None where there are none, or one does not say what it holds."""
         if self._rollout is None or not is_known(self._names.rollout):
             return None
-        states = self._rollout.broadcast("drop_requests").results(timeout_s=ANSWER_DEADLINE, return_exceptions=True)
+        try:
+            states = self._rollout.broadcast("drop_requests").results(timeout_s=ANSWER_DEADLINE, return_exceptions=True)
+        except (RayServeException, RayError, TimeoutError):  # none of them can be asked
+            return None
         if not all(isinstance(state, ReplicaState) and state.broken is None for state in states):
             return None
         return max((state.version for state in states), default=NOTHING_PUBLISHED)

@@ -14,7 +14,7 @@ from raysgpo.output.json_lines import read_rows
 from raysgpo.output.run_folder import RunFolder
 from tests.chaos.full_places import Place
 from tests.chaos.two_nodes import TwoNodes
-from tests.chaos.victims import AGENTS, ENDS_THE_RUN, OF_THE_CLUSTER, Seen, family, those_of
+from tests.chaos.victims import AGENTS, ENDS_THE_RUN, Seen, family, of_the_run, those_of
 from tests.full.conftest import ROOT, Command, start_command
 
 TRAIN = str(ROOT / "jobs" / "train.py")
@@ -196,4 +196,4 @@ class Chaos:
         alive = [seen for seen in self.seen if seen.alive and seen.title_now.strip() not in AGENTS]
         if self.cluster is None:
             return alive
-        return [seen for seen in alive if not any(part in seen.title_now for part in OF_THE_CLUSTER)]
+        return [seen for seen in alive if of_the_run(seen.title_now)]

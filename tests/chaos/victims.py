@@ -34,11 +34,16 @@ ROLES: dict[str, Title] = {
 """Role to whether a process of this title has it."""
 ENDS_THE_RUN = ("driver", "GCS")
 """Roles that no run survives: it is gone on with by its command."""
+OF_THE_RUN = ("ray::", "VLLM::", "jobs/train.py")
 OF_THE_CLUSTER = (
-    "gcs_server", "raylet", "dashboard", "ray start", "log_monitor.py", "monitor.py", "runtime_env", "ray::IDLE",
-    "ray::ServeController", "ray::ProxyActor", "ray::Reaper", "ray_client", "resource_tracker", "default_worker.py",
-)  # fmt: skip
-"""In the titles of those that a cluster keeps when a run on it has ended."""
+    "ray::IDLE",
+    "ray::ServeController",
+    "ray::ProxyActor",
+    "ray::Reaper",
+    "ray::_",
+    "ray::TelemetryAgent",
+)
+"""In the titles of those that are the run's, but for those that a cluster keeps when a run on it has ended."""
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 """Ray's own, of a node: when its raylet and its GCS were killed, they wait for the GCS for another minute."""
 
@@ -86,3 +91,8 @@ def family(pids: Iterable[int]) -> list[Seen]:
 
 def those_of(role: str, processes: list[Seen]) -> list[Seen]:
     return [seen for seen in processes if ROLES[role](seen.title)]
+
+
+def of_the_run(title: str) -> bool:
+    """Whether a process on a cluster that goes on belongs to a run, and is to end with it."""
+    return any(part in title for part in OF_THE_RUN) and not any(part in title for part in (*OF_THE_CLUSTER, *AGENTS))

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from ray.exceptions import ActorDiedError, GetTimeoutError
+from ray.serve._private.common import DeploymentID
+from ray.serve.exceptions import DeploymentUnavailableError
 
 from raysgpo.config.overrides import resolve
 from raysgpo.judging.address import JudgeAddress
@@ -28,6 +30,7 @@ class Cluster:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
         self.known: set[str] = set()
         self.states: list[Any] = []
+        self.unreachable: Exception | None = None
         self.stored: Any = -1
         self.events: list[str] = []
         self.names = RunNames.of(RunFolder(folder))
@@ -48,6 +51,8 @@ class Cluster:
 
     def heard(self, method: str) -> list[Any]:
         self.events.append(method)
+        if self.unreachable is not None:
+            raise self.unreachable
         return self.states
 
     def begun(self, name: str, what: Any) -> Any:
@@ -87,6 +92,13 @@ def test_one_that_does_not_say_what_it_holds_has_all_replaced(found: Any, cluste
     cluster.parts.start(judging=False)
     cluster.states, cluster.stored = [state(5), found], 6
     assert cluster.parts.start(judging=False) == 6
+    assert cluster.events == ["start rollout", "drop_requests", "delete rollout after 0 s", "start rollout"]
+
+
+def test_replicas_that_cannot_be_asked_are_replaced(cluster: Cluster) -> None:
+    cluster.parts.start(judging=False)
+    cluster.unreachable = DeploymentUnavailableError(DeploymentID(name="x", app_name="x"))
+    assert cluster.parts.start(judging=False) == -1
     assert cluster.events == ["start rollout", "drop_requests", "delete rollout after 0 s", "start rollout"]
 
 
