@@ -26,6 +26,9 @@ class PartialCreditConfig(Section):
     """``sgpo``: the sigmoid of eq. 2; ``raw``: the RTS itself, capped below 1; ``none``: 0."""
     groups: Literal["all_negative", "all_wrong"] = "all_negative"
     """``all_negative``: only groups without a right answer [paper]; ``all_wrong``: every wrong response."""
+    none_found: Literal["no_vote", "last_step"] = "no_vote"
+    """What it means that the judge finds no error in an answer that ended wrong: nothing, it has not been judged
+    (``no_vote``, its advantage is 0), or an error in the last step. An answer that was cut off has RTS 1 then."""
     beta: float = Field(10.0, gt=0)
     """Intensity of eq. 2."""
     gamma: float = Field(0.5, ge=0, le=1)

@@ -63,9 +63,9 @@ async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditCon
     Fills ``votes``, ``verdict``, ``first_error`` and ``rts`` of the rollouts, ``judged``,
     ``judge_interval`` and ``counts``.
 
-    A rollout whose votes are all lost takes no part in the baseline: a plain reward of 0 would lie
-    below every judged one. With fewer than two rollouts that take part, or no verdict at all, the
-    group counts as unjudged and keeps its plain rewards.
+    A rollout whose votes are all lost, or find no error where there must be one (``none_found``), takes no part in
+    the baseline: a plain reward of 0 would lie below every judged one. With fewer than two rollouts that take part,
+    or none that was judged, the group counts as unjudged and keeps its plain rewards.
     """
     asked = _to_judge(group, credit)
     if not asked:
@@ -78,8 +78,9 @@ async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditCon
     ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s})
     rollouts = list(group.rollouts_G)
     for index in asked:
-        rollouts[index] = _judged(rollouts[index], steps[index], ballots.votes.get(index, []))
-    scored = any(rollouts[index].verdict is not Verdict.LOST for index in asked)
+        votes = ballots.votes.get(index, [])
+        rollouts[index] = _judged(rollouts[index], steps[index], votes, credit.none_found)
+    scored = any(rollouts[index].rts is not None for index in asked)
     judged = scored and sum(rollout.in_baseline for rollout in rollouts) >= 2
     if not judged:
         rollouts = [replace(rollout, in_baseline=True) for rollout in rollouts]
@@ -234,14 +235,17 @@ def _to_judge(group: Group, credit: PartialCreditConfig) -> list[int]:
     return [index for index, rollout in enumerate(group.rollouts_G) if not rollout.correct]
 
 
-def _judged(rollout: Rollout, steps: Sequence[str], votes: list[int | None]) -> Rollout:
+def _judged(rollout: Rollout, steps: Sequence[str], votes: list[int | None], none_found: str) -> Rollout:
     """The verdict of the votes. A response without steps needs none: nothing is wrong in it, RTS 0.
 
     The RTS is that of the free steps alone: true steps that were given must not inflate it.
     """
-    position = majority(votes) if steps else 0
+    no_vote = none_found == "no_vote" and not rollout.truncated
+    counted = [None if no_vote and vote == len(steps) else vote for vote in votes]
+    position = majority(counted) if steps else 0
     if position is None:
-        return replace(rollout, votes=tuple(votes), verdict=Verdict.LOST, in_baseline=False)
+        verdict = Verdict.LOST if all(vote is None for vote in votes) else Verdict.NONE_FOUND
+        return replace(rollout, votes=tuple(votes), verdict=verdict, in_baseline=False)
     first_error = position if position < len(steps) else None
     given = given_steps(steps, rollout.guidance_characters)
     free_error = None if first_error is None else max(first_error - given, 0)

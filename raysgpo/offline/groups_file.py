@@ -57,8 +57,8 @@ class _Rollout(BaseModel):
         roles = [segment.role for segment in self.segments]
         if roles and (roles[0], roles[-1]) != ("prompt", "completion"):
             raise ValueError("its segments do not begin with the prompt and end with a completion")
-        if self.verdict in ("error", "none_found") and self.rts is None:
-            raise ValueError("it has a verdict and no rts")
+        if self.verdict == "error" and self.rts is None:
+            raise ValueError("it has a first error and no rts")
         if self.reward_parts and CORRECTNESS not in self.reward_parts:
             raise ValueError(f"its reward_parts have no {CORRECTNESS!r}")
         return self

@@ -100,6 +100,7 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         **_judge_costs(sampled),
         "judge/lost": sum(vote is None for r in judged for vote in r.votes),
         "judge/none_found": sum(r.verdict is Verdict.NONE_FOUND for r in judged),
+        "judge/none_found_share": _mean([float(_unfound(r)) for r in judged]),
         "judge/vote_agreement": _mean([a for r in judged if (a := agreement(r.votes)) is not None]),
         "judge/rts_mean": _rts_mean(judged),
         "judge/rts_truncated": _rts_mean([r for r in judged if r.truncated]),
@@ -113,6 +114,12 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "grader/failures": sum(n for g in sampled for name, n in g.counts.items() if name.startswith("grader/")),
         "sampling/retries": sum(max((r.attempt for r in g.rollouts_G), default=0) for g in groups_P),
     }
+
+
+def _unfound(rollout: Rollout) -> bool:
+    """Whether the judge found no error in an answer that ended wrong."""
+    ended = not rollout.truncated and rollout.reasoning_steps > 0
+    return rollout.verdict is Verdict.NONE_FOUND and ended
 
 
 def _advantage_metrics(rollouts: Sequence[Rollout], trained: Sequence[Rollout]) -> Metrics:

@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 
 from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
+from raysgpo.config.overrides import resolve
 from raysgpo.groups import stages
 from raysgpo.judging.panel import Panel
 from raysgpo.output.group_json import group_row
@@ -117,9 +118,30 @@ def test_who_is_not_judged_comes_back_as_it_was(group: Group, credit: PartialCre
     assert judged(group, forbidden, credit) is group
 
 
-def test_verdicts_scores_and_credit_of_an_all_negative_group() -> None:
+def test_no_error_in_an_answer_that_ended_wrong_is_no_vote() -> None:
     group = graded("a\nb\nc\nd", "e\nf", "g\nhello")
     group = judged(group, by_text({"a\nb\nc\nd": 3, "e\nf": 0, "g\nhello": 2}))
+    third = group.rollouts_G[2]
+    assert (third.verdict, third.first_error, third.rts, third.votes) == (Verdict.NONE_FOUND, None, None, (2,))
+    assert [r.in_baseline for r in group.rollouts_G] == [True, True, False] and group.judged
+    advantages = stages.advantage(stages.credit(group, SGPO), resolve({}, overrides=["algorithm=sgpo"]).algorithm)
+    assert advantages.rollouts_G[2].advantage == 0.0 and advantages.rollouts_G[0].advantage > 0
+
+
+def test_of_several_votes_those_that_find_nothing_in_a_wrong_answer_do_not_count() -> None:
+    nothing, found = 2, 1
+    for votes, verdict in (((nothing, nothing, found), Verdict.ERROR), ((nothing, nothing), Verdict.NONE_FOUND)):
+        rollout = graded("a\nb", "c\nd").rollouts_G[0]
+        one = stages._judged(rollout, ["a\n", "b"], list(votes), "no_vote")
+        assert (one.verdict, one.first_error) == (verdict, found if verdict is Verdict.ERROR else None)
+        other = stages._judged(rollout, ["a\n", "b"], list(votes), "last_step")
+        assert (other.verdict, other.rts, other.in_baseline) == (Verdict.NONE_FOUND, 0.5, True)
+
+
+def test_verdicts_scores_and_credit_of_an_all_negative_group() -> None:
+    group = graded("a\nb\nc\nd", "e\nf", "g\nhello")
+    last_step = PartialCreditConfig(kind="sgpo", none_found="last_step")
+    group = judged(group, by_text({"a\nb\nc\nd": 3, "e\nf": 0, "g\nhello": 2}), last_step)
     first, second, third = group.rollouts_G
     assert (first.verdict, first.first_error, first.rts, first.votes) == (Verdict.ERROR, 3, 0.75, (3,))
     assert (second.verdict, second.first_error, second.rts) == (Verdict.ERROR, 0, 0.0)
@@ -423,7 +445,8 @@ def test_the_rts_is_that_of_the_free_steps(characters: int, error: int | None, f
     text = "a\nb\nc\nd\n"
     group = graded(text, text, finish=finish)
     group = group.with_rollouts([replace(r, guidance_characters=characters) for r in group.rollouts_G])
-    found = judged(group, by_text({text: 4 if error is None else error}))
+    last_step = PartialCreditConfig(kind="sgpo", none_found="last_step")
+    found = judged(group, by_text({text: 4 if error is None else error}), last_step)
     assert [r.rts for r in found.rollouts_G] == pytest.approx([rts, rts])
     assert found.rollouts_G[0].first_error == error
 

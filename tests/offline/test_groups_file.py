@@ -119,7 +119,7 @@ SEGMENT = {"role": "completion", "token_ids": [3, 4], "loss_weight": [1], "logpr
         ),
         ([group(response(finish_reason="eos"))], "row 1: rollouts.0.finish_reason: input should be 'stop' or 'length'"),
         ([group(response(segments=[SEGMENT]))], "row 1: rollouts.0.segments.0: value error, token_ids, loss_weight"),
-        ([group(response(verdict="error"))], "row 1: rollouts.0: value error, it has a verdict and no rts"),
+        ([group(response(verdict="error"))], "row 1: rollouts.0: value error, it has a first error and no rts"),
         ([group(response(reward_parts={"format": 1.0}))], "value error, its reward_parts have no 'correctness'"),
         ([group() | {"rollouts": []}], "row 1: the group has no response"),
         ([group(), group(response())], "row 2: 1 responses, where the group of row 1 has 2"),

@@ -72,10 +72,10 @@ def finished(texts: Sequence[str], make_rollout: Callable[..., Rollout], make_gr
 def recomputed_reward(rollout: dict[str, Any], judged: bool) -> float:
     """ALGORITHMS.md section 2 on a JSON object."""
     parts = rollout["reward_parts"]
-    if not judged or rollout["correct"] or rollout["verdict"] == "lost":
+    n, error = rollout["reasoning_steps"], rollout["first_error"]
+    no_vote = n > 0 and error is None and not rollout["truncated"]  # it ended wrong, and no error was found
+    if not judged or rollout["correct"] or rollout["verdict"] == "lost" or no_vote:
         return sum(parts.values())
-    n = rollout["reasoning_steps"]
-    error = rollout["first_error"]
     if n == 0:
         rts = 0.0
     elif error is None:

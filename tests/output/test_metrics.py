@@ -103,6 +103,7 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "judge/lost": 2,
         "judge/vote_agreement": (1 + 2 / 3) / 2,
         "judge/none_found": 1,
+        "judge/none_found_share": 0.0,
         "judge/rts_mean": 0.625,
         "judge/rts_truncated": 1.0,
         "judge/rts_finished": 0.25,

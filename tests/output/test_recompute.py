@@ -24,6 +24,7 @@ FURTHER = {
     "population": ["algorithm.std_ddof=0", "algorithm.std_eps=0.001"],
     "positive": ["algorithm.learn_from=positive"],
     "all kept": ["algorithm.keep=all"],
+    "last step": ["algorithm.partial_credit.none_found=last_step"],
     "variance": ["algorithm.keep=reward_variance", "algorithm.force_keep=true"],
 }
 
@@ -33,10 +34,16 @@ def recorded(config: Config) -> list[dict[str, Any]]:
     return [json.loads(json.dumps(group_row(group), allow_nan=False)) for group in finished_groups(config)]
 
 
+def voteless(rollout: dict[str, Any], algorithm: AlgorithmConfig) -> bool:
+    """Whether a rollout of a judged group has not been judged itself."""
+    unfound = rollout["verdict"] == "none_found" and not rollout["truncated"] and rollout["reasoning_steps"] > 0
+    return rollout["verdict"] == "lost" or (unfound and algorithm.partial_credit.none_found == "no_vote")
+
+
 def correctness(rollout: dict[str, Any], judged: bool, algorithm: AlgorithmConfig) -> float:
     """The reward's correctness part with its partial credit."""
-    plain = rollout["reward_parts"]["correctness"]
-    if not judged or rollout["correct"] or rollout["verdict"] in (None, "lost"):
+    plain: float = rollout["reward_parts"]["correctness"]
+    if not judged or rollout["correct"] or rollout["verdict"] is None or voteless(rollout, algorithm):
         return plain
     steps, error = rollout["reasoning_steps"], rollout["first_error"]
     last = steps if rollout["truncated"] else steps - 1
@@ -82,7 +89,7 @@ def recomputed(row: dict[str, Any], a: AlgorithmConfig, step: float = 0.0) -> tu
     rollouts = row["rollouts"]
     values = [correctness(r, row["judged"], a) for r in rollouts]
     others = [sum(v for name, v in r["reward_parts"].items() if name != "correctness") for r in rollouts]
-    part = [i for i, r in enumerate(rollouts) if not (row["judged"] and r["verdict"] == "lost")]
+    part = [i for i, r in enumerate(rollouts) if not (row["judged"] and voteless(r, a))]
     right = [rollouts[i]["correct"] for i in part]
     inside = advantages([values[i] for i in part], [others[i] for i in part], right, a, step)
     found = dict(zip(part, inside, strict=True))
@@ -101,7 +108,7 @@ def test_rewards_and_advantages_follow_from_the_records_alone(preset: str, furth
         rewards, expected = recomputed(row, algorithm, step)
         assert [r["reward"] for r in row["rollouts"]] == pytest.approx(rewards, abs=1e-6)
         assert [r["advantage"] for r in row["rollouts"]] == pytest.approx(expected, abs=1e-6)
-        part = [r["reward"] for r in row["rollouts"] if not (row["judged"] and r["verdict"] == "lost")]
+        part = [r["reward"] for r in row["rollouts"] if not (row["judged"] and voteless(r, algorithm))]
         if algorithm.keep == "all":
             assert row["dropped"] is None
         elif algorithm.keep == "reward_variance":
