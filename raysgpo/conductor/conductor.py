@@ -266,7 +266,9 @@ class Conductor:
         """What is new since ``rows_seen`` rows."""
         reporter, rows = self._reporter, self._reporter.rows.since(rows_seen)
         judging = not self._tickets.judging_over(self._progress.trained)
-        return Status(rows, reporter.take_messages(), self._progress.phase, judging, reporter.failure)
+        failed = self._source.failure
+        no_groups = None if failed is None else str(failed)
+        return Status(rows, reporter.take_messages(), self._progress.phase, judging, reporter.failure, no_groups)
 
     def say(self, message: str | None, kind: str | None = None) -> None:
         """A line for the console, unless there is none or it, or another of its kind, was said before."""

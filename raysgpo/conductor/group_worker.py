@@ -99,8 +99,8 @@ async def _result(task: asyncio.Task[Group | None]) -> Group | None:
 
 
 def _panel(config: ResolvedConfig, address: JudgeAddress | None, workers: int) -> Panel | None:
-    judge = build_judge(config.judge, address, workers) if config.needs_judge else None
-    return Panel(judge, config.judge) if judge is not None else None
+    judge = build_judge(config.judge, address) if config.needs_judge else None
+    return Panel(judge, config.judge, workers) if judge is not None else None
 
 
 def read_group(value: bytes) -> Group | None:

@@ -112,6 +112,19 @@ class LiveSource:
 
     async def groups(self, step: int) -> list[Group]:
         """The deadline runs from the last arrival."""
+        try:
+            groups = await self._awaited(step)
+            _refuse_an_outage(step, groups)
+        except RuntimeError as error:
+            self._failure = self._failure or error
+            raise
+        return groups
+
+    @property
+    def failure(self) -> BaseException | None:
+        return self._failure
+
+    async def _awaited(self, step: int) -> list[Group]:
         deadline, last = stall_deadline(self._state.config), time.monotonic()
         while (groups := self._assembly.step(step)) is None:
             if self._failure is not None:
@@ -126,7 +139,6 @@ class LiveSource:
                 )
             else:
                 self._say_hung(self._heartbeats.kill_silent())
-        _refuse_an_outage(step, groups)
         return groups
 
     async def _changes(self) -> bool:

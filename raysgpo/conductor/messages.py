@@ -57,3 +57,5 @@ class Status:
     """Whether groups are or will be judged."""
     failure: WriteFailed | None = None
     """Why the run cannot go on: there is no room on the disk."""
+    no_groups: str | None = None
+    """Why no further groups will come: train workers that start again would not help."""

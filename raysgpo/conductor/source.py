@@ -40,6 +40,10 @@ class GroupSource(Protocol):
             RuntimeError: they will never come.
         """
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why no further groups will ever come; None while they may."""
+
     def forget_before(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""
 

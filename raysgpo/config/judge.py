@@ -40,9 +40,10 @@ class JudgeConfig(Section):
     """Judge during the first this many optimizer steps, whatever ``judge.epochs`` says."""
     votes: int = Field(1, ge=1)
     """Independent judgements a response; the majority decides the position of the first error."""
-    deadline: float = Field(30.0, gt=0)
-    """Seconds for all judgements of one group, retries included; votes that come later are lost and counted."""
-    call_deadline: float = Field(20.0, gt=0)
+    deadline: float = Field(600.0, gt=0)
+    """Seconds for one judgement, retries included, from when it is put: waiting for ``judge.concurrency`` costs none
+    of them. A vote that comes later is lost and counted."""
+    call_deadline: float = Field(300.0, gt=0)
     """Seconds for one call; past it the call is tried again, while ``judge.deadline`` allows."""
     retries: int = Field(4, ge=0)
     """How often a call is sent again, with growing pauses, after 429, 5xx, a time-out or no connection."""
@@ -52,10 +53,20 @@ class JudgeConfig(Section):
     """Budget of the run: no further group is judged once another could exceed this many calls."""
     max_run_tokens: int | None = Field(None, ge=0)
     """Budget of the run: no further group is judged once so many tokens, prompts included, were used."""
-    max_tokens: int = Field(2048, ge=1)
-    """verify: longest answer of the judge, its reasoning included."""
+    max_tokens: int | None = Field(None, ge=1)
+    """verify: longest answer of the judge, its reasoning included; None: as long as its model has room. An answer that
+    is cut off is a lost vote."""
+    structured: bool = True
+    """verify: ask for JSON by a schema; a server that refuses that is asked for text."""
+    reference: Literal["solution", "outline", "answer"] = "solution"
+    """What the judge is shown beside the problem: the row's solution, its field ``outline``, or the final answer
+    alone; what a row does not have is replaced by the next."""
     temperature: float | None = Field(None, ge=0)
     """None: 0 for a single vote, 1 for several, which must be able to differ."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """None: the server's own."""
+    reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
+    """For models that have it; None: the server's own."""
     max_characters: int = Field(200_000, ge=1)
     """A response longer than this is not sent: its votes are lost and counted."""
     replicas: tuple[int, int] = (1, 1)

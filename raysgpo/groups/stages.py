@@ -23,6 +23,7 @@ import numpy as np
 from raysgpo.algorithms.advantages import group_advantages
 from raysgpo.algorithms.partial_credit import partial_credit, trajectory_score
 from raysgpo.config import AlgorithmConfig, PartialCreditConfig
+from raysgpo.judging.judge import Outcome
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.votes import majority
 from raysgpo.records import CORRECTNESS, Drop, Group, Rollout, Verdict
@@ -75,7 +76,8 @@ async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditCon
         steps = {index: task.split(group.rollouts_G[index].text) for index in asked}
     except Exception as raised:  # as in ``reward``, which groups of a file have not been through
         return _unsplit(group, raised)
-    ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s})
+    ended = {i: Outcome.CUT_OFF if group.rollouts_G[i].truncated else Outcome.WRONG for i in asked}
+    ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s}, ended)
     rollouts = list(group.rollouts_G)
     for index in asked:
         votes = ballots.votes.get(index, [])

@@ -21,11 +21,11 @@ class JudgeAddress:
     key: SecretStr | None = None
 
 
-def build_judge(config: JudgeConfig, address: JudgeAddress | None, share: int = 1) -> Judge | None:
-    """None where nothing is judged. ``share``: worker processes that divide ``judge.concurrency``."""
+def build_judge(config: JudgeConfig, address: JudgeAddress | None) -> Judge | None:
+    """None where nothing is judged."""
     if config.kind == "none":
         return None
     if config.kind == "rule":
         return RuleJudge()
     assert address is not None, f"judge.kind={config.kind} needs the address of its server"
-    return EndpointJudge(config, address.base_url, address.model, address.key, share)
+    return EndpointJudge(config, address.base_url, address.model, address.key)

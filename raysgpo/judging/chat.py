@@ -6,10 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from raysgpo.judging.prompt import RESPONSE_FORMAT
 from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble, read_json, temperature_of, total_tokens
 
 if TYPE_CHECKING:
     import openai
+
+
+_SCHEMA = re.compile(r"schema|grammar|guided|structured|response.format|json.mode", re.IGNORECASE)
+Messages = Sequence[Mapping[str, str]]
+OPTIONAL = ("max_tokens", "temperature", "seed", "top_p", "reasoning_effort", "response_format")
+"""Parameters without which a question can be put all the same."""
 
 
 class Chat:
@@ -19,8 +26,8 @@ class Chat:
         self._server = server
         self._refused: frozenset[str] = frozenset()
 
-    async def ask(self, messages: Sequence[Mapping[str, str]], seed: int) -> Answer:
-        """The model's answer.
+    async def ask(self, messages: Messages, seed: int, in_json: Messages | None = None) -> Answer:
+        """The model's answer. ``in_json``: the question that wants JSON by the schema, put where the server takes one.
 
         A server may refuse an optional parameter, as reasoning models do: the question is then sent
         without it, and if that is answered no later question of this object has it.
@@ -30,10 +37,10 @@ class Chat:
         """
         import openai
 
-        given: Any = list(messages)
         refused = self._refused
         while True:
-            sent = self._settings(seed, refused)
+            sent = self._settings(seed, refused if in_json is not None else refused | {"response_format"})
+            given: Any = list(in_json if in_json is not None and "response_format" in sent else messages)
             try:
                 raw = await self._server.client.chat.completions.with_raw_response.create(
                     model=self._server.model, messages=given, extra_headers=self._server.headers, **sent
@@ -52,18 +59,28 @@ class Chat:
 
     def _settings(self, seed: int, refused: frozenset[str]) -> dict[str, Any]:
         config = self._server.config
-        settings = {"max_tokens": config.max_tokens, "temperature": temperature_of(config), "seed": seed % 2**31}
-        kept = {name: value for name, value in settings.items() if name not in refused}
-        # A limit there must be: the newer name of the same one.
-        return kept if "max_tokens" in kept else kept | {"max_completion_tokens": config.max_tokens}
+        settings = {
+            "max_tokens": config.max_tokens,
+            "temperature": temperature_of(config),
+            "seed": seed % 2**31,
+            "top_p": config.top_p,
+            "reasoning_effort": config.reasoning_effort,
+            "response_format": RESPONSE_FORMAT if config.structured else None,
+        }
+        kept = {name: value for name, value in settings.items() if name not in refused and value is not None}
+        if config.max_tokens is None or "max_tokens" in kept:
+            return kept
+        return kept | {"max_completion_tokens": config.max_tokens}  # the newer name of the same limit
 
 
 def _refused_name(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
     """The optional parameter that the server's words refuse, out of those that were sent."""
-    optional = [name for name in ("max_tokens", "temperature", "seed") if name in sent]
+    optional = [name for name in OPTIONAL if name in sent]
     if error.param in optional:
         return error.param
-    return next((name for name in optional if re.search(rf"\b{name}\b", str(error))), None)
+    named = next((name for name in optional if re.search(rf"\b{name}\b", str(error))), None)
+    # Servers without schemas say so in words of their own (guided decoding, json_schema, grammar).
+    return named or ("response_format" if "response_format" in sent and _SCHEMA.search(str(error)) else None)
 
 
 def _read(content: bytes) -> Answer:
@@ -77,6 +94,15 @@ def _read(content: bytes) -> Answer:
         raise NoAnswer(Trouble.GARBAGE, "the answer is no chat completion")
     choice = choices[0] if choices and isinstance(choices[0], dict) else {}
     message = choice.get("message")
-    text = message.get("content") if isinstance(message, dict) else None
-    whole = text if isinstance(text, str) and choice.get("finish_reason") != "length" else ""
+    text = _text(message.get("content")) if isinstance(message, dict) else ""
+    whole = text if choice.get("finish_reason") != "length" else ""
     return Answer(whole, total_tokens(reply))
+
+
+def _text(content: object) -> str:
+    """The content of a message: a text, or parts of which those of type text are (others are its reasoning)."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    return "".join(text for text in texts if isinstance(text, str))

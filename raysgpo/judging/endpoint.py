@@ -15,7 +15,7 @@ from raysgpo.config import JudgeConfig
 from raysgpo.judging.chat import Chat
 from raysgpo.judging.compact import compact_prompt, read_letter
 from raysgpo.judging.completions import Completions
-from raysgpo.judging.judge import Failure, Judgement
+from raysgpo.judging.judge import Failure, Judgement, Outcome
 from raysgpo.judging.prompt import judge_messages
 from raysgpo.judging.server import Answer, NoAnswer, NoProxy, Server, Trouble
 from raysgpo.judging.verdict import read_verdict
@@ -39,7 +39,6 @@ class _Session:
     server: Server
     chat: Chat
     completions: Completions
-    slots: asyncio.Semaphore
 
 
 class EndpointJudge:
@@ -52,22 +51,19 @@ class EndpointJudge:
     Args:
         base_url: such as ``http://10.0.0.5:8000/v1``.
         key: sent in the header ``Authorization`` and nowhere else; None sends none.
-        share: number of processes that divide ``judge.concurrency`` among them.
     """
 
-    def __init__(
-        self, config: JudgeConfig, base_url: str, model: str, key: SecretStr | str | None, share: int = 1
-    ) -> None:
-        assert share >= 1, f"a judge is shared by one process at least, not {share}"
+    def __init__(self, config: JudgeConfig, base_url: str, model: str, key: SecretStr | str | None) -> None:
         self._config = config
         self._base_url = base_url
         self._model = model
         self._key = SecretStr(key) if isinstance(key, str) else key
-        self._slots = max(1, config.concurrency // share)
         self._session: _Session | None = None
         self._warned: set[str] = set()
 
-    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
+    async def __call__(
+        self, problem: Problem, steps: Sequence[str], seed: int, outcome: Outcome = Outcome.UNKNOWN
+    ) -> Judgement:
         characters = sum(map(len, steps))
         if characters > self._config.max_characters:
             self._warn(
@@ -80,15 +76,14 @@ class EndpointJudge:
         except NoProxy as error:
             self._warn("proxy", str(error))
             return Judgement(None, Failure.ERROR)
-        async with session.slots:
-            start = time.monotonic()
-            try:
-                answer = await self._ask(session, problem, steps, seed)
-            except NoAnswer as error:
-                self._warn(f"{error.trouble} {error.status}", error.said)
-                failure = Failure.TIMEOUT if error.trouble is Trouble.TIMEOUT else Failure.ERROR
-                return Judgement(None, failure, seconds=time.monotonic() - start)
-            seconds = time.monotonic() - start
+        start = time.monotonic()
+        try:
+            answer = await self._ask(session, problem, steps, seed, outcome)
+        except NoAnswer as error:
+            self._warn(f"{error.trouble} {error.status}", error.said)
+            failure = Failure.TIMEOUT if error.trouble is Trouble.TIMEOUT else Failure.ERROR
+            return Judgement(None, failure, seconds=time.monotonic() - start)
+        seconds = time.monotonic() - start
         position = self._read(answer.text, len(steps)) if answer.text else None
         if position is None:
             self._warn("unreadable", "its verdict is empty or cannot be read")
@@ -132,15 +127,21 @@ class EndpointJudge:
         """The session of the running event loop; connections of another loop cannot be used in it."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._session.loop is not loop:
-            server = Server(self._config, self._base_url, self._model, self._key, connections=self._slots)
-            slots = asyncio.Semaphore(self._slots)
-            self._session = _Session(loop, server, Chat(server), Completions(server), slots)
+            connections = self._config.concurrency
+            server = Server(self._config, self._base_url, self._model, self._key, connections)
+            self._session = _Session(loop, server, Chat(server), Completions(server))
         return self._session
 
-    async def _ask(self, session: _Session, problem: Problem, steps: Sequence[str], seed: int) -> Answer:
+    async def _ask(
+        self, session: _Session, problem: Problem, steps: Sequence[str], seed: int, outcome: Outcome = Outcome.UNKNOWN
+    ) -> Answer:
         if self._config.prompt == "compact":
             return await session.completions.ask(compact_prompt(problem, steps), seed)
-        return await session.chat.ask(judge_messages(problem, steps), seed)
+        in_text, in_json = (
+            judge_messages(problem, steps, outcome, reference=self._config.reference, in_json=in_json)
+            for in_json in (False, True)
+        )
+        return await session.chat.ask(in_text, seed, in_json)
 
     def _read(self, said: str, steps: int) -> int | None:
         return (read_letter if self._config.prompt == "compact" else read_verdict)(said, steps)

@@ -10,6 +10,16 @@ from typing import Protocol
 from raysgpo.records import Problem
 
 
+class Outcome(StrEnum):
+    """What is known of a response beside its steps."""
+
+    WRONG = "wrong"
+    """It ended, and its final answer is wrong."""
+    CUT_OFF = "cut_off"
+    """It was cut off, and states no right answer."""
+    UNKNOWN = "unknown"
+
+
 class Failure(StrEnum):
     """Why a vote was lost; each is counted as ``judge/<value>``."""
 
@@ -41,6 +51,8 @@ class Judge(Protocol):
     It may raise: the caller counts that as ``Failure.ERROR``.
     """
 
-    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
+    async def __call__(
+        self, problem: Problem, steps: Sequence[str], seed: int, outcome: Outcome = Outcome.UNKNOWN
+    ) -> Judgement:
         """``seed`` tells apart the votes on one response."""
         ...

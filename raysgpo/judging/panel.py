@@ -1,6 +1,7 @@
-"""All votes of a judge on the wrong answers of a group, within one deadline.
+"""All votes of a judge on the wrong answers of a group, each within a deadline of its own.
 
-Nothing that a judge does stops a group: what fails, is late or cannot be read is a lost vote, counted.
+The deadline begins when the question is put: however many others wait before it, they cost it nothing. Nothing that a
+judge does stops a group: what fails, is late or cannot be read is a lost vote, counted.
 Identical (problem, response) pairs of a step are one question, whichever groups they stand in.
 """
 
@@ -9,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from raysgpo.config import JudgeConfig
-from raysgpo.judging.judge import Failure, Judge, Judgement
+from raysgpo.judging.judge import Failure, Judge, Judgement, Outcome
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 
@@ -37,53 +38,70 @@ class Ballots:
 class Panel:
     """Asks one judge. One event loop uses it."""
 
-    def __init__(self, judge: Judge, config: JudgeConfig) -> None:
+    def __init__(self, judge: Judge, config: JudgeConfig, share: int = 1) -> None:
+        """``share``: number of processes that divide ``judge.concurrency`` among them."""
         self._judge = judge
         self._config = config
-        self._asked: dict[tuple[int, str, str, int], asyncio.Task[Judgement]] = {}
+        self._slots = asyncio.Semaphore(max(1, config.concurrency // share))
+        self._asked: dict[tuple[int, str, str, int, Outcome], asyncio.Task[Judgement]] = {}
         self._warned: set[str] = set()
 
-    async def votes(self, step: int, problem: Problem, responses: Mapping[int, Sequence[str]]) -> Ballots:
-        """Every vote on every response; ``responses`` has the reasoning steps by rollout index.
+    async def votes(
+        self,
+        step: int,
+        problem: Problem,
+        responses: Mapping[int, Sequence[str]],
+        outcomes: Mapping[int, Outcome] | None = None,
+    ) -> Ballots:
+        """Every vote on every response; ``responses`` has the reasoning steps by rollout index, ``outcomes`` what is
+        known of how they ended.
 
-        All questions are asked at once. Returns within ``judge.deadline`` seconds, with what is there.
+        All are asked for at once; ``judge.concurrency`` of them are under way, and each ends within
+        ``judge.deadline`` seconds.
         """
         self._forget(step)
         before = set(self._asked.values())
         asked = {
-            (index, vote): self._ask(step, problem, steps, vote)
+            (index, vote): self._ask(step, problem, steps, vote, (outcomes or {}).get(index, Outcome.UNKNOWN))
             for index, steps in responses.items()
             for vote in range(self._config.votes)
         }
-        # Not wait_for: a judge that swallows its cancellation would be waited for without end.
-        done = (await asyncio.wait(asked.values(), timeout=self._config.deadline))[0] if asked else set()
+        if asked:
+            await asyncio.wait(asked.values())
         votes: dict[int, list[int | None]] = {index: [] for index in responses}
         for (index, _), task in asked.items():
-            votes[index].append(_result(task, done).position)
+            votes[index].append(_result(task).position)
         ours = set(asked.values()) - before
-        counts = _counts([_result(task, done) for task in ours])
+        counts = _counts([_result(task) for task in ours])
         return Ballots(votes, counts | {"judge/cached": len(asked) - len(ours)})
 
-    def _ask(self, step: int, problem: Problem, steps: Sequence[str], vote: int) -> asyncio.Task[Judgement]:
+    def _ask(
+        self, step: int, problem: Problem, steps: Sequence[str], vote: int, outcome: Outcome
+    ) -> asyncio.Task[Judgement]:
         """The question's task; that of an identical question, if there was one in this step."""
         text = "".join(steps)
-        key = (step, problem.id, text, vote)
+        key = (step, problem.id, text, vote, outcome)
         if key not in self._asked:
             seed = derive_seed("judge", problem.id, text, vote)
-            self._asked[key] = asyncio.ensure_future(self._judgement(problem, steps, seed))
+            self._asked[key] = asyncio.ensure_future(self._judgement(problem, steps, seed, outcome))
         return self._asked[key]
 
-    async def _judgement(self, problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
-        try:
-            async with asyncio.timeout(self._config.deadline):
-                judgement = await self._judge(problem, steps, seed)
-        except TimeoutError:
+    async def _judgement(self, problem: Problem, steps: Sequence[str], seed: int, outcome: Outcome) -> Judgement:
+        async with self._slots:
+            asking = asyncio.ensure_future(self._judge(problem, steps, seed, outcome))
+            # Not wait_for: a judge that swallows its cancellation would be waited for without end.
+            try:
+                done, _ = await asyncio.wait({asking}, timeout=self._config.deadline)
+            finally:
+                asking.cancel()
+        if not done:
             self._warn("late", f"a judgement passed judge.deadline={self._config.deadline:g} s")
             return _LATE
+        try:
+            return _checked(asking.result(), len(steps))
         except Exception as error:  # a dead or confused judge must not stop the run
             self._warn(type(error).__name__, f"a judgement failed: {error!r}")
             return Judgement(None, Failure.ERROR)
-        return _checked(judgement, len(steps))
 
     def _warn(self, kind: str, said: str) -> None:
         if kind not in self._warned:
@@ -98,9 +116,7 @@ class Panel:
 _LATE = Judgement(None, Failure.TIMEOUT)
 
 
-def _result(task: asyncio.Task[Judgement], done: Collection[asyncio.Task[Judgement]]) -> Judgement:
-    if task not in done:
-        return _LATE
+def _result(task: asyncio.Task[Judgement]) -> Judgement:
     return Judgement(None, Failure.ERROR) if task.cancelled() else task.result()
 
 

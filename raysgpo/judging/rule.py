@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raysgpo.judging.judge import Judgement
+from raysgpo.judging.judge import Judgement, Outcome
 from raysgpo.records import Problem
 
 
 class RuleJudge:
     """A :class:`raysgpo.judging.judge.Judge` that never errs and never loses a vote."""
 
-    async def __call__(self, problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
+    async def __call__(
+        self, problem: Problem, steps: Sequence[str], seed: int, outcome: Outcome = Outcome.UNKNOWN
+    ) -> Judgement:
         return Judgement(first_wrong(problem, steps))
 
 

@@ -65,6 +65,10 @@ class RecordedSource:
         epoch, index = self._order.at(position)
         return replace(self._trained_on[index], position=position, step=step, epoch=epoch, judge=False, counts={})
 
+    @property
+    def failure(self) -> BaseException | None:
+        return None
+
     def forget_before(self, step: int) -> None:
         """The next epoch wants them again."""
 

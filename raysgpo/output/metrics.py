@@ -118,7 +118,7 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
 
 def _unfound(rollout: Rollout) -> bool:
     """Whether the judge found no error in an answer that ended wrong."""
-    ended = not rollout.truncated and rollout.reasoning_steps > 0
+    ended = not rollout.truncated and bool(rollout.reasoning_steps)
     return rollout.verdict is Verdict.NONE_FOUND and ended
 
 

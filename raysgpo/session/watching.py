@@ -23,6 +23,7 @@ def watch(
     Raises:
         WriteFailed: there is no room on the disk for what the run records.
         RunTaken: another process works in the run's folder.
+        RuntimeError: no further groups will come.
     """
     seen, told, end_judging = 0, False, parts.end_judging
     while True:
@@ -39,6 +40,8 @@ def watch(
         console.phase(status.phase)
         if status.failure is not None:
             raise status.failure
+        if status.no_groups is not None:
+            raise RuntimeError(status.no_groups)
         if end_judging is not None and not status.judging:
             console.say("judging is over: the judge replicas are taken down")
             end_judging()

@@ -16,9 +16,9 @@ PROBLEM = Problem("problem-id-91", "3+4-2=?", "5", "3+4=7\n7-2=5\n#### 5", {"sou
 STEPS = ["3+4=7\n", "7-2=6\n", "#### 6"]
 
 
-def judge_at(url: str, key: str | None = None, model: str = "judge", share: int = 1, **settings: Any) -> EndpointJudge:
+def judge_at(url: str, key: str | None = None, model: str = "judge", **settings: Any) -> EndpointJudge:
     defaults = {"kind": "endpoint", "retries": 2, "call_deadline": 5.0, "max_tokens": 99}
-    return EndpointJudge(JudgeConfig.model_validate(defaults | settings), url, model, key, share)
+    return EndpointJudge(JudgeConfig.model_validate(defaults | settings), url, model, key)
 
 
 def run(judge: EndpointJudge, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:

@@ -27,7 +27,6 @@ from tests.judging.judge_server import (
     refuse,
     status,
     steps_shown,
-    when,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_pauses")]
@@ -71,33 +70,6 @@ def test_several_votes_may_differ_and_one_need_not(
     run(judge, votes)
     assert {q.body["temperature"] for q in judge_server.questions} == {temperature}
     assert sorted(q.body["seed"] for q in judge_server.questions) == seeds
-
-
-@pytest.mark.parametrize(("concurrency", "share", "most"), [(64, 1, 64), (5, 1, 5), (12, 4, 3), (2, 8, 1)])
-def test_no_more_calls_are_in_flight_than_this_process_may(
-    judge_server: JudgeServer, concurrency: int, share: int, most: int
-) -> None:
-    judge_server.reply = r"\boxed{3}"
-    judge_server.always = when(lambda: judge_server.busiest >= most)
-    judge = judge_at(judge_server.base_url, concurrency=concurrency, share=share)
-
-    async def many() -> list[Judgement]:
-        return await asyncio.gather(*(judge(PROBLEM, STEPS, seed) for seed in range(64)))
-
-    assert [judgement.position for judgement in run(judge, many)] == [2] * 64
-    assert judge_server.busiest == most
-
-
-def test_waiting_for_a_turn_is_no_part_of_a_calls_deadline(judge_server: JudgeServer) -> None:
-    judge_server.latency = 0.2
-    judge = judge_at(judge_server.base_url, concurrency=1, call_deadline=2, retries=0)
-
-    async def many() -> list[Judgement]:
-        return await asyncio.gather(*(judge(PROBLEM, STEPS, seed) for seed in range(12)))
-
-    judgements = run(judge, many)
-    assert [judgement.position for judgement in judgements] == [3] * 12
-    assert sum(judgement.seconds < 2 for judgement in judgements) == 12
 
 
 def test_a_judge_works_in_loops_and_threads_that_did_not_build_it(judge_server: JudgeServer) -> None:

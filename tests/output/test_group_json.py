@@ -103,11 +103,13 @@ def test_rewards_and_advantages_follow_from_the_json_alone(
     rollouts = row["rollouts"]
     assert row["all_negative"] == (not any(r["correct"] for r in rollouts)) == row["judged"]
     assert [r["reward"] for r in rollouts] == pytest.approx([recomputed_reward(r, row["judged"]) for r in rollouts])
-    part = [r["reward"] for r in rollouts if r["verdict"] != "lost"]
+    judged = [r["verdict"] != "lost" and (r["correct"] or r["rts"] is not None or not row["judged"]) for r in rollouts]
+    assert [r["in_baseline"] for r in rollouts] == judged
+    part = [r["reward"] for r in rollouts if r["in_baseline"]]
     mean, std = statistics.fmean(part), statistics.stdev(part)
     degenerate = max(part) == min(part)
     for r in rollouts:
-        zero = degenerate or r["verdict"] == "lost"
+        zero = degenerate or not r["in_baseline"]
         assert r["advantage"] == pytest.approx(0.0 if zero else (r["reward"] - mean) / (std + 1e-6))
     assert row["dropped"] == ("no_signal" if degenerate else None)
 

@@ -69,6 +69,10 @@ class Synthetic:
         ]
         return build_group(position, rollouts, problem=ticket.problem)
 
+    @property
+    def failure(self) -> BaseException | None:
+        return None
+
     def forget_before(self, step: int) -> None:
         self._made = {made: groups for made, groups in self._made.items() if made >= step}
 

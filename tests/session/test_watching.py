@@ -54,3 +54,10 @@ def test_a_run_whose_folder_another_process_took_ends(tmp_path: Path, monkeypatc
     lock._path, lock._taken = tmp_path / ".lock-000001", True
     shown = watched(tmp_path, Status([], [], "training", False), lock, monkeypatch)
     assert shown.startswith(f"raised: {tmp_path}: another process works in this run folder")
+
+
+def test_a_stream_that_failed_ends_the_attempt_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train workers that start again would ask for the same step, and be told the same, without end."""
+    status = Status([], [], "sampling", False, no_groups="the stream of groups failed: its node is gone")
+    with pytest.raises(RuntimeError, match="its node is gone"):
+        watched(tmp_path, status, RunLock(print), monkeypatch)
