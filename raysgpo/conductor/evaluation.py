@@ -83,12 +83,14 @@ class Evaluator:
         self, prompt: Prompt, seeds: tuple[int, ...], temperature: float, min_version: int
     ) -> list[Completion] | None:
         """One answer a seed; None if none came."""
-        sampling = self._config.sampling
+        sampling, evaluation = self._config.sampling, self._config.evaluation
         request = SampleRequest(
             prompt_ids=prompt.token_ids,
             seeds_G=seeds,
-            max_tokens=sampling.max_tokens,
+            max_tokens=self._config.evaluation_tokens,
             temperature=temperature,
+            top_p=evaluation.top_p if temperature else 1.0,
+            top_k=evaluation.top_k if temperature else 0,
             stop=sampling.stop,
             min_version=min_version,
         )

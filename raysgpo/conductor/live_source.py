@@ -36,7 +36,9 @@ class LiveSource:
         self._rollout = rollout
         self._judge = judge
         self._assembly = Assembly(state.window)
-        self._evaluator = Evaluator(state.prepared, RetryingSampler(serve_sampler(rollout), state.config.rollout))
+        self._evaluator = Evaluator(
+            state.prepared, RetryingSampler(serve_sampler(rollout), state.config.evaluation_rollout)
+        )
         self._covered = state.progress.trained
         self._failure: BaseException | None = None
         self._stream: StreamThread | None = None

@@ -90,7 +90,10 @@ def worker_count(config: Config, cpus: float) -> int:
 def stall_deadline(config: Config) -> float:
     """Seconds after which a stream that gives no group has stalled: every wait inside has a shorter one."""
     rollout, judge = config.rollout, config.judge
-    return rollout.start_deadline + rollout.attempts * (rollout.sample_deadline + 30) + judge.deadline
+    groups = (config.max_staleness + 1) * config.prompts_per_step * config.refill_limit
+    votes = groups * config.sampling.group_size * judge.votes if config.needs_judge else 0
+    turns = math.ceil(votes / judge.concurrency)  # the last vote of a group may wait for those of all others
+    return rollout.start_deadline + rollout.attempts * (rollout.sample_deadline + 30) + turns * judge.deadline
 
 
 def _configure(context: DataContext) -> None:

@@ -65,6 +65,17 @@ class Config(Section):
     offline: OfflineConfig = OfflineConfig()
 
     @property
+    def evaluation_tokens(self) -> int:
+        """Longest answer of an evaluation."""
+        return self.evaluation.max_tokens or self.sampling.max_tokens
+
+    @property
+    def evaluation_rollout(self) -> RolloutConfig:
+        """How answers of an evaluation are asked for."""
+        deadline = self.evaluation.deadline or self.rollout.sample_deadline
+        return self.rollout.model_copy(update={"sample_deadline": deadline})
+
+    @property
     def storage_root(self) -> Path:
         return user_path(self.storage).absolute()
 

@@ -16,6 +16,14 @@ class EvaluationConfig(Section):
     """Number of held-out prompts."""
     temperature: float = Field(0.0, ge=0)
     """0 is greedy."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Longest answer; None: that of training, ``sampling.max_tokens``."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Of the answers that are drawn; 1: the full distribution."""
+    top_k: int = Field(0, ge=0)
+    """Of the answers that are drawn; 0: the full vocabulary."""
+    deadline: float | None = Field(None, gt=0)
+    """Seconds for one prompt's answers; None: ``rollout.sample_deadline``. A later answer counts as none."""
     samples: int = Field(1, ge=1)
     """Answers drawn to each held-out prompt after the last step, for pass@k up to this k [paper: 16]; 1 draws none."""
     samples_temperature: float = Field(0.6, gt=0)

@@ -234,10 +234,10 @@ def by_label(
 
 
 def problem_labels(problem: Problem) -> tuple[str, ...]:
-    """What a held-out problem is counted under, beside all: its difficulty and its category, if it has them."""
-    difficulty, category = problem.metadata.get("difficulty"), problem.metadata.get("category")
-    labels = [] if difficulty is None else [f"difficulty_{difficulty}"]
-    return (*labels, *([] if category is None else [str(category)]))
+    """What a held-out problem is counted under, beside all: its difficulty, level and category, if it has them."""
+    data = problem.metadata
+    labels = [f"{name}_{data[name]}" for name in ("difficulty", "level") if data.get(name) is not None]
+    return (*labels, *([] if data.get("category") is None else [str(data["category"])]))
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from tempfile import TemporaryDirectory
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
@@ -21,6 +21,7 @@ from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.policy.plain_head import changed_logits, refusal
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
 from raysgpo.policy.special_tokens import special_ids
+from raysgpo.records import Problem
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.plain_json import unwritable
@@ -53,26 +54,45 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     if shows_date(tokenizer):
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
-    budget = context - config.sampling.max_tokens
-    if budget < 1:
-        raise ConfigError(
-            f"sampling.max_tokens={config.sampling.max_tokens} leaves no room for a prompt: the model takes "
-            f"{context} tokens; lower sampling.max_tokens"
-        )
-    train, too_long = encode_fitting(tokenizer, task.train, budget)
-    held_out, held_out_too_long = encode_fitting(tokenizer, task.held_out, budget)
-    for name, ids in (("training", too_long), ("held-out", held_out_too_long)):
-        if ids:
-            say(f"{len(ids)} {name} prompts are longer than {budget} tokens and are left out (the first: {ids[0]})")
+    train = _fitting(tokenizer, task.train, "training", context, "sampling", config.sampling.max_tokens, say)
+    section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
+    held_out = _fitting(tokenizer, task.held_out, "held-out", context, section, config.evaluation_tokens, say)
     train = _kept(config, train, say)
     if config.guidance.on:
         train = with_trajectories(tokenizer, train, task, config, context)
         config = config.model_copy(update={"guidance": resolved_guidance(config, train, context, say)})
-    longest = max(longest_prompt(prompt, config.guidance.max_length) for prompt in [*train, *held_out])
+    longest = max(
+        longest_prompt(prompt, config.guidance.max_length) + tokens
+        for prompts, tokens in ((train, config.sampling.max_tokens), (held_out, config.evaluation_tokens))
+        for prompt in prompts
+    )
     judge = find_judge(config, say) if config.needs_judge else config.judge
-    rollout = config.rollout.model_copy(update={"max_model_len": longest + config.sampling.max_tokens})
+    rollout = config.rollout.model_copy(update={"max_model_len": longest})
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge})
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
+
+
+def _fitting(
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    which: str,
+    context: int,
+    section: str,
+    max_tokens: int,
+    say: Callable[[str], None],
+) -> list[Prompt]:
+    """The prompts that leave room for an answer; which do not is said."""
+    budget = context - max_tokens
+    if budget < 1:
+        raise ConfigError(
+            f"{section}.max_tokens={max_tokens} leaves no room for a prompt: the model takes "
+            f"{context} tokens; lower {section}.max_tokens"
+        )
+    prompts, too_long = encode_fitting(tokenizer, problems, budget)
+    if too_long:
+        first = too_long[0]
+        say(f"{len(too_long)} {which} prompts are longer than {budget} tokens and are left out (the first: {first})")
+    return prompts
 
 
 def _check_records(task: Task, config: Config) -> None:

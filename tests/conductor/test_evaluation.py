@@ -86,3 +86,20 @@ def test_a_prompt_without_an_answer_is_wrong_and_counted_and_null_in_its_row() -
     assert found.answers[2]["samples_correct"] is None and found.answers[2]["text"] is None
     assert (found.metrics["eval/accuracy"], found.metrics["eval/failed"]) == (0.25, 1)
     assert found.metrics["eval/pass_at_2"] == pytest.approx((0 + 1 + 0 + 1) / 4)
+
+
+def test_evaluation_has_lengths_and_a_distribution_of_its_own() -> None:
+    _, table = evaluate(
+        True, "evaluation.samples=2", "evaluation.max_tokens=999", "evaluation.top_p=0.9", "evaluation.top_k=7"
+    )
+    assert {request.max_tokens for request in table.asked} == {999}
+    greedy, drawn = ([r for r in table.asked if (r.temperature == 0) is is_greedy] for is_greedy in (True, False))
+    assert {(r.top_p, r.top_k) for r in greedy} == {(1.0, 0)} and {(r.top_p, r.top_k) for r in drawn} == {(0.9, 7)}
+    _, table = evaluate(False, "sampling.max_tokens=33")
+    assert {request.max_tokens for request in table.asked} == {33}
+
+
+def test_evaluation_has_a_deadline_of_its_own() -> None:
+    words = ["evaluation.deadline=5", "rollout.sample_deadline=9"]
+    assert resolve({}, overrides=words).evaluation_rollout.sample_deadline == 5
+    assert resolve({}, overrides=words[1:]).evaluation_rollout.sample_deadline == 9

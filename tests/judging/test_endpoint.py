@@ -6,11 +6,12 @@ import asyncio
 import json
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raysgpo.judging.judge import Failure, Judgement
+from raysgpo.judging.judge import Failure, Judgement, Outcome
 from raysgpo.records import Problem
 from tests.judging.asking import PROBLEM, STEPS, ask, closed_port, judge_at, run
 from tests.judging.judge_server import (
@@ -51,8 +52,59 @@ def test_the_server_sees_every_step_as_it_was_written(judge_server: JudgeServer)
 def test_the_question_has_the_settings(judge_server: JudgeServer) -> None:
     ask(judge_at(judge_server.base_url), seed=2**40 + 5)
     body = judge_server.questions[0].body
-    assert set(body) == {"model", "messages", "max_tokens", "temperature", "seed"}
+    assert set(body) == {"model", "messages", "max_tokens", "temperature", "seed", "response_format"}
     assert (body["model"], body["max_tokens"], body["seed"]) == ("judge", 99, 5)
+    schema = body["response_format"]["json_schema"]
+    assert schema["strict"] and list(schema["schema"]["properties"]) == ["reasoning", "first_error"]
+    assert "first_error" in body["messages"][1]["content"] and "boxed" not in body["messages"][1]["content"]
+
+
+def test_what_is_not_set_is_not_sent(judge_server: JudgeServer) -> None:
+    further: dict[str, Any] = {"top_p": 0.95, "reasoning_effort": "high"}
+    ask(judge_at(judge_server.base_url, structured=False, max_tokens=None))
+    ask(judge_at(judge_server.base_url, structured=False, **further))
+    plain, rich = (question.body for question in judge_server.questions)
+    assert set(plain) == {"model", "messages", "temperature", "seed"}
+    assert {name: rich[name] for name in further} == further and "boxed" in rich["messages"][1]["content"]
+
+
+@pytest.mark.parametrize("said", ["guided decoding is not supported", "response_format: unknown field"])
+def test_a_server_without_schemas_is_asked_for_text(judge_server: JudgeServer, said: str) -> None:
+    judge_server.script(status(400, error={"message": said}))
+    judge = judge_at(judge_server.base_url)
+
+    async def twice() -> list[Judgement]:
+        return [await judge(PROBLEM, STEPS, 1), await judge(PROBLEM, STEPS, 2)]
+
+    assert [judgement.position for judgement in run(judge, twice)] == [3, 3]
+    assert ["response_format" in q.body for q in judge_server.questions] == [True, False, False]
+    assert "boxed" in judge_server.questions[-1].body["messages"][1]["content"]
+
+
+def test_an_answer_by_the_schema_is_read(judge_server: JudgeServer) -> None:
+    judge_server.reply = '{"reasoning": "Step 1 is right. Step 2: 7-2=5, so it is wrong.", "first_error": 2}'
+    assert ask(judge_at(judge_server.base_url)).position == 1
+
+
+def test_the_judge_is_told_how_the_response_ended(judge_server: JudgeServer) -> None:
+    judge = judge_at(judge_server.base_url)
+
+    async def each() -> None:
+        for outcome in Outcome:
+            await judge(PROBLEM, STEPS, 1, outcome)
+
+    run(judge, each)
+    wrong, cut_off, unknown = (q.body["messages"][1]["content"] for q in judge_server.questions)
+    assert "final answer is known to be wrong" in wrong and "was cut off" in cut_off
+    assert "known to be wrong" not in unknown and "was cut off" not in unknown
+
+
+PARTS = json.loads((Path(__file__).parent / "cases" / "judge_reply_content_parts.json").read_text(encoding="utf-8"))
+
+
+def test_content_in_parts_is_its_text_without_its_thinking(judge_server: JudgeServer) -> None:
+    judge_server.script(raw(json.dumps(PARTS).encode()))
+    assert ask(judge_at(judge_server.base_url)).position == 1
 
 
 @pytest.mark.parametrize(
@@ -116,7 +168,7 @@ UNREADABLE: dict[str, Fault] = {
     "no content": content(None),
     "empty content": content(""),
     "blanks": content(" \n"),
-    "a list for content": content([{"type": "text", "text": r"\boxed{2}"}]),
+    "parts without text": content([{"type": "thinking", "thinking": r"\boxed{2}"}, {"type": "text"}, "text"]),
     "no verdict": content("The student did well in places."),
     "a step that is not there": content(r"\boxed{4}"),
     "step 0": content(r"\boxed{0}"),
@@ -269,10 +321,10 @@ def test_a_refused_parameter_is_left_out_from_then_on(judge_server: JudgeServer)
     assert [judgement.position for judgement in run(judge, twice)] == [3, 3]
     sent = [set(question.body) - {"model", "messages"} for question in judge_server.questions]
     assert sent == [
-        {"max_tokens", "temperature", "seed"},
-        {"max_completion_tokens", "temperature", "seed"},
-        {"max_completion_tokens", "seed"},
-        {"max_completion_tokens", "seed"},
+        {"max_tokens", "temperature", "seed", "response_format"},
+        {"max_completion_tokens", "temperature", "seed", "response_format"},
+        {"max_completion_tokens", "seed", "response_format"},
+        {"max_completion_tokens", "seed", "response_format"},
     ]
     assert judge_server.questions[-1].body["max_completion_tokens"] == 99
 

@@ -289,3 +289,8 @@ def test_a_problem_counts_as_solved_where_nothing_was_given(
     solved = Solved()
     assert solved.add([make_group(0, [guided(make_rollout(correct=True), 2), make_rollout()])]) == 0
     assert solved.add([make_group(0, [make_rollout(correct=True)])]) == 1
+
+
+def test_a_level_is_a_label_as_a_difficulty_is() -> None:
+    assert problem_labels(Problem("p", "?", "1", None, {"level": 3, "category": "geometry"})) == ("level_3", "geometry")
+    assert problem_labels(Problem("p", "?", "1", None, {"difficulty": 2})) == ("difficulty_2",)

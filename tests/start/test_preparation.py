@@ -94,6 +94,13 @@ def test_max_tokens_that_leave_no_room_are_refused(model: Path) -> None:
     assert message.startswith("sampling.max_tokens=100 leaves no room for a prompt: the model takes 100 tokens")
 
 
+def test_an_evaluation_may_be_longer_than_training(model: Path) -> None:
+    ready, _ = prepared(model, "sampling.max_tokens=40", "evaluation.max_tokens=60")
+    assert ready.config.rollout.max_model_len == 12 + 60
+    message = refused(model, "evaluation.max_tokens=100")
+    assert message.startswith("evaluation.max_tokens=100 leaves no room for a prompt: the model takes 100 tokens")
+
+
 def test_a_longer_context_than_the_models_is_refused_and_a_shorter_one_holds(model: Path) -> None:
     assert "at most 100 tokens" in refused(model, "rollout.max_model_len=101")
     assert "the model takes 30 tokens" in refused(model, "rollout.max_model_len=30")

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysgpo.config import JudgeConfig, TaskConfig
-from raysgpo.judging.judge import Failure, Judgement
+from raysgpo.judging.judge import Failure, Judgement, Outcome
 from raysgpo.judging.rule import RuleJudge
 from raysgpo.records import Problem
 from raysgpo.studies.judge_quality.labelled import LabelledRow, chosen, generated, read_labelled
@@ -130,7 +130,7 @@ def test_the_harmonic_mean_is_low_if_one_is() -> None:
 
 
 def test_votes_tokens_and_losses_are_those_of_the_panel() -> None:
-    async def judge(problem: Problem, steps: Sequence[str], seed: int) -> Judgement:
+    async def judge(problem: Problem, steps: Sequence[str], seed: int, outcome: Outcome = Outcome.UNKNOWN) -> Judgement:
         if problem.id == "broken":
             raise RuntimeError("no judge today")
         if problem.id == "slow":
@@ -159,7 +159,7 @@ def test_no_row_takes_its_answer_from_another() -> None:
     assert len(asked) == 7
 
 
-@pytest.mark.parametrize(("concurrency", "votes", "busiest"), [(4, 1, 4), (6, 3, 6), (2, 3, 3)])
+@pytest.mark.parametrize(("concurrency", "votes", "busiest"), [(4, 1, 4), (6, 3, 6), (2, 3, 2)])
 def test_as_many_rows_are_under_way_as_there_are_calls_for(concurrency: int, votes: int, busiest: int) -> None:
     """More would wait for a call to come free while their deadline runs."""
     busy = most = 0
