@@ -24,6 +24,10 @@ Int_T = NDArray[np.int32]
 Float_T = NDArray[np.float32]
 
 
+Turns = tuple[tuple[str, str], ...]
+"""(role, text) of turns of a chat."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One row of a task.

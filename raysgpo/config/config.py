@@ -116,6 +116,11 @@ class Config(Section):
         impossible = impossible_offline(self.offline, self.guidance, self.curriculum, self.algorithm)
         if self.mode == "offline" and impossible is not None:
             raise ValueError(impossible)
+        if self.mode == "offline" and (self.task.system or self.task.examples):
+            raise ValueError(
+                "task.system and task.examples are of online runs: an offline run encodes the prompts of its file as "
+                "they stand there; leave them out"
+            )
         if self.task.row.judgement and (self.guidance.on or self.algorithm.partial_credit.kind != "none"):
             raise ValueError(
                 f"task.kind={self.task.kind} takes neither guidance nor partial credit: its reasoning ends in the "

@@ -21,6 +21,13 @@ class TaskConfig(Section):
     """math, verifier: the JSONL file to train on."""
     eval_path: str | None = None
     """math, verifier: the JSONL file of held-out problems; None holds out ``evaluation.prompts`` rows of ``path``."""
+    system: str | None = None
+    """A system turn before every problem, where the model's chat template has one; None: none."""
+    instruction: str | None = None
+    """A line behind every problem; None: the task's own, math asks for a box."""
+    examples: int = Field(0, ge=0)
+    """Worked examples before every problem, as earlier turns: so many training problems with their solutions, which
+    are then not trained on."""
     prompts: int = Field(1024, ge=1)
     """Generated tasks: number of training prompts (one epoch)."""
     terms: tuple[int, ...] = (4,)

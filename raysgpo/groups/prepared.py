@@ -7,7 +7,7 @@ from typing import Any
 
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.guidance.trajectory import Trajectory
-from raysgpo.records import Problem
+from raysgpo.records import Problem, Turns
 from raysgpo.tasks.task import Task
 
 
@@ -18,6 +18,8 @@ class Prompt:
     """The problem under the chat template, up to where the answer starts."""
     trajectory: Trajectory | None = None
     """What may be given of the true reasoning; None without guidance, or where it has nothing to give."""
+    before: Turns = ()
+    """The turns of the chat before the problem; they are in ``token_ids``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import Prompt
-from raysgpo.records import Problem
+from raysgpo.records import Problem, Turns
 
 TODAY = datetime(2026, 1, 1)
 """What a chat template that shows the date is told: a run that is resumed, or repeated, sees the same prompts."""
@@ -45,16 +45,17 @@ def shows_date(tokenizer: PreTrainedTokenizerBase) -> bool:
     return CLOCK in str(tokenizer.chat_template)
 
 
-def turn(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> str:
-    """The problem as the user's turn, up to where the assistant's begins, under the chat template.
+def turn(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns = ()) -> str:
+    """The problem as the user's turn behind the turns before it, up to where the assistant's begins, under the chat
+    template.
 
     Raises:
         ConfigError: the template refuses it.
     """
-    message = {"role": "user", "content": problem.prompt}
+    messages = [{"role": role, "content": said} for role, said in (*before, ("user", problem.prompt))]
     try:
         text = tokenizer.apply_chat_template(
-            [message], add_generation_prompt=True, tokenize=False, **{CLOCK: TODAY.strftime}
+            messages, add_generation_prompt=True, tokenize=False, **{CLOCK: TODAY.strftime}
         )
     except Exception as error:  # a template may raise what it likes
         raise ConfigError(
@@ -70,24 +71,27 @@ def encode(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Prompt:
     return _encoded(tokenizer, problem, _text(tokenizer, problem))
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> str:
-    return problem.prompt if tokenizer.chat_template is None else turn(tokenizer, problem)
+def _text(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns = ()) -> str:
+    if tokenizer.chat_template is None:
+        return "\n\n".join([*(said for _, said in before), problem.prompt])
+    return turn(tokenizer, problem, before)
 
 
-def _encoded(tokenizer: PreTrainedTokenizerBase, problem: Problem, text: str) -> Prompt:
+def _encoded(tokenizer: PreTrainedTokenizerBase, problem: Problem, text: str, before: Turns = ()) -> Prompt:
     """A template has the special tokens in its text."""
-    return Prompt(problem, tokenizer(text, add_special_tokens=tokenizer.chat_template is None)["input_ids"])
+    ids = tokenizer(text, add_special_tokens=tokenizer.chat_template is None)["input_ids"]
+    return Prompt(problem, ids, before=before)
 
 
 def encode_fitting(
-    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], max_prompt_tokens: int
+    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], max_prompt_tokens: int, before: Turns = ()
 ) -> tuple[list[Prompt], list[str]]:
     """The problems that fit into ``max_prompt_tokens``, and the ids of those that do not.
 
     Raises:
         ConfigError: none fits, or what the policy would be shown is not what was asked.
     """
-    prompts = [_shown(tokenizer, problem) for problem in problems]
+    prompts = [_shown(tokenizer, problem, before) for problem in problems]
     _check_ids(tokenizer, prompts)
     fitting = [prompt for prompt in prompts if len(prompt.token_ids) <= max_prompt_tokens]
     if not fitting:
@@ -101,15 +105,21 @@ def encode_fitting(
     return fitting, too_long
 
 
-def _shown(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Prompt:
-    """As ``encode``, of a template that shows the question as it is."""
-    text = _text(tokenizer, problem)
+def _shown(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns) -> Prompt:
+    """As ``encode``, of a template that shows the question, and what stands before it, as it is."""
+    text = _text(tokenizer, problem, before)
+    hidden = next((said for _, said in before if said.strip() not in text), None)
+    if hidden is not None:
+        raise ConfigError(
+            f"model={tokenizer.name_or_path}: its chat template leaves out {hidden[:60]!r} (task.system, "
+            f"task.examples); leave these settings out, or {MEND}"
+        )
     if problem.prompt.strip() not in text:
         raise ConfigError(
             f"model={tokenizer.name_or_path}: its chat template leaves out the prompt of {problem.id}, or changes it "
             f"(does it want the content in parts?); {MEND}"
         )
-    return _encoded(tokenizer, problem, text)
+    return _encoded(tokenizer, problem, text, before)
 
 
 def _check_ids(tokenizer: PreTrainedTokenizerBase, prompts: Sequence[Prompt]) -> None:

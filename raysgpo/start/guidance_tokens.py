@@ -123,7 +123,7 @@ def _around(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> tuple[list[in
     if tokenizer.chat_template is None:
         return prompt.token_ids, []
     content = prompt.problem.prompt.strip()
-    before, found, behind = turn(tokenizer, prompt.problem).rpartition(content)
+    before, found, behind = turn(tokenizer, prompt.problem, prompt.before).rpartition(content)
     if not found:
         raise ConfigError(
             f"guidance.placement=prompt: the chat template changes the prompt of {prompt.problem.id}, so its end "

@@ -21,11 +21,12 @@ from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.policy.plain_head import changed_logits, refusal
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
 from raysgpo.policy.special_tokens import special_ids
-from raysgpo.records import Problem
+from raysgpo.records import Problem, Turns
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.plain_json import unwritable
 from raysgpo.tasks.task import Task
+from raysgpo.tasks.turns import turns_before
 from raysgpo.tiny.embedded import embedded_policy
 from raysgpo.tiny.tiny_judge import ensure_tiny_judge
 
@@ -41,6 +42,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # so is a hub that cannot be reached, once
     try:
         task = build_task(config)
+        before, problems = turns_before(config.task, task.train)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     _check_records(task, config)
@@ -54,9 +56,12 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     if shows_date(tokenizer):
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
-    train = _fitting(tokenizer, task.train, "training", context, "sampling", config.sampling.max_tokens, say)
     section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
-    held_out = _fitting(tokenizer, task.held_out, "held-out", context, section, config.evaluation_tokens, say)
+    room = context - config.sampling.max_tokens, context - config.evaluation_tokens
+    _check_room("sampling", room[0], config.sampling.max_tokens, context)
+    _check_room(section, room[1], config.evaluation_tokens, context)
+    train = _fitting(tokenizer, problems, before, "training", room[0], say)
+    held_out = _fitting(tokenizer, task.held_out, before, "held-out", room[1], say)
     train = _kept(config, train, say)
     if config.guidance.on:
         train = with_trajectories(tokenizer, train, task, config, context)
@@ -72,26 +77,27 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
 
 
-def _fitting(
-    tokenizer: PreTrainedTokenizerBase,
-    problems: Sequence[Problem],
-    which: str,
-    context: int,
-    section: str,
-    max_tokens: int,
-    say: Callable[[str], None],
-) -> list[Prompt]:
-    """The prompts that leave room for an answer; which do not is said."""
-    budget = context - max_tokens
-    if budget < 1:
+def _check_room(section: str, left: int, max_tokens: int, context: int) -> None:
+    if left < 1:
         raise ConfigError(
             f"{section}.max_tokens={max_tokens} leaves no room for a prompt: the model takes "
             f"{context} tokens; lower {section}.max_tokens"
         )
-    prompts, too_long = encode_fitting(tokenizer, problems, budget)
+
+
+def _fitting(
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    before: Turns,
+    which: str,
+    room: int,
+    say: Callable[[str], None],
+) -> list[Prompt]:
+    """The prompts that leave room for an answer; which do not is said."""
+    prompts, too_long = encode_fitting(tokenizer, problems, room, before)
     if too_long:
         first = too_long[0]
-        say(f"{len(too_long)} {which} prompts are longer than {budget} tokens and are left out (the first: {first})")
+        say(f"{len(too_long)} {which} prompts are longer than {room} tokens and are left out (the first: {first})")
     return prompts
 
 

@@ -16,6 +16,7 @@ from raysgpo.tasks.held_out import distinct, divided
 from raysgpo.tasks.input_rows import input_rows
 from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.reasoning import split_steps
+from raysgpo.tasks.turns import behind
 
 INSTRUCTION = "\nPut the final answer in \\boxed{}."
 """What is said after each question; the format reward asks for nothing more."""
@@ -35,8 +36,9 @@ class MathTask:
     def __init__(self, config: TaskConfig, held_out: int) -> None:
         assert config.path is not None, "the configuration refuses task.kind=math without task.path"
         self._max_steps = config.max_reasoning_steps
-        rows = read_problems(config.path, "task.path")
-        source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path")
+        instruction = INSTRUCTION if config.instruction is None else behind(config.instruction)
+        rows = read_problems(config.path, "task.path", instruction)
+        source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path", instruction)
         questions = distinct(source, _question)
         self.held_out, self.train = divided(rows, questions, held_out, _question, config.path)
         self.grade = MathGrading(config.format_reward)
@@ -46,7 +48,7 @@ class MathTask:
         return split_steps(text, self._max_steps)
 
 
-def read_problems(path: str, key: str) -> tuple[Problem, ...]:
+def read_problems(path: str, key: str, instruction: str = INSTRUCTION) -> tuple[Problem, ...]:
     """The rows of a JSONL file; ``key`` is the setting that named it. Blank lines are skipped, and so, with a word, are
     rows whose answer no response could be compared with.
 
@@ -55,7 +57,7 @@ def read_problems(path: str, key: str) -> tuple[Problem, ...]:
     problems: dict[str, Problem] = {}
     unread: list[tuple[int, str]] = []
     for number, where, row in input_rows(path, f"{key}={path}"):
-        problem = _problem(row, number, where)
+        problem = _problem(row, number, where, instruction)
         if problem.id in problems:
             raise ValueError(
                 f"{where}: the id {problem.id!r} was used by an earlier row: make the ids distinct, or leave them out"
@@ -68,13 +70,13 @@ def read_problems(path: str, key: str) -> tuple[Problem, ...]:
     return tuple(problems.values())
 
 
-def _problem(row: dict[str, Any], number: int, where: str) -> Problem:
+def _problem(row: dict[str, Any], number: int, where: str, instruction: str) -> Problem:
     question = _text(row, "question", where)
     answer = _text(row, "answer", where)
     identity = f"row-{number}" if row.get("id") is None else str(row["id"])
     reference = None if row.get("solution") is None else _text(row, "solution", where)
     metadata = {name: value for name, value in row.items() if name not in _NAMED}
-    return Problem(identity, question.strip() + INSTRUCTION, answer.strip(), reference, metadata)
+    return Problem(identity, question.strip() + instruction, answer.strip(), reference, metadata)
 
 
 def _text(row: dict[str, Any], name: str, where: str) -> str:

@@ -24,6 +24,8 @@ class NoSource:
     def __init__(self) -> None:
         self.forgotten: list[int] = []
 
+    failure: BaseException | None = None
+
     def forget_before(self, step: int) -> None:
         self.forgotten.append(step)
 

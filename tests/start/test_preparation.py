@@ -302,3 +302,17 @@ def test_a_stop_string_that_holds_a_special_token_and_more_is_refused(model: Pat
     message = refused(model, 'sampling.stop=["x", "<|end|>\\n"]')
     assert "'<|end|>\\n' holds the special token <|end|>" in message and message.endswith("give <|end|> alone")
     assert prepared(model, 'sampling.stop=["x", "<|end|>"]')[0].config.sampling.stop == ("x", "<|end|>")
+
+
+def test_a_system_turn_and_examples_stand_before_every_problem(model: Path) -> None:
+    plain, _ = prepared(model)
+    ready, _ = prepared(model, "task.system=Add.", "task.examples=1")
+    shown = plain.train[0].problem
+    assert [p.problem for p in ready.train] == [p.problem for p in plain.train[1:]]
+    for prompt in (*ready.train, *ready.held_out):
+        assert prompt.before == (("system", "Add."), ("user", shown.prompt), ("assistant", shown.reference))
+    same = {p.problem.id: len(p.token_ids) for p in plain.held_out}
+    assert all(len(p.token_ids) > same[p.problem.id] + len(shown.prompt) for p in ready.held_out)
+    assert "as many as 99" not in refused(model, "task.examples=99") and "task.examples=99" in refused(
+        model, "task.examples=99"
+    )

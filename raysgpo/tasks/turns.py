@@ -1,0 +1,28 @@
+"""What a problem is shown behind: a system turn, worked examples, an instruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raysgpo.config import TaskConfig
+from raysgpo.records import Problem, Turns
+
+
+def behind(instruction: str) -> str:
+    """The instruction as it stands behind a problem: on a line of its own."""
+    return f"\n{instruction}" if instruction else ""
+
+
+def turns_before(config: TaskConfig, train: Sequence[Problem]) -> tuple[Turns, list[Problem]]:
+    """The turns before every problem, and what is left to train on.
+
+    Raises:
+        ValueError: there are not so many training problems with a solution; the message names the setting.
+    """
+    system = [("system", config.system)] if config.system else []
+    solved = [problem for problem in train if problem.reference][: config.examples]
+    if len(solved) < config.examples:
+        raise ValueError(f"task.examples={config.examples}: only {len(solved)} training problems have a solution")
+    shown = {problem.id for problem in solved}
+    turns = [turn for one in solved for turn in (("user", one.prompt), ("assistant", one.reference or ""))]
+    return (*system, *turns), [problem for problem in train if problem.id not in shown]
