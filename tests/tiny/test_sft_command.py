@@ -46,7 +46,7 @@ def words_of(config: TinyConfig | TinyJudgeConfig, prefix: str = "") -> list[str
         (["slip_size=1"], "slip_size: say what it is for, such as: policy slip_size=1"),
         (
             ["polcy"],
-            "'polcy': expected one of policy, long, judge, verifier, trajectories first, then key=value",
+            "'polcy': expected one of policy, long, judge, verifier, smollm2, trajectories first, then key=value",
         ),
         (["judge", "heads=0"], "heads=0: Input should be greater than or equal to 1"),
     ],
