@@ -70,7 +70,8 @@ def reaping(applications: Sequence[str]) -> Iterator[None]:
         return
     job = ray.get_runtime_context().get_job_id()
     options = {"num_cpus": 0, "lifetime": "detached", "name": f"reaper {applications[0]}", "namespace": "raysgpo"}
-    reaper = ray.remote(Reaper).options(**options).remote(job, list(applications))
+    # Its node may be lost before the driver is: another one has to watch then.
+    reaper = ray.remote(Reaper).options(**options, max_restarts=-1).remote(job, list(applications))
     try:
         yield
     finally:

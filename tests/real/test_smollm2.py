@@ -25,9 +25,10 @@ QUESTIONS = [
     ),
 ]
 SETTINGS = """math algorithm=sgpo model=smollm2 judge=replicas judge.model=smollm2 judge.kv_cache_gib=0.5
-judge.max_tokens=24 judge.engine={dtype:float32} rollout.engine={dtype:float32} rollout.kv_cache_gib=0.5 trainer.workers=2 trainer.cpus=0.25
-sampling.max_tokens=16 evaluation.prompts=2 evaluation.every=0 checkpoint.every=1 checkpoint.keep=9 records.tokens=true
-optimizer.lr=1e-6 rollout.start_deadline=900 judge.start_deadline=900 name=real""".split()
+judge.max_tokens=24 judge.engine={dtype:float32} rollout.engine={dtype:float32} rollout.kv_cache_gib=0.5
+trainer.workers=2 trainer.cpus=0.25 sampling.max_tokens=16 evaluation.prompts=2 evaluation.every=0 checkpoint.every=1
+checkpoint.keep=9 records.tokens=true optimizer.lr=1e-6 rollout.start_deadline=900 judge.start_deadline=900
+name=real""".split()
 
 
 @pytest.fixture(scope="module")

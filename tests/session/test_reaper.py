@@ -44,6 +44,8 @@ def test_its_applications_go_when_a_driver_is_killed(ray_session: None) -> None:
     try:
         assert driver.stdout is not None and driver.stdout.readline() == "up\n"
         assert "left-behind" in serve.status().applications
+        reaper = ray.get_actor("reaper left-behind", namespace="raysgpo")
+        ray.kill(reaper, no_restart=False)  # as with the node that it was on: another one watches
     finally:
         driver.kill()
         driver.wait()
