@@ -25,11 +25,11 @@ def smollm() -> Config:
         name="smollm",
         model="smollm2",
         steps=40,
-        prompts_per_step=8,
+        prompts_per_step=4,
         task=TaskConfig(
             kind="arithmetic",
             prompts=512,
-            terms=(3,),
+            terms=(2,),
             system="You add and subtract small numbers. Write one operation a line, then #### and the result.",
             examples=2,
         ),
@@ -39,6 +39,6 @@ def smollm() -> Config:
         optimizer=OptimizerConfig(lr=5e-6, warmup_steps=2),
         rollout=RolloutConfig(replicas=1, cpus=0.5, kv_cache_gib=1.0, engine={"dtype": "float32"}),
         trainer=TrainerConfig(workers=1, cpus=0.5, tokens_per_micro_batch=2048),
-        evaluation=EvaluationConfig(every=20, prompts=128),
+        evaluation=EvaluationConfig(every=20, prompts=64),
         checkpoint=CheckpointConfig(every=10, keep=1),
     )
