@@ -101,10 +101,10 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "name a recipe (arithmetic, arithmetic_long, arithmetic_verifier, math, verifier) or give --config FILE"),
+        ([], "name a recipe (arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier) or give --config FILE"),
         (
             ["arithmatic"],
-            "arithmatic: no such recipe; choose from arithmetic, arithmetic_long, arithmetic_verifier, math, verifier",
+            "arithmatic: no such recipe; choose from arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier",
         ),
         (["arithmetic", "seed"], "'seed': expected key=value"),
         (["arithmetic", "sampling.group_size=1"], "set sampling.group_size to 2 or more"),
