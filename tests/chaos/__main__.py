@@ -41,6 +41,8 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10_000) if arguments.seed is None else arguments.seed
     with_places = in_own_namespace()
     roles = arguments.roles.split(",") if arguments.roles else _roles(arguments.two_nodes, with_places)
+    if arguments.healed:
+        roles, arguments.signals = [role for role in roles if role not in ENDS_THE_RUN], signal.SIGKILL.name
     print(f"seed {seed}; roles: {', '.join(roles)}")
     if not with_places:
         print("no disk is filled: this system gives no process file systems of its own")
@@ -78,6 +80,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--roles", default="", help="which roles are struck; all that there are, if left out")
     parser.add_argument("--signals", default="SIGKILL,SIGSTOP")
+    parser.add_argument(
+        "--healed", action="store_true", help="kills alone, of what a run heals by itself within a minute"
+    )
     parser.add_argument("--two-nodes", action="store_true", help="on a cluster of two nodes that was there before")
     return parser.parse_args()
 

@@ -101,7 +101,10 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "name a recipe (arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier) or give --config FILE"),
+        (
+            [],
+            "name a recipe (arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier) or give --config FILE",
+        ),
         (
             ["arithmatic"],
             "arithmatic: no such recipe; choose from arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier",
