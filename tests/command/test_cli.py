@@ -24,6 +24,8 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
+RECIPES = "arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier"
+
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
     """``jobs/train.py`` as a user runs it; the last line of stderr says which heavy packages it imported."""
@@ -103,11 +105,11 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
     [
         (
             [],
-            "name a recipe (arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier) or give --config FILE",
+            f"name a recipe ({RECIPES}) or give --config FILE",
         ),
         (
             ["arithmatic"],
-            "arithmatic: no such recipe; choose from arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier",
+            f"arithmatic: no such recipe; choose from {RECIPES}",
         ),
         (["arithmetic", "seed"], "'seed': expected key=value"),
         (["arithmetic", "sampling.group_size=1"], "set sampling.group_size to 2 or more"),
