@@ -24,7 +24,7 @@ sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
-RECIPES = "arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier"
+NAMES = "arithmetic, arithmetic_long, arithmetic_verifier, math, smollm, verifier"
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
@@ -105,11 +105,11 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
     [
         (
             [],
-            f"name a recipe ({RECIPES}) or give --config FILE",
+            f"name a recipe ({NAMES}) or give --config FILE",
         ),
         (
             ["arithmatic"],
-            f"arithmatic: no such recipe; choose from {RECIPES}",
+            f"arithmatic: no such recipe; choose from {NAMES}",
         ),
         (["arithmetic", "seed"], "'seed': expected key=value"),
         (["arithmetic", "sampling.group_size=1"], "set sampling.group_size to 2 or more"),
