@@ -30,7 +30,9 @@ def test_the_replicas_are_asked_while_judging_lasts_and_then_taken_down(battered
         assert row["judge/errors"] == row["judge/timeouts"] == 0
     for group in battered.groups:
         if group["step"] < battered.judged_well or group["step"] >= JUDGED:
-            assert group["judged"] == (group["all_negative"] and group["step"] < JUDGED)
+            # A judge that was taught for seconds finds no error in many a wrong answer, which is no vote.
+            scored = sum(rollout["rts"] is not None for rollout in group["rollouts"])
+            assert group["judged"] == (group["all_negative"] and group["step"] < JUDGED and scored >= 2)
     assert battered.output.splitlines().count("judging is over: the judge replicas are taken down") == 1
 
 
