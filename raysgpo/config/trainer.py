@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from raysgpo.config.section import Section
 
@@ -41,8 +41,10 @@ class TrainerConfig(Section):
     """CPU threads of one worker's torch."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the forward and backward pass; the optimizer's state is float32."""
-    layout: Literal["auto", "padded", "packed"] = "auto"
-    """Rows of a micro-batch: packed for variable-length attention kernels, length-sorted and padded for others."""
+    layout: Literal["auto", "shared", "padded", "packed"] = "auto"
+    """Rows of a micro-batch: ``packed`` for variable-length attention kernels (flash attention); for others ``shared``,
+    which computes the prompt of a group once, or ``padded``, one row a sequence, where the model or
+    ``trainer.gradient_checkpointing`` keeps no cache of keys and values."""
     attention: str = "sdpa"
     """The attention kernel, by transformers' name."""
     tokens_per_micro_batch: int = Field(4096, ge=1)
@@ -55,3 +57,12 @@ class TrainerConfig(Section):
     """How often dead train workers are started again from the last checkpoint."""
     collective_timeout: float = Field(600.0, gt=0)
     """Seconds until a collective with a dead peer fails."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.layout == "shared" and self.gradient_checkpointing:
+            raise ValueError(
+                "trainer.layout=shared computes the prompt of a group once and keeps its keys and values, which "
+                "trainer.gradient_checkpointing=true throws away: set trainer.layout=padded, or checkpoint nothing"
+            )
+        return self

@@ -4,103 +4,134 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from typing import Literal
 
-Layout = Literal["padded", "packed"]
+from raysgpo.policy.layout import Layout, Size, shared_length, tokens_of
+
 Indices = list[int]
+Plan = list[list[Indices]]
+"""Rank -> micro-batch -> indices of sequences."""
+
+PASS_TOKENS = 32
+"""What a micro-batch costs beside its tokens, in tokens: small ones do not fill the machine."""
 
 
-def choose_layout(layout: Literal["auto", "padded", "packed"], attention: str) -> Layout:
-    """``auto`` packs for variable-length attention kernels (flash attention) and pads for the others.
+def plan_micro_batches(sizes: Sequence[Size], world: int, tokens_per_micro_batch: int, layout: Layout) -> Plan:
+    """Divide a step's sequences.
 
-    A dense kernel computes the whole square of a packed row: on CPU with sdpa, 128 sequences took
-    1.57 s packed to 1,024 tokens and 0.56 s as length-sorted padded rows.
-    """
-    if layout != "auto":
-        return layout
-    return "packed" if "flash" in attention else "padded"
+    Every index comes exactly once. Every rank gets the same number of micro-batches, at least 1; one with too few
+    sequences gets empty ones. A micro-batch has at most ``tokens_per_micro_batch`` tokens, padding included; a
+    sequence longer than that stands alone.
 
-
-def tokens_of(lengths: Sequence[int], layout: Layout) -> int:
-    """Tokens that a forward pass over these sequences computes, padding included."""
-    if not lengths:
-        return 0
-    return sum(lengths) if layout == "packed" else len(lengths) * max(lengths)
-
-
-def plan_micro_batches(
-    lengths: Sequence[int], world: int, tokens_per_micro_batch: int, layout: Layout
-) -> list[list[Indices]]:
-    """Divide a step's sequences: rank -> micro-batch -> indices into ``lengths``.
-
-    Every index comes exactly once. Ranks differ by at most one sequence's length in tokens (the
-    longest first, each to the least loaded rank). Every rank gets the same number of micro-batches,
-    at least 1; one with too few sequences gets empty ones. A micro-batch has at most
-    ``tokens_per_micro_batch`` tokens, padding included; a sequence longer than that stands alone.
+    Padded and packed, ranks differ by at most one sequence's length in tokens (the longest first, each to the least
+    loaded rank). Shared, whole groups are handed out, unless the slowest rank has less to compute without that.
     """
     assert world >= 1, f"a step needs at least one rank, got {world}"
     assert tokens_per_micro_batch >= 1, f"the token budget must be positive, got {tokens_per_micro_batch}"
-    cut = _cut_packed if layout == "packed" else _cut_padded
-    ranks = [cut(lengths, mine, tokens_per_micro_batch) for mine in _share_out(lengths, world)]
-    count = max(1, *(len(rank) for rank in ranks))
-    return [_stretch(lengths, rank, count, layout) for rank in ranks]
+    single = _Planner(sizes, world, tokens_per_micro_batch, layout)
+    if layout != "shared":
+        return single.by_sequence()
+    return min((single.by_group(), single.by_sequence()), key=single.slowest)
 
 
-def _share_out(lengths: Sequence[int], world: int) -> list[Indices]:
-    """Each rank's sequences, longest first."""
-    ranks: list[Indices] = [[] for _ in range(world)]
-    loads = [(0, rank) for rank in range(world)]
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        tokens, rank = heapq.heappop(loads)
-        ranks[rank].append(index)
-        heapq.heappush(loads, (tokens + lengths[index], rank))
-    return ranks
+class _Planner:
+    def __init__(self, sizes: Sequence[Size], world: int, budget: int, layout: Layout) -> None:
+        self._sizes = sizes
+        self._world = world
+        self._budget = budget
+        self._layout = layout
 
+    def by_sequence(self) -> Plan:
+        """The longest first, whatever its group."""
+        shared_out = self._share_out([[index] for index in range(len(self._sizes))])
+        cut = self._cut_packed if self._layout == "packed" else self._cut_rows
+        return self._stretched([cut([index for [index] in mine]) for mine in shared_out])
 
-def _cut_padded(lengths: Sequence[int], indices: Indices, budget: int) -> list[Indices]:
-    """Neighbours in length share rows of one width: the first, longest one's."""
-    cuts: list[Indices] = []
-    for index in indices:
-        if cuts and (len(cuts[-1]) + 1) * lengths[cuts[-1][0]] <= budget:
-            cuts[-1].append(index)
-        else:
-            cuts.append([index])
-    return cuts
+    def by_group(self) -> Plan:
+        """The sequences of a group stay on one rank, and side by side."""
+        groups: dict[int, Indices] = {}
+        for index in self._longest_first(range(len(self._sizes))):
+            groups.setdefault(self._sizes[index].group, []).append(index)
+        return self._stretched([self._cut_groups(mine) for mine in self._share_out(list(groups.values()))])
 
+    def slowest(self, plan: Plan) -> int:
+        """What the rank with most to compute computes, in tokens."""
+        return max(sum(self._tokens(cut) + PASS_TOKENS for cut in rank) for rank in plan)
 
-def _cut_packed(lengths: Sequence[int], indices: Indices, budget: int) -> list[Indices]:
-    """First fit, longest first."""
-    cuts: list[Indices] = []
-    room: list[int] = []
-    for index in indices:
-        place = next((at for at, left in enumerate(room) if lengths[index] <= left), None)
-        if place is None:
-            cuts.append([index])
-            room.append(budget - lengths[index])
-        else:
-            cuts[place].append(index)
-            room[place] -= lengths[index]
-    return cuts
+    def _tokens(self, indices: Indices) -> int:
+        return tokens_of([self._sizes[index] for index in indices], self._layout)
 
+    def _longest_first(self, indices: Sequence[int]) -> Indices:
+        return sorted(indices, key=lambda index: (-self._sizes[index].length, index))
 
-def _stretch(lengths: Sequence[int], cuts: list[Indices], count: int, layout: Layout) -> list[Indices]:
-    """Halve the largest micro-batches until there are ``count``; then the largest first on every rank.
+    def _share_out(self, units: Sequence[Indices]) -> list[list[Indices]]:
+        """Each rank's units, most tokens first, each given to the least loaded rank."""
+        weights = [self._tokens(unit) for unit in units]
+        ranks: list[list[Indices]] = [[] for _ in range(self._world)]
+        loads = [(0, rank) for rank in range(self._world)]
+        for at in sorted(range(len(units)), key=lambda at: (-weights[at], at)):
+            tokens, rank = heapq.heappop(loads)
+            ranks[rank].append(units[at])
+            heapq.heappush(loads, (tokens + weights[at], rank))
+        return ranks
 
-    Halving costs nothing, an empty micro-batch costs a forward and backward pass over a filler.
-    Sorting lets ranks that meet in a collective bring about the same work to it.
-    """
+    def _cut_rows(self, indices: Indices, shared: int = 0) -> list[Indices]:
+        """Neighbours in length share rows of one width: the first, longest one's. ``shared``: tokens that all have."""
+        cuts: list[Indices] = []
+        for index in indices:
+            width = self._sizes[cuts[-1][0]].length - shared if cuts else 0
+            if cuts and shared + (len(cuts[-1]) + 1) * width <= self._budget:
+                cuts[-1].append(index)
+            else:
+                cuts.append([index])
+        return cuts
 
-    def cost(cut: Indices) -> int:
-        return tokens_of([lengths[i] for i in cut], layout)
+    def _cut_groups(self, groups: list[Indices]) -> list[Indices]:
+        """Neighbours in the length of the prompt share passes, where that is not more to compute than one each."""
+        cuts: list[Indices] = []
+        for group in sorted(groups, key=lambda group: -self._sizes[group[0]].prompt):
+            for part in self._cut_rows(group, shared_length([self._sizes[index] for index in group])):
+                joined = [*cuts[-1], *part] if cuts else part
+                apart = self._tokens(cuts[-1]) + PASS_TOKENS + self._tokens(part) if cuts else 0
+                if self._tokens(joined) <= min(apart, self._budget):
+                    cuts[-1] = joined
+                else:
+                    cuts.append(part)
+        return cuts
 
-    cuts = list(cuts)
-    while len(cuts) < count:
-        divisible = [cut for cut in cuts if len(cut) > 1]
-        if not divisible:
-            cuts.extend([] for _ in range(count - len(cuts)))
-            break
-        largest = max(divisible, key=cost)
-        cuts.remove(largest)
-        middle = len(largest) // 2
-        cuts += [largest[:middle], largest[middle:]]
-    return sorted(cuts, key=cost, reverse=True)
+    def _cut_packed(self, indices: Indices) -> list[Indices]:
+        """First fit, longest first."""
+        cuts: list[Indices] = []
+        room: list[int] = []
+        for index in indices:
+            length = self._sizes[index].length
+            place = next((at for at, left in enumerate(room) if length <= left), None)
+            if place is None:
+                cuts.append([index])
+                room.append(self._budget - length)
+            else:
+                cuts[place].append(index)
+                room[place] -= length
+        return cuts
+
+    def _stretched(self, ranks: list[list[Indices]]) -> Plan:
+        """The same number of micro-batches on every rank, at least 1."""
+        count = max(1, *(len(rank) for rank in ranks))
+        return [self._stretch(rank, count) for rank in ranks]
+
+    def _stretch(self, cuts: list[Indices], count: int) -> list[Indices]:
+        """Halve the largest micro-batches until there are ``count``; then the largest first on every rank.
+
+        Halving costs little, an empty micro-batch costs a forward and backward pass over a filler.
+        Sorting lets ranks that meet in a collective bring about the same work to it.
+        """
+        cuts = list(cuts)
+        while len(cuts) < count:
+            divisible = [cut for cut in cuts if len(cut) > 1]
+            if not divisible:
+                cuts.extend([] for _ in range(count - len(cuts)))
+                break
+            largest = max(divisible, key=self._tokens)
+            cuts.remove(largest)
+            middle = len(largest) // 2
+            cuts += [largest[:middle], largest[middle:]]
+        return sorted(cuts, key=self._tokens, reverse=True)

@@ -1,6 +1,7 @@
 """A causal language model that answers with logprobs, sharded by FSDP2.
 
-Shape legend: _R rows, _L tokens of a row, _N scored tokens, _H hidden size.
+Shape legend: _R rows, _L tokens of a row, _A all tokens of a pass, _N scored tokens,
+_H hidden size.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from raysgpo.config import TrainerConfig
+from raysgpo.policy.batch import ScorerInput
 from raysgpo.policy.logprobs import token_logprobs
 from raysgpo.policy.plain_head import changed_logits, refusal
 
@@ -36,16 +38,32 @@ class TokenScorer(nn.Module):
         self.temperature = temperature
         self.chunk = chunk
 
-    def forward(
-        self, token_ids_RL: Tensor, position_ids_RL: Tensor | None, predict_N: Tensor, targets_N: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logprobs [N] and entropies [N] at the sampling temperature, of what a ``Batch`` names."""
-        output = self.causal.base_model(
-            input_ids=token_ids_RL, position_ids=position_ids_RL, attention_mask=None, use_cache=False
-        )
-        hidden_NH = output.last_hidden_state.flatten(0, 1)[predict_N]
+    def forward(self, inputs: ScorerInput) -> tuple[Tensor, Tensor]:
+        """Logprobs [N] and entropies [N] at the sampling temperature."""
+        if inputs.prompts is None:
+            hidden_AH = self._hidden(inputs.token_ids_RL, inputs.position_ids_RL, None)
+        else:
+            cache = DynamicCache()
+            prompts_AH = self._hidden(inputs.prompts.token_ids_PS, None, cache)
+            cache.batch_select_indices(inputs.prompts.prompt_R)
+            rows_AH = self._hidden(inputs.token_ids_RL, inputs.position_ids_RL, cache)
+            # Also where no token is predicted from a prompt: FSDP waits for a gradient of all that it computed.
+            hidden_AH = torch.cat([prompts_AH, rows_AH])
         head = self.causal.get_output_embeddings()
-        return token_logprobs(hidden_NH, head.weight, targets_N, self.temperature, self.chunk)
+        return token_logprobs(hidden_AH[inputs.predict_N], head.weight, inputs.targets_N, self.temperature, self.chunk)
+
+    def _hidden(self, token_ids_RL: Tensor, position_ids_RL: Tensor | None, cache: DynamicCache | None) -> Tensor:
+        """Last hidden states [R L, H]. ``cache``: keys and values of what stands before, to which these are added;
+        they carry their gradient."""
+        output = self.causal.base_model(
+            input_ids=token_ids_RL,
+            position_ids=position_ids_RL,
+            attention_mask=None,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        hidden_AH: Tensor = output.last_hidden_state.flatten(0, 1)
+        return hidden_AH
 
 
 def training_device() -> torch.device:

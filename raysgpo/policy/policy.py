@@ -24,9 +24,9 @@ from torch.distributed.tensor import DTensor
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
 from raysgpo.policy.batch import Batch, lay_out
+from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loss import Objective, Terms, policy_loss
-from raysgpo.policy.micro_batches import choose_layout
 from raysgpo.policy.model import TokenScorer, load_causal, shard, training_device
 from raysgpo.policy.model_files import Snapshot, load
 from raysgpo.policy.scorer_check import check_scorer
@@ -82,7 +82,8 @@ class Policy:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         mesh = init_device_mesh(device.type, (world,))
-        lay = partial(lay_out, layout=choose_layout(trainer.layout, trainer.attention), device=device)
+        layout = choose_layout(trainer)
+        lay = partial(lay_out, layout=layout, device=device)
         rate = partial(
             learning_rate,
             peak=optimizer.lr,
@@ -93,7 +94,7 @@ class Policy:
 
         def sharded() -> TokenScorer:
             causal = load_causal(model_path, trainer.attention)
-            check_scorer(model_path, causal)
+            check_scorer(model_path, causal, layout)
             return shard(causal, trainer, temperature, mesh)
 
         scorer = sharded()
@@ -146,12 +147,11 @@ class Policy:
         return _reduce(parts, share.num_tokens)
 
     def _terms(self, batch: Batch, denominator: float) -> Terms:
-        where = (batch.token_ids_RL, batch.position_ids_RL, batch.predict_N, batch.targets_N)
         reference_logprobs_N: Tensor | None = None
         if self.reference is not None:
             with torch.no_grad():
-                reference_logprobs_N, _ = self.reference(*where)
-        logprobs_N, entropy_N = self.scorer(*where)
+                reference_logprobs_N, _ = self.reference(batch.inputs)
+        logprobs_N, entropy_N = self.scorer(batch.inputs)
         return policy_loss(logprobs_N, entropy_N, reference_logprobs_N, batch, self._objective, denominator)
 
     def _clip_gradients(self) -> float:
@@ -165,7 +165,7 @@ class Policy:
         result = []
         for sequences in share.micro_batches:
             batch = self._lay_out(sequences)
-            logprobs_N, _ = self.scorer(batch.token_ids_RL, batch.position_ids_RL, batch.predict_N, batch.targets_N)
+            logprobs_N, _ = self.scorer(batch.inputs)
             rest_N = logprobs_N.cpu().numpy()
             arrays = []
             for sequence in sequences:

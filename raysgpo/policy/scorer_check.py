@@ -1,5 +1,8 @@
 """Are the scorer's logprobs the model's own? Asked once, of a few tokens, when a model has been loaded.
 
+Also behind a prompt that is computed once, where that is how it trains: what keeps no cache of keys and values would
+answer as if there were no prompt.
+
 The scorer multiplies the last hidden states with the head, chunk by chunk. Whatever else an architecture does to its
 logits (a cap, a multiplier, a bias) it would leave out, and train on logprobs of another distribution without a word.
 
@@ -8,14 +11,18 @@ Shape legend: _R rows (one), _L tokens of a row, _N compared (place, token) pair
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from raysgpo.policy.batch import ScorerInput, SharedPrompts
+from raysgpo.policy.layout import Layout
 from raysgpo.policy.model import TokenScorer
 
 TOKENS = 8
@@ -29,7 +36,7 @@ TOLERANCE = 0.01
 
 
 @torch.no_grad()
-def check_scorer(model_path: str, causal: PreTrainedModel) -> None:
+def check_scorer(model_path: str, causal: PreTrainedModel, layout: Layout) -> None:
     """Return if both agree. The model is whole, on the CPU, and comes back as it was.
 
     Raises:
@@ -47,14 +54,43 @@ def check_scorer(model_path: str, causal: PreTrainedModel) -> None:
         own_N = torch.log_softmax(logits_LV, dim=-1)[predict_N, targets_N]
         # Dividing by a temperature is what multiplies the scorer's logits.
         scorer = TokenScorer(causal, temperature=1 / (scale[0] if scale else 1.0), chunk=len(predict_N))
-        ours_N, _ = scorer(ids_RL, None, predict_N, targets_N)
-    gap = (ours_N - own_N).abs().max().item()
+        whole = ScorerInput(None, ids_RL, None, predict_N, targets_N)
+        gap = _largest_gap(scorer, whole, own_N)
+        shared_gap = _largest_gap(scorer, _behind_prompt(whole), own_N) if layout == "shared" else 0.0
     if not gap <= TOLERANCE:
         raise ValueError(
             f"model={model_path}: its own logprobs and those that the trainer works out from its head differ by up to "
             f"{gap:.3g} nats: {type(causal).__name__} changes its logits in a way that the trainer does not know. "
             "Choose a model of another architecture"
         )
+    if not shared_gap <= TOLERANCE:
+        raise ValueError(
+            f"model={model_path}: {type(causal).__name__} keeps no cache of keys and values, so an answer cannot go on "
+            "from a prompt that was computed once for its group: set trainer.layout=padded"
+        )
+
+
+def _largest_gap(scorer: TokenScorer, inputs: ScorerInput, own_N: Tensor) -> float:
+    """Infinite for a model that cannot be called so."""
+    try:
+        ours_N, _ = scorer(inputs)
+    except Exception:  # of any kind: the model's own code meets a cache that it does not know
+        if inputs.prompts is None:
+            raise
+        return math.inf
+    return float((ours_N - own_N).abs().max())
+
+
+def _behind_prompt(whole: ScorerInput) -> ScorerInput:
+    """The same, with the first half of the row as a prompt of its own."""
+    head = TOKENS // 2
+    prompts = SharedPrompts(whole.token_ids_RL[:, :head], torch.zeros(1, dtype=torch.int64))
+    return replace(
+        whole,
+        prompts=prompts,
+        token_ids_RL=whole.token_ids_RL[:, head:],
+        position_ids_RL=torch.arange(head, TOKENS)[None],
+    )
 
 
 def _spread(count: int, size: int) -> Tensor:

@@ -35,12 +35,17 @@ class TrainSequence:
     sampled_T: NDArray[np.bool_]
     """True where the sampler drew the token: ratios, KL, entropy, clip share and mismatch are over these.
     A token that was not sampled but bears loss (guidance) has the ratio exp(logp - stop_gradient(logp))."""
+    prompt_length: int = 0
+    """Its leading tokens that all sequences of its group have; none of them is scored."""
 
     def __post_init__(self) -> None:
         arrays = (self.token_ids_T, self.loss_weight_T, self.advantages_T, self.logprobs_T, self.sampled_T)
         sizes = {len(array_T) for array_T in arrays}
         assert len(sizes) == 1, f"a sequence's arrays must have one length, got {sizes}"
         assert len(self.token_ids_T) > 0, "a sequence must have a token"
+        assert not self.scored_T[: self.prompt_length].any(), (
+            "a token of the prompt can neither be sampled nor bear loss"
+        )
         assert not self.scored_T[0], "the first token has no logprob: it can neither be sampled nor bear loss"
 
     def __len__(self) -> int:

@@ -9,7 +9,8 @@ import numpy as np
 
 from raysgpo.algorithms.aggregation import aggregate
 from raysgpo.config import Config
-from raysgpo.policy.micro_batches import choose_layout, plan_micro_batches
+from raysgpo.policy.layout import Size, choose_layout
+from raysgpo.policy.micro_batches import Plan, plan_micro_batches
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.records import Float_T, Group, Role, Rollout
 
@@ -32,7 +33,7 @@ def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int
         for group, weights_G in zip(trained, aggregation.weights, strict=True)
         for rollout, weight_T in zip(group.rollouts_G, weights_G, strict=True)
     ]
-    plan = _plan([len(sequence) for sequence in sequences], config, world)
+    plan = _plan(trained, config, world)
     num_tokens = sum(int(sequence.sampled_T.sum()) for sequence in sequences)
     return [
         Share(step, [[sequences[index] for index in batch] for batch in rank], aggregation.denominator, num_tokens)
@@ -47,9 +48,8 @@ def with_logprobs(groups_P: Sequence[Group], config: Config, logprobs: Sequence[
     """
     assert all(group.dropped is None for group in groups_P), "a dropped group has no sequences in a share"
     rollouts = [rollout for group in groups_P for rollout in group.rollouts_G]
-    lengths = [sum(len(segment.token_ids_T) for segment in rollout.segments) for rollout in rollouts]
     found: dict[int, Float_T] = {}
-    for batches, given in zip(_plan(lengths, config, len(logprobs)), logprobs, strict=True):
+    for batches, given in zip(_plan(groups_P, config, len(logprobs)), logprobs, strict=True):
         for batch, arrays in zip(batches, given, strict=True):
             found.update(zip(batch, arrays, strict=True))
     scored = iter([_scored(rollout, found[index]) for index, rollout in enumerate(rollouts)])
@@ -66,10 +66,20 @@ def _scored(rollout: Rollout, logprobs_T: Float_T) -> Rollout:
     return replace(rollout, segments=segments)
 
 
-def _plan(lengths: Sequence[int], config: Config, world: int) -> list[list[list[int]]]:
+def _plan(groups_P: Sequence[Group], config: Config, world: int) -> Plan:
+    """Indices into the rollouts of all groups, one group after the other."""
+    sizes = [
+        Size(sum(len(segment.token_ids_T) for segment in rollout.segments), _prompt_length(rollout), number)
+        for number, group in enumerate(groups_P)
+        for rollout in group.rollouts_G
+    ]
     trainer = config.trainer
-    layout = choose_layout(trainer.layout, trainer.attention)
-    return plan_micro_batches(lengths, world, trainer.tokens_per_micro_batch, layout)
+    return plan_micro_batches(sizes, world, trainer.tokens_per_micro_batch, choose_layout(trainer))
+
+
+def _prompt_length(rollout: Rollout) -> int:
+    first = rollout.segments[0]
+    return len(first.token_ids_T) if first.role is Role.PROMPT else 0
 
 
 def _sequence(rollout: Rollout, loss_weight_T: np.ndarray) -> TrainSequence:
@@ -81,6 +91,7 @@ def _sequence(rollout: Rollout, loss_weight_T: np.ndarray) -> TrainSequence:
         advantages_T=np.where(loss_weight_T != 0, rollout.advantage, 0.0).astype(np.float32),
         logprobs_T=np.concatenate([s.logprobs_T for s in segments]),
         sampled_T=sampled_T,
+        prompt_length=_prompt_length(rollout),
     )
 
 

@@ -11,13 +11,15 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, doubtful_algorithm
+from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, TrainerConfig, doubtful_algorithm
 from raysgpo.config.model_path import SMOLLM2, TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.curriculum import chosen
 from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.policy.key_value_cache import keeps_keys_and_values
+from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.plain_head import changed_logits, refusal
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
 from raysgpo.policy.special_tokens import special_ids
@@ -74,7 +76,8 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     )
     judge = find_judge(config, say) if config.needs_judge else config.judge
     rollout = config.rollout.model_copy(update={"max_model_len": longest})
-    config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge})
+    trainer = _with_layout(config, model, say)
+    config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
 
 
@@ -185,6 +188,18 @@ def _check_trainable(model: str) -> None:
                 f"model={model}: transformers loads its config.json and refuses to save it, so the first checkpoint "
                 f"would fail: {brief_error(error)}; mend that file"
             ) from None
+
+
+def _with_layout(config: Config, model: str, say: Callable[[str], None]) -> TrainerConfig:
+    """The trainer with its layout chosen; if the prompt of a group must be computed once an answer, that is said."""
+    trainer = config.trainer
+    layout = choose_layout(trainer)
+    why = "trainer.gradient_checkpointing=true" if trainer.gradient_checkpointing else None
+    if layout == "shared" and not keeps_keys_and_values(_settings(model)):
+        layout, why = "padded", f"model={config.model}"
+    if trainer.layout == "auto" and layout == "padded" and why is not None:
+        say(f"{why} keeps no cache of keys and values: a prompt is computed once for each of its answers in training")
+    return trainer.model_copy(update={"layout": layout})
 
 
 def _check_stop(config: Config, tokenizer: PreTrainedTokenizerBase) -> None:

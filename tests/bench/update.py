@@ -20,6 +20,7 @@ import torch.distributed as dist
 from transformers import AutoModelForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
+from raysgpo.policy.layout import Size
 from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
@@ -47,7 +48,7 @@ def sequences(vocabulary: int) -> list[TrainSequence]:
 
 
 def shares(made: list[TrainSequence]) -> Share:
-    [plan] = plan_micro_batches([len(sequence) for sequence in made], 1, BUDGET, "padded")
+    [plan] = plan_micro_batches([Size(len(sequence)) for sequence in made], 1, BUDGET, "padded")
     tokens = sum(int(sequence.sampled_T.sum()) for sequence in made)
     return Share(0, [[made[index] for index in batch] for batch in plan], float(tokens), tokens)
 
@@ -88,7 +89,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method="tcp://127.0.0.1:29511", rank=0, world_size=1)
-    trainer = TrainerConfig(tokens_per_micro_batch=BUDGET)
+    trainer = TrainerConfig(tokens_per_micro_batch=BUDGET, layout="padded")
     policy = Policy.build(arguments.model, trainer, OptimizerConfig(lr=LR), AlgorithmConfig(), 1.0, 100, 1)
     model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)

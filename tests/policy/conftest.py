@@ -15,7 +15,8 @@ from transformers import PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3C
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
-from raysgpo.policy.micro_batches import Layout, plan_micro_batches
+from raysgpo.policy.layout import Layout, Size
+from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 
@@ -112,6 +113,12 @@ def sequences() -> Sequences:
 
 
 @pytest.fixture(scope="session")
+def groups() -> Sequences:
+    """groups(count, size, seed): see ``_groups``."""
+    return _groups
+
+
+@pytest.fixture(scope="session")
 def shares() -> Shares:
     """shares(sequences, world, budget=, layout=, step=): see ``_shares``."""
     return _shares
@@ -138,10 +145,38 @@ def _sequences(count: int, seed: int) -> list[TrainSequence]:
     return made
 
 
+def _groups(count: int, size: int, seed: int) -> list[TrainSequence]:
+    """Random groups: ``size`` answers of 2 to 24 tokens to each of ``count`` prompts of 8 to 24; the last of each bears
+    guidance, so that its first scored token is not the one behind the prompt."""
+    draw = np.random.default_rng(seed)
+    made = []
+    for _ in range(count):
+        prompt_T = draw.integers(0, VOCABULARY, int(draw.integers(8, 25)))
+        for answer in range(size):
+            given = 2 if answer == size - 1 else 0
+            length = len(prompt_T) + given + int(draw.integers(2, 25))
+            sampled_T = np.arange(length) >= len(prompt_T) + given
+            made.append(
+                TrainSequence(
+                    token_ids_T=np.append(prompt_T, draw.integers(0, VOCABULARY, length - len(prompt_T))).astype(
+                        np.int32
+                    ),
+                    loss_weight_T=np.where(sampled_T, draw.uniform(0.5, 1.5), 0).astype(np.float32),
+                    advantages_T=np.full(length, draw.normal(), dtype=np.float32),
+                    logprobs_T=np.where(sampled_T, draw.normal(-6, 1.5, length), 0).astype(np.float32),
+                    sampled_T=sampled_T,
+                    prompt_length=len(prompt_T),
+                )
+            )
+    return made
+
+
 def _shares(
     sequences: list[TrainSequence], world: int = 1, budget: int = 4096, layout: Layout = "padded", step: int = 0
 ) -> list[Share]:
     """The step over these sequences, one Share a rank."""
-    plan = plan_micro_batches([len(s) for s in sequences], world, budget, layout)
+    groups = [s.token_ids_T[: s.prompt_length].tobytes() for s in sequences]
+    sizes = [Size(len(s), s.prompt_length, groups.index(group)) for s, group in zip(sequences, groups, strict=True)]
+    plan = plan_micro_batches(sizes, world, budget, layout)
     tokens = int(sum(s.sampled_T.sum() for s in sequences))
     return [Share(step, [[sequences[i] for i in cut] for cut in rank], 100.0, tokens) for rank in plan]

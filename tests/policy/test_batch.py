@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysgpo.policy.batch import lay_out
-from raysgpo.policy.micro_batches import Layout
+from raysgpo.policy.layout import Layout
 from raysgpo.policy.sequences import Share, TrainSequence
 
 CPU = torch.device("cpu")
@@ -39,23 +39,24 @@ SEQUENCES = st.lists(
 def test_every_scored_token_stands_right_after_the_place_that_predicts_it(
     sequences: list[TrainSequence], layout: Layout
 ) -> None:
-    batch = lay_out(sequences, layout, CPU)
-    flat = batch.token_ids_RL.flatten()
-    assert torch.equal(flat[batch.predict_N + 1], batch.targets_N)
+    inputs = lay_out(sequences, layout, CPU).inputs
+    flat = inputs.token_ids_RL.flatten()
+    assert torch.equal(flat[inputs.predict_N + 1], inputs.targets_N)
     before = np.concatenate([s.token_ids_T[:-1][s.scored_T[1:]] for s in sequences])
-    assert flat[batch.predict_N].tolist() == before.tolist()
+    assert flat[inputs.predict_N].tolist() == before.tolist()
 
 
 @given(SEQUENCES)
 def test_what_the_loss_reads_is_the_same_in_both_layouts(sequences: list[TrainSequence]) -> None:
     padded, packed = (lay_out(sequences, layout, CPU) for layout in ("padded", "packed"))
-    for name in ("targets_N", "loss_weight_N", "advantages_N", "sampler_logprobs_N", "sampled_N"):
+    assert torch.equal(padded.inputs.targets_N, packed.inputs.targets_N)
+    for name in ("loss_weight_N", "advantages_N", "sampler_logprobs_N", "sampled_N"):
         assert torch.equal(getattr(padded, name), getattr(packed, name))
 
 
 @given(SEQUENCES)
 def test_packing_restarts_positions_and_pads_nothing(sequences: list[TrainSequence]) -> None:
-    batch = lay_out(sequences, "packed", CPU)
+    batch = lay_out(sequences, "packed", CPU).inputs
     assert batch.token_ids_RL.tolist() == [[int(t) for s in sequences for t in s.token_ids_T]]
     assert batch.position_ids_RL is not None
     assert batch.position_ids_RL.tolist() == [[i for s in sequences for i in range(len(s))]]
@@ -63,7 +64,7 @@ def test_packing_restarts_positions_and_pads_nothing(sequences: list[TrainSequen
 
 @given(SEQUENCES)
 def test_padding_stands_behind_the_tokens(sequences: list[TrainSequence]) -> None:
-    rows = lay_out(sequences, "padded", CPU).token_ids_RL
+    rows = lay_out(sequences, "padded", CPU).inputs.token_ids_RL
     longest = max(len(s) for s in sequences)
     for row, s in zip(rows.tolist(), sequences, strict=True):
         assert row == s.token_ids_T.tolist() + [0] * (longest - len(s))
@@ -78,7 +79,7 @@ def test_the_sampler_is_not_asked_about_tokens_it_did_not_draw() -> None:
         sampled_T=np.array([False, False, False, True]),
     )
     batch = lay_out([guided], "padded", CPU)
-    assert batch.targets_N.tolist() == [7, 8]
+    assert batch.inputs.targets_N.tolist() == [7, 8]
     assert batch.sampled_N.tolist() == [False, True]
     assert batch.sampler_logprobs_N.tolist() == [0, -2]
     assert batch.loss_weight_N.tolist() == [0.5, 1]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from raysgpo.algorithms.surrogates import SURROGATES, Bounds
-from raysgpo.policy.batch import Batch
+from raysgpo.policy.batch import Batch, ScorerInput
 from raysgpo.policy.loss import Objective, Terms, k3, over_sequences, policy_loss
 
 PLAIN = Objective(clip_low=0.2, clip_high=0.3)
@@ -48,10 +48,7 @@ def terms(
 ) -> Terms:
     count = len(logprobs)
     batch = Batch(
-        token_ids_RL=NOWHERE,
-        position_ids_RL=None,
-        predict_N=NOWHERE,
-        targets_N=NOWHERE,
+        inputs=ScorerInput(None, NOWHERE, None, NOWHERE, NOWHERE),
         sampler_logprobs_N=sampler,
         sampled_N=torch.ones(count, dtype=torch.bool) if sampled is None else torch.tensor(sampled),
         advantages_N=advantages,

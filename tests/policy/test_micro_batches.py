@@ -2,104 +2,152 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.policy.micro_batches import Layout, choose_layout, plan_micro_batches, tokens_of
+from raysgpo.config import TrainerConfig
+from raysgpo.policy.layout import Layout, Size, choose_layout, shared_length, tokens_of
+from raysgpo.policy.micro_batches import PASS_TOKENS, plan_micro_batches
 
-LENGTHS = st.lists(st.integers(1, 200), max_size=60)
+SIZES = st.lists(st.tuples(st.integers(1, 120), st.lists(st.integers(1, 80), min_size=1, max_size=8)), max_size=9).map(
+    lambda groups: [
+        Size(prompt + answer, prompt, number) for number, (prompt, answers) in enumerate(groups) for answer in answers
+    ]
+)
 WORLD = st.integers(1, 9)
 BUDGET = st.integers(1, 600)
-LAYOUT = st.sampled_from(["padded", "packed"])
+LAYOUT = st.sampled_from(["shared", "padded", "packed"])
 
 
-@given(LENGTHS, WORLD, BUDGET, LAYOUT)
-def test_every_sequence_is_trained_on_exactly_once(lengths: list[int], world: int, budget: int, layout: Layout) -> None:
-    plan = plan_micro_batches(lengths, world, budget, layout)
-    assert sorted(index for rank in plan for cut in rank for index in cut) == list(range(len(lengths)))
+def lengths(*tokens: int) -> list[Size]:
+    """Sequences that have nothing in common."""
+    return [Size(length, 0, number) for number, length in enumerate(tokens)]
 
 
-@given(LENGTHS, WORLD, BUDGET, LAYOUT)
-def test_every_rank_makes_the_same_number_of_passes(
-    lengths: list[int], world: int, budget: int, layout: Layout
-) -> None:
-    plan = plan_micro_batches(lengths, world, budget, layout)
+@given(SIZES, WORLD, BUDGET, LAYOUT)
+def test_every_sequence_is_trained_on_exactly_once(sizes: list[Size], world: int, budget: int, layout: Layout) -> None:
+    plan = plan_micro_batches(sizes, world, budget, layout)
+    assert sorted(index for rank in plan for cut in rank for index in cut) == list(range(len(sizes)))
+
+
+@given(SIZES, WORLD, BUDGET, LAYOUT)
+def test_every_rank_makes_the_same_number_of_passes(sizes: list[Size], world: int, budget: int, layout: Layout) -> None:
+    plan = plan_micro_batches(sizes, world, budget, layout)
     assert len(plan) == world
     assert len({len(rank) for rank in plan}) == 1
     assert len(plan[0]) >= 1
 
 
-@given(LENGTHS, WORLD, BUDGET, LAYOUT)
+@given(SIZES, WORLD, BUDGET, LAYOUT)
 def test_a_pass_keeps_the_budget_unless_one_sequence_alone_exceeds_it(
-    lengths: list[int], world: int, budget: int, layout: Layout
+    sizes: list[Size], world: int, budget: int, layout: Layout
 ) -> None:
-    for rank in plan_micro_batches(lengths, world, budget, layout):
+    for rank in plan_micro_batches(sizes, world, budget, layout):
         for cut in rank:
-            sizes = [lengths[i] for i in cut]
-            computed = sum(sizes) if layout == "packed" else len(sizes) * max(sizes, default=0)
-            assert computed <= budget or len(cut) == 1
+            assert tokens_of([sizes[i] for i in cut], layout) <= budget or len(cut) == 1
 
 
-@given(LENGTHS, WORLD, BUDGET, LAYOUT)
+@given(SIZES, WORLD, BUDGET, st.sampled_from(["padded", "packed"]))
 def test_the_loads_of_ranks_differ_by_at_most_one_sequence(
-    lengths: list[int], world: int, budget: int, layout: Layout
+    sizes: list[Size], world: int, budget: int, layout: Layout
 ) -> None:
     loads = [
-        sum(lengths[i] for cut in rank for i in cut) for rank in plan_micro_batches(lengths, world, budget, layout)
+        sum(sizes[i].length for cut in rank for i in cut) for rank in plan_micro_batches(sizes, world, budget, layout)
     ]
-    assert max(loads) - min(loads) <= max(lengths, default=0)
+    assert max(loads) - min(loads) <= max((size.length for size in sizes), default=0)
 
 
-@given(LENGTHS, WORLD, BUDGET, LAYOUT)
+@given(SIZES, WORLD, BUDGET, LAYOUT)
 def test_no_pass_is_empty_while_another_of_its_rank_could_be_halved(
-    lengths: list[int], world: int, budget: int, layout: Layout
+    sizes: list[Size], world: int, budget: int, layout: Layout
 ) -> None:
-    for rank in plan_micro_batches(lengths, world, budget, layout):
+    for rank in plan_micro_batches(sizes, world, budget, layout):
         assert all(rank) or all(len(cut) <= 1 for cut in rank)
 
 
-@given(LENGTHS, WORLD, BUDGET, LAYOUT)
-def test_the_same_step_is_planned_in_the_same_way(lengths: list[int], world: int, budget: int, layout: Layout) -> None:
-    assert plan_micro_batches(lengths, world, budget, layout) == plan_micro_batches(
-        list(lengths), world, budget, layout
-    )
+@given(SIZES, WORLD, BUDGET, LAYOUT)
+def test_the_same_step_is_planned_in_the_same_way(sizes: list[Size], world: int, budget: int, layout: Layout) -> None:
+    assert plan_micro_batches(sizes, world, budget, layout) == plan_micro_batches(list(sizes), world, budget, layout)
 
 
-@given(LENGTHS, BUDGET, LAYOUT)
+@given(SIZES, BUDGET, LAYOUT)
 def test_the_largest_passes_come_first_so_that_ranks_meet_in_collectives(
-    lengths: list[int], budget: int, layout: Layout
+    sizes: list[Size], budget: int, layout: Layout
 ) -> None:
-    for rank in plan_micro_batches(lengths, 2, budget, layout):
-        costs = [tokens_of([lengths[i] for i in cut], layout) for cut in rank]
+    for rank in plan_micro_batches(sizes, 2, budget, layout):
+        costs = [tokens_of([sizes[i] for i in cut], layout) for cut in rank]
         assert costs == sorted(costs, reverse=True)
 
 
 def test_a_hand_worked_padded_plan() -> None:
     # Longest first to the lighter rank (a tie goes to the first): 9 | 8, 9 | 8 5, 9 4 | 8 5, 9 4 1 | 8 5.
-    plan = plan_micro_batches([4, 9, 1, 8, 5], world=2, tokens_per_micro_batch=16, layout="padded")
+    plan = plan_micro_batches(lengths(4, 9, 1, 8, 5), world=2, tokens_per_micro_batch=16, layout="padded")
     # 2 x 9 = 18 is over the budget, 2 x 4 is not; 2 x 8 = 16 just fits, but is halved to keep step.
     assert plan == [[[1], [0, 2]], [[3], [4]]]
 
 
 def test_a_hand_worked_packed_plan() -> None:
     # First fit, longest first, 10 a row: 6+4, 5+5, 3.
-    assert plan_micro_batches([5, 3, 6, 5, 4], 1, 10, "packed") == [[[2, 4], [0, 3], [1]]]
+    assert plan_micro_batches(lengths(5, 3, 6, 5, 4), 1, 10, "packed") == [[[2, 4], [0, 3], [1]]]
 
 
 def test_padding_counts_as_tokens_and_packing_has_none() -> None:
-    assert tokens_of([3, 7, 5], "padded") == 21
-    assert tokens_of([3, 7, 5], "packed") == 15
+    assert tokens_of(lengths(3, 7, 5), "padded") == 21
+    assert tokens_of(lengths(3, 7, 5), "packed") == 15
     assert tokens_of([], "padded") == tokens_of([], "packed") == 0
 
 
 def test_ranks_without_a_sequence_still_make_a_pass() -> None:
-    assert plan_micro_batches([12], world=3, tokens_per_micro_batch=100, layout="padded") == [[[0]], [[]], [[]]]
+    assert plan_micro_batches(lengths(12), world=3, tokens_per_micro_batch=100, layout="padded") == [[[0]], [[]], [[]]]
 
 
-def test_auto_packs_for_variable_length_kernels_only() -> None:
-    assert choose_layout("auto", "flash_attention_2") == "packed"
-    assert choose_layout("auto", "kernels-community/flash-attn3") == "packed"
-    assert choose_layout("auto", "sdpa") == "padded"
-    assert choose_layout("auto", "eager") == "padded"
-    assert choose_layout("packed", "sdpa") == "packed"
-    assert choose_layout("padded", "flash_attention_2") == "padded"
+def test_a_hand_worked_shared_plan() -> None:
+    # Two prompts of 10 and 12 tokens with two answers each: 10 are shared, so 2 x 10 and four rows of up to 5.
+    sizes = [Size(13, 10, 0), Size(12, 10, 0), Size(15, 12, 1), Size(14, 12, 1)]
+    assert shared_length(sizes) == 10
+    assert tokens_of(sizes, "shared") == 2 * 10 + 4 * 5
+    assert plan_micro_batches(sizes, 1, 40, "shared") == [[[2, 3, 0, 1]]]
+    assert plan_micro_batches(sizes, 1, 39, "shared") == [[[2, 3], [0, 1]]]
+    assert plan_micro_batches(sizes, 2, 40, "shared") == [[[2, 3]], [[0, 1]]]
+
+
+def test_a_group_over_the_budget_is_cut_and_its_prompt_computed_once_a_part() -> None:
+    sizes = [Size(20 + answer, 20, 0) for answer in (5, 5, 4, 4, 1)]
+    assert plan_micro_batches(sizes, 1, 30, "shared") == [[[0, 1], [2, 3], [4]]]
+
+
+def test_what_has_nothing_in_common_shares_nothing() -> None:
+    assert shared_length([Size(9, 5, 0), Size(8, 5, 1)]) == 0
+    assert shared_length([]) == 0
+    assert shared_length([Size(5, 5, 0), Size(7, 5, 0)]) == 4, "a row has a token of its own"
+
+
+@given(SIZES, WORLD, BUDGET)
+def test_sharing_never_leaves_the_slowest_rank_more_to_compute(sizes: list[Size], world: int, budget: int) -> None:
+    def slowest(layout: Layout) -> int:
+        plan = plan_micro_batches(sizes, world, budget, layout)
+        return max(sum(tokens_of([sizes[i] for i in cut], layout) + PASS_TOKENS for cut in rank) for rank in plan)
+
+    assert slowest("shared") <= slowest("padded")
+
+
+@given(SIZES, BUDGET)
+def test_where_groups_are_handed_out_each_stays_on_one_rank(sizes: list[Size], budget: int) -> None:
+    plan = plan_micro_batches(sizes, 2, budget, "shared")
+    homes = [{sizes[i].group for cut in rank for i in cut} for rank in plan]
+    apart = plan_micro_batches(sizes, 2, budget, "padded")
+    assert not homes[0] & homes[1] or [sorted(rank) for rank in plan] == [sorted(rank) for rank in apart]
+
+
+def test_auto_packs_for_variable_length_kernels_and_shares_prompts_where_a_cache_can_be_kept() -> None:
+    def chosen(**settings: Any) -> Layout:
+        return choose_layout(TrainerConfig(**settings))
+
+    assert chosen(attention="flash_attention_2") == "packed"
+    assert chosen(attention="kernels-community/flash-attn3") == "packed"
+    assert chosen(attention="sdpa") == chosen(attention="eager") == "shared"
+    assert chosen(attention="sdpa", gradient_checkpointing=True) == "padded"
+    assert chosen(layout="packed", attention="sdpa") == "packed"
+    assert chosen(layout="padded", attention="flash_attention_2") == "padded"

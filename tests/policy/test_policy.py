@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from raysgpo.policy.layout import Layout
 from raysgpo.policy.learning_rate import learning_rate
-from raysgpo.policy.micro_batches import Layout
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 from tests.policy.conftest import Build, Sequences, Shares, Tensors, known

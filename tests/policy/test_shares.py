@@ -10,7 +10,7 @@ import pytest
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
-from raysgpo.policy.micro_batches import Layout
+from raysgpo.policy.layout import Layout
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.shares import step_shares, with_logprobs
 from raysgpo.records import Drop, Group, Role, Rollout, Segment

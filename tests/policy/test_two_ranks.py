@@ -13,6 +13,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from raysgpo.policy.layout import Layout
 from raysgpo.policy.policy import Policy
 from tests.policy.conftest import Sequences, Shares, Tensors
 
@@ -52,14 +53,18 @@ def distance(found: Tensors, expected: Tensors) -> float:
 
 
 @pytest.fixture(scope="module")
-def job(qwen2: str, sequences: Sequences, shares: Shares, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """Steps as lists of one Share (one rank) and of two; ``lonely`` leaves the second rank without work."""
+def job(
+    qwen2: str, sequences: Sequences, groups: Sequences, shares: Shares, tmp_path_factory: pytest.TempPathFactory
+) -> Job:
+    """Steps as lists of one Share (one rank) and of two; ``lonely`` leaves the second without work, and the prompts
+    of ``groups`` are computed once on two ranks, and once an answer on one."""
     steps = {"many": sequences(9, seed=1), "lonely": sequences(1, seed=2)}
     following = [(sequences(5, seed=k), k) for k in range(3)]
 
-    def divided(world: int) -> Job:
+    def divided(world: int, layout: Layout) -> Job:
+        grouped = shares(groups(3, 4, seed=3), world, budget=120, layout=layout)
         return {
-            "gradients": {name: shares(made, world, budget=90) for name, made in steps.items()},
+            "gradients": {name: shares(made, world, budget=90) for name, made in steps.items()} | {"groups": grouped},
             "updates": [shares(made, world, budget=90, step=k) for made, k in following[:2]],
             "continued": shares(following[2][0], world, step=2),
         }
@@ -67,8 +72,8 @@ def job(qwen2: str, sequences: Sequences, shares: Shares, tmp_path_factory: pyte
     return {
         "model": qwen2,
         "folder": tmp_path_factory.mktemp("two_ranks"),
-        "one": divided(1),
-        "two": divided(2),
+        "one": divided(1, "padded"),
+        "two": divided(2, "shared"),
     }
 
 
@@ -77,7 +82,7 @@ def one(job: Job, one_rank: None) -> tuple[Result, Policy]:
     """What a single rank makes of the job, and its policy."""
     from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 
-    settings = (TrainerConfig(), OptimizerConfig(**OPTIMIZER), AlgorithmConfig(kl_coefficient=KL))
+    settings = (TrainerConfig(layout="padded"), OptimizerConfig(**OPTIMIZER), AlgorithmConfig(kl_coefficient=KL))
     policy = Policy.build(job["model"], *settings, 1.0, 10, world=1)
     result: Result = {}
     for name, (share,) in job["one"]["gradients"].items():
@@ -100,14 +105,14 @@ def two(job: Job, one: tuple[Result, Policy]) -> list[Result]:
             "model": job["model"],
             "from_one": str(job["folder"] / "from_one"),
             "optimizer": OPTIMIZER,
-            "trainer": {},
+            "trainer": {"layout": "shared"},
             "kl": KL,
             **job["two"],
         },
     )
 
 
-@pytest.mark.parametrize("step", ["many", "lonely"])
+@pytest.mark.parametrize("step", ["many", "lonely", "groups"])
 def test_the_gradient_is_the_same(step: str, one: tuple[Result, Policy], two: list[Result]) -> None:
     (expected, slope), found = one[0][step], [rank[step] for rank in two]
     for metrics, gradient in found:

@@ -1,0 +1,62 @@
+"""How sequences stand in a forward pass, and how many tokens it then computes. Pure Python, no tensors.
+
+- ``padded``: one row a sequence, as wide as the longest.
+- ``shared``: the prompt of a group is computed once, and each row holds only what follows it::
+
+      P prompts of S tokens  ->  keys and values, S a group  ->  R rows of the tokens behind S, padded
+
+  S is the shortest prompt of the pass; what another prompt has beyond it stands in that group's rows.
+- ``packed``: one row, sequence after sequence, for kernels that keep them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from raysgpo.config import TrainerConfig
+
+Layout = Literal["shared", "padded", "packed"]
+
+
+class Size(NamedTuple):
+    """What a plan needs to know of a sequence."""
+
+    length: int
+    """Tokens, prompt included."""
+    prompt: int = 0
+    """Its leading tokens that all sequences of its group have."""
+    group: int = 0
+    """Which group; read only where ``prompt`` is not 0."""
+
+
+def choose_layout(trainer: TrainerConfig) -> Layout:
+    """``auto`` packs for variable-length attention kernels (flash attention), and shares prompts for the others.
+
+    A dense kernel computes the whole square of a packed row: on CPU with sdpa, 128 sequences took 1.57 s packed to
+    1,024 tokens and 0.56 s as length-sorted padded rows. Gradient checkpointing keeps no keys and values from one
+    forward pass to the next, so under it each answer has a prompt of its own.
+    """
+    if trainer.layout != "auto":
+        return trainer.layout
+    if "flash" in trainer.attention:
+        return "packed"
+    return "padded" if trainer.gradient_checkpointing else "shared"
+
+
+def shared_length(sizes: Sequence[Size]) -> int:
+    """S, the leading tokens that a ``shared`` pass computes once a group; 0 where nothing would be saved."""
+    if len(sizes) == len({size.group for size in sizes}):
+        return 0
+    return min(min(size.prompt, size.length - 1) for size in sizes)
+
+
+def tokens_of(sizes: Sequence[Size], layout: Layout) -> int:
+    """Tokens that a forward pass over these sequences computes, padding included."""
+    if not sizes:
+        return 0
+    if layout == "packed":
+        return sum(size.length for size in sizes)
+    shared = shared_length(sizes) if layout == "shared" else 0
+    prompts = len({size.group for size in sizes}) if shared else 0
+    return prompts * shared + len(sizes) * (max(size.length for size in sizes) - shared)
