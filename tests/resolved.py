@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from raysgpo.config import Config
 from raysgpo.config.resolved import ResolvedConfig
+from raysgpo.policy.layout import choose_layout
+from raysgpo.start.machine import Machine, with_machine
 
 LONGEST = 512
 
@@ -17,7 +19,9 @@ def resolved(config: Config) -> ResolvedConfig:
         guidance = guidance.model_copy(update=lengths)
     if algorithm.compared_with.threshold and algorithm.r_min_correct is None:
         algorithm = algorithm.model_copy(update={"r_min_correct": config.task.row.threshold})
+    config = with_machine(config, parameters=1, machine=Machine(cores=1, multiplies_bfloat16=False))
     rollout = config.rollout.model_copy(update={"max_model_len": config.rollout.max_model_len or LONGEST})
+    trainer = config.trainer.model_copy(update={"layout": choose_layout(config.trainer)})
     return ResolvedConfig.of(
-        config.model_copy(update={"guidance": guidance, "algorithm": algorithm, "rollout": rollout})
+        config.model_copy(update={"guidance": guidance, "algorithm": algorithm, "rollout": rollout, "trainer": trainer})
     )

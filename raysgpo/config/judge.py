@@ -75,6 +75,8 @@ class JudgeConfig(Section):
     """replicas: CPUs that Ray reserves for one replica."""
     gpus: float = Field(0, ge=0)
     """replicas: GPUs that Ray reserves for one replica."""
+    threads: int | None = Field(None, ge=1)
+    """replicas, CPU engine: threads of one replica; None: its share of the cores that are free while sampling."""
     max_model_len: int | None = Field(None, ge=2)
     """replicas: longest prompt plus answer, tokens; None takes the model's own limit."""
     engine: dict[str, Any] = Field({})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -42,6 +42,10 @@ class RolloutConfig(Section):
     """CPUs that Ray reserves for one replica."""
     gpus: float = Field(0, ge=0)
     """GPUs that Ray reserves for one replica."""
+    threads: int | None = Field(None, ge=1)
+    """CPU engine: threads of one replica; None: the cores that are free while it samples, one for a tiny model."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type that the engine computes with; ``auto``: ``trainer.dtype``, so that both see the same weights."""
     max_model_len: int | None = Field(None, ge=2)
     """Longest prompt plus answer, tokens; None takes the model's own limit."""
     engine: dict[str, Any] = Field({})

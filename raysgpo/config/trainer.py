@@ -37,10 +37,11 @@ class TrainerConfig(Section):
     """CPUs that Ray reserves for one worker."""
     gpus: float = Field(0, ge=0)
     """GPUs that Ray reserves for one worker."""
-    threads: int = Field(1, ge=1)
-    """CPU threads of one worker's torch."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the forward and backward pass; the optimizer's state is float32."""
+    threads: int | None = Field(None, ge=1)
+    """CPU threads of one worker's torch; None: the cores that are free while it trains, one for a tiny model."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Type of the forward and backward pass; weights and optimizer are float32. ``auto``: bfloat16 on GPUs, and on CPUs
+    that multiply it by themselves (AMX, AVX512-BF16) for any model but a tiny one; else float32."""
     layout: Literal["auto", "shared", "padded", "packed"] = "auto"
     """Rows of a micro-batch: ``packed`` for variable-length attention kernels (flash attention); for others ``shared``,
     which computes the prompt of a group once, or ``padded``, one row a sequence, where the model or

@@ -77,7 +77,7 @@ class Policy:
         """
         assert dist.is_initialized(), "initialise torch.distributed before building the policy"
         assert dist.get_world_size() == world, f"world={world}, but the group has {dist.get_world_size()} ranks"
-        torch.set_num_threads(trainer.threads)
+        torch.set_num_threads(trainer.threads or 1)
         device = training_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)

@@ -76,9 +76,15 @@ CPU_ENVIRONMENT = {
     "TORCHDYNAMO_DISABLE": "1",  # Else the first generation compiles a sampler for up to 25 s.
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # The model lives in the engine process: one process less.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # The trainer shares these cores: claim none.
-    "OMP_NUM_THREADS": "1",
     "OMP_WAIT_POLICY": "PASSIVE",  # A spinning thread would steal the trainer's core.
 }
+
+
+def cpu_environment(threads: int | None) -> dict[str, str]:
+    """Of an engine on CPU, with so many threads (None: one)."""
+    return CPU_ENVIRONMENT | {"OMP_NUM_THREADS": str(threads or 1)}
+
+
 QUIET_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
 
 
@@ -102,13 +108,15 @@ def engine_arguments(model_path: str, rollout: RolloutConfig, transport: WeightT
         "disable_log_stats": True,
         "use_tqdm_on_load": False,
     }
+    if rollout.dtype != "auto":
+        defaults["dtype"] = rollout.dtype
     if rollout.gpus == 0:
-        defaults |= cpu_arguments(rollout.kv_cache_gib) | {"distributed_executor_backend": "uni"}
+        defaults = cpu_arguments(rollout.kv_cache_gib) | defaults | {"distributed_executor_backend": "uni"}
     return ours | defaults | rollout.engine
 
 
 def cpu_arguments(kv_cache_gib: float) -> dict[str, Any]:
-    """What every engine on CPU needs."""
+    """What every engine on CPU needs, in float32 unless something else is said."""
     return {
         "dtype": "float32",
         "enforce_eager": True,
@@ -124,15 +132,17 @@ class VllmEngine:
 
     def __init__(self, model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> None:
         self._arguments = engine_arguments(model_path, rollout, transport)
-        self._on_cpu = rollout.gpus == 0
+        self._environment = QUIET_ENVIRONMENT | (cpu_environment(rollout.threads) if rollout.gpus == 0 else {})
         self._llm: Any = None
         self._special: dict[str, int] = {}
         """The tokenizer's special tokens, once the engine has started."""
 
     async def start(self) -> None:
         # vLLM and OpenMP read these once, at import and in the engine's process; a user's own win.
-        for name, value in (QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if self._on_cpu else {})).items():
+        for name, value in self._environment.items():
             os.environ.setdefault(name, value)
+        if (threads := self._environment.get("OMP_NUM_THREADS")) is not None:
+            os.environ["OMP_NUM_THREADS"] = threads  # Ray says 1 to all of a run's processes.
         from vllm import AsyncEngineArgs
         from vllm.config import WeightTransferConfig
         from vllm.v1.engine.async_llm import AsyncLLM

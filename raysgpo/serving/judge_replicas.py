@@ -17,7 +17,7 @@ from raysgpo.config import JudgeConfig
 from raysgpo.config.overrides import ConfigError
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.serving.application import Start, http_address, quiet_logging, start_serve, wait_until_running
-from raysgpo.serving.engine import CPU_ENVIRONMENT, QUIET_ENVIRONMENT, cpu_arguments
+from raysgpo.serving.engine import QUIET_ENVIRONMENT, cpu_arguments, cpu_environment
 
 MODEL = "judge"
 """The name that the model is served under."""
@@ -95,7 +95,7 @@ def _llm_config(judge: JudgeConfig) -> dict[str, Any]:
             "logging_config": quiet_logging().model_dump(),
         },
         **_download(judge),
-        runtime_env={"env_vars": QUIET_ENVIRONMENT | (CPU_ENVIRONMENT if judge.gpus == 0 else {})},
+        runtime_env={"env_vars": QUIET_ENVIRONMENT | (cpu_environment(judge.threads) if judge.gpus == 0 else {})},
         log_engine_metrics=False,
     )
 

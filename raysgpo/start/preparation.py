@@ -20,11 +20,13 @@ from raysgpo.groups.curriculum import chosen
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
+from raysgpo.policy.model_size import parameters
 from raysgpo.policy.plain_head import changed_logits, refusal
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
 from raysgpo.policy.special_tokens import special_ids
 from raysgpo.records import Problem, Turns
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
+from raysgpo.start.machine import Machine, with_machine
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.plain_json import unwritable
 from raysgpo.tasks.task import Task
@@ -78,6 +80,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     rollout = config.rollout.model_copy(update={"max_model_len": longest})
     trainer = _with_layout(config, model, say)
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
+    config = with_machine(config, parameters(_settings(model)), Machine.here())
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
 
 

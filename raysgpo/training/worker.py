@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 import ray.train
-import torch
 from tenacity import Retrying
 
 from raysgpo.conductor.messages import Decision, TrainReport
@@ -27,7 +26,6 @@ class TrainWorker:
         self._config = job.config
         context = ray.train.get_context()
         self._rank, self._world = context.get_world_rank(), context.get_world_size()
-        torch.set_num_threads(job.config.trainer.threads)
         config = job.config
         self._policy = Policy.build(
             config.model,

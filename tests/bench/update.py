@@ -1,10 +1,11 @@
-"""Policy.update against a bare PyTorch loop on the same sequences: seconds and their ratio.
+"""Policy.update against a bare PyTorch loop on the same sequences, and prompts computed once against once an answer.
 
-    python tests/bench/update.py MODEL [--rounds 5]
+    python tests/bench/update.py MODEL [--rounds 5] [--threads 1] [--prompts 12,120] [--groups 8] [--dtype float32]
 
 The bare loop is what one would write in a notebook: right-padded rows sorted by length, the full
 logits, the clipped surrogate, clip_grad_norm_, AdamW; no FSDP, no metrics, no chunked head.
-Both take turns in one process, one thread, after one warm-up each; the medians are compared.
+Both take turns in one process after one warm-up each; the medians are compared. So do the layouts ``padded`` and
+``shared``, on groups of eight answers behind prompts of each length of ``--prompts``.
 """
 
 from __future__ import annotations
@@ -17,38 +18,41 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.distributed as dist
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
-from raysgpo.policy.layout import Size
+from raysgpo.policy.layout import Layout, Size
 from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 
-SEQUENCES, PROMPT, BUDGET, LR = 256, 12, 2048, 1e-6
+SEQUENCES, GROUP, PROMPT, BUDGET, LR = 256, 8, 12, 2048, 1e-6
 
 
-def sequences(vocabulary: int) -> list[TrainSequence]:
-    """Answers of 20 to 48 random tokens behind a prompt of 12, as in a step of the default recipe."""
+def sequences(vocabulary: int, groups: int = SEQUENCES // GROUP, prompt: int = PROMPT) -> list[TrainSequence]:
+    """Groups of answers of 20 to 48 random tokens behind a prompt, as in a step of the default recipe."""
     rng = np.random.default_rng(0)
     made = []
-    for _ in range(SEQUENCES):
-        length = PROMPT + int(rng.integers(20, 49))
-        sampled_T = np.arange(length) >= PROMPT
+    prompts = rng.integers(0, vocabulary, (groups, prompt)).repeat(GROUP, axis=0)
+    for prompt_T in prompts:
+        length = prompt + int(rng.integers(20, 49))
+        sampled_T = np.arange(length) >= prompt
         made.append(
             TrainSequence(
-                token_ids_T=rng.integers(0, vocabulary, length).astype(np.int32),
+                token_ids_T=np.append(prompt_T, rng.integers(0, vocabulary, length - prompt)).astype(np.int32),
                 loss_weight_T=sampled_T.astype(np.float32),
                 advantages_T=np.where(sampled_T, rng.normal(), 0.0).astype(np.float32),
                 logprobs_T=np.where(sampled_T, -np.log(vocabulary), 0.0).astype(np.float32),
                 sampled_T=sampled_T,
+                prompt_length=prompt,
             )
         )
     return made
 
 
-def shares(made: list[TrainSequence]) -> Share:
-    [plan] = plan_micro_batches([Size(len(sequence)) for sequence in made], 1, BUDGET, "padded")
+def shares(made: list[TrainSequence], layout: Layout = "padded") -> Share:
+    sizes = [Size(len(sequence), sequence.prompt_length, at // GROUP) for at, sequence in enumerate(made)]
+    [plan] = plan_micro_batches(sizes, 1, BUDGET, layout)
     tokens = sum(int(sequence.sampled_T.sum()) for sequence in made)
     return Share(0, [[made[index] for index in batch] for batch in plan], float(tokens), tokens)
 
@@ -86,26 +90,55 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--prompts", default="12,120", help="tokens of a prompt, a list")
+    parser.add_argument("--groups", type=int, default=SEQUENCES // GROUP)
+    parser.add_argument("--dtype", default="float32")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method="tcp://127.0.0.1:29511", rank=0, world_size=1)
-    trainer = TrainerConfig(tokens_per_micro_batch=BUDGET, layout="padded")
-    policy = Policy.build(arguments.model, trainer, OptimizerConfig(lr=LR), AlgorithmConfig(), 1.0, 100, 1)
+    torch.set_num_threads(arguments.threads)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    against_a_bare_loop(arguments)
+    for prompt in arguments.prompts.split(","):
+        prompts_once(arguments, int(prompt))
+    dist.destroy_process_group()
+
+
+def built(arguments: argparse.Namespace, layout: Layout) -> Policy:
+    words = {"threads": arguments.threads, "dtype": arguments.dtype, "tokens_per_micro_batch": BUDGET}
+    trainer = TrainerConfig(**words, layout=layout)
+    return Policy.build(arguments.model, trainer, OptimizerConfig(lr=LR), AlgorithmConfig(), 1.0, 100, 1)
+
+
+def against_a_bare_loop(arguments: argparse.Namespace) -> None:
+    policy = built(arguments, "padded")
     model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
-    share = shares(sequences(model.config.vocab_size))
-    ours, bare = [], []
-    for round_number in range(arguments.rounds + 1):
-        pair = seconds(lambda: policy.update(share)), seconds(lambda: bare_update(model, optimizer, share))
-        if round_number:
-            ours.append(pair[0])
-            bare.append(pair[1])
-    ratio = statistics.median(a / b for a, b in zip(ours, bare, strict=True))
-    print(f"{SEQUENCES} sequences, {share.num_tokens} sampled tokens, one thread")
-    print(
-        f"Policy.update {statistics.median(ours):.3f} s   bare loop {statistics.median(bare):.3f} s   ratio {ratio:.2f}"
+    share = shares(sequences(model.config.vocab_size, arguments.groups))
+    ours, bare = alternating(
+        arguments.rounds, lambda: policy.update(share), lambda: bare_update(model, optimizer, share)
     )
-    dist.destroy_process_group()
+    print(f"{arguments.groups} x {GROUP} sequences, {share.num_tokens} sampled tokens, {arguments.threads} threads")
+    print(f"Policy.update {ours:.3f} s   bare loop {bare:.3f} s   ratio {ours / bare:.2f}", flush=True)
+
+
+def prompts_once(arguments: argparse.Namespace, prompt: int) -> None:
+    vocabulary = AutoConfig.from_pretrained(arguments.model).vocab_size
+    made = sequences(vocabulary, arguments.groups, prompt)
+    (once, of_once), (each, of_each) = (
+        (built(arguments, layout), shares(made, layout)) for layout in ("shared", "padded")
+    )
+    shared, padded = alternating(arguments.rounds, lambda: once.update(of_once), lambda: each.update(of_each))
+    print(
+        f"prompts of {prompt} tokens: once a group {shared:.3f} s in {len(of_once.micro_batches)} passes   "
+        f"once an answer {padded:.3f} s in {len(of_each.micro_batches)}   ratio {shared / padded:.2f}",
+        flush=True,
+    )
+
+
+def alternating(rounds: int, first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
+    """The medians of both, after one warm-up each."""
+    pairs = [(seconds(first), seconds(second)) for _ in range(rounds + 1)][1:]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def build(one_rank: None) -> Build:
     ) -> Policy:
         return Policy.build(
             model_path,
-            TrainerConfig(**trainer),
+            TrainerConfig(**{"dtype": "float32", **trainer}),
             OptimizerConfig(lr=lr, **(optimizer or {})),
             AlgorithmConfig(kl_coefficient=kl, surrogate=surrogate),
             temperature,

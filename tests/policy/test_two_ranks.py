@@ -82,7 +82,11 @@ def one(job: Job, one_rank: None) -> tuple[Result, Policy]:
     """What a single rank makes of the job, and its policy."""
     from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 
-    settings = (TrainerConfig(layout="padded"), OptimizerConfig(**OPTIMIZER), AlgorithmConfig(kl_coefficient=KL))
+    settings = (
+        TrainerConfig(layout="padded", dtype="float32"),
+        OptimizerConfig(**OPTIMIZER),
+        AlgorithmConfig(kl_coefficient=KL),
+    )
     policy = Policy.build(job["model"], *settings, 1.0, 10, world=1)
     result: Result = {}
     for name, (share,) in job["one"]["gradients"].items():
@@ -105,7 +109,7 @@ def two(job: Job, one: tuple[Result, Policy]) -> list[Result]:
             "model": job["model"],
             "from_one": str(job["folder"] / "from_one"),
             "optimizer": OPTIMIZER,
-            "trainer": {"layout": "shared"},
+            "trainer": {"layout": "shared", "dtype": "float32"},
             "kl": KL,
             **job["two"],
         },

@@ -1,0 +1,74 @@
+"""What a run makes of the machine's cores: threads by phase, and the type that is computed with.
+
+Without staleness sampling and training take turns, so each may have every core; with it they overlap and divide them.
+The cores are those of the machine where the command runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ray._private.utils import get_num_cpus
+
+from raysgpo.config import Config
+
+Dtype = Literal["float32", "bfloat16"]
+
+REAL = 10_000_000
+"""Parameters from which on a model's arithmetic, not the program around it, takes the time: below it more threads
+wait for each other, and bfloat16 converts more than it saves."""
+BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+"""Of a CPU that multiplies bfloat16 by itself, as /proc/cpuinfo names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    cores: int
+    multiplies_bfloat16: bool
+
+    @classmethod
+    def here(cls) -> Machine:
+        """Of this container, if it has fewer cores than the machine."""
+        return cls(get_num_cpus(), bool(_flags() & BFLOAT16_FLAGS))
+
+
+def _flags() -> set[str]:
+    """Empty where the system does not say."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return set()
+    return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+
+
+def with_machine(config: Config, parameters: int, machine: Machine) -> Config:
+    """The settings with threads and types filled in. ``parameters``: of the policy."""
+    real = parameters >= REAL
+    trainer, rollout, judge = config.trainer, config.rollout, config.judge
+    dtype = trainer.dtype if trainer.dtype != "auto" else _dtype(trainer.gpus, real, machine)
+    judged = judge.replicas[1] if judge.kind == "replicas" and config.needs_judge and not judge.gpus else 0
+    engines = 0 if rollout.gpus else rollout.replicas
+    ranks = 0 if trainer.gpus else trainer.workers
+    cores = machine.cores if real else 1
+    together = (engines + judged + ranks,) * 2 if config.max_staleness else (engines + judged, ranks)
+    sampling, training = (max(1, cores // max(1, processes)) for processes in together)
+    return config.model_copy(
+        update={
+            "trainer": trainer.model_copy(update={"dtype": dtype, "threads": trainer.threads or training}),
+            "rollout": rollout.model_copy(
+                update={
+                    "dtype": rollout.dtype if rollout.dtype != "auto" else dtype,
+                    "threads": rollout.threads or sampling,
+                }
+            ),
+            "judge": judge.model_copy(update={"threads": judge.threads or sampling}),
+        }
+    )
+
+
+def _dtype(gpus: float, real: bool, machine: Machine) -> Dtype:
+    if gpus or (real and machine.multiplies_bfloat16):
+        return "bfloat16"
+    return "float32"
