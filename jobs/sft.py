@@ -9,7 +9,7 @@ real model (``make model``), and ``trajectories`` teaches a model the solutions 
 is not made again. Each prints its folder;
 the last line printed is the last one made.
 
-The keys are ``storage``, the folder under which models are cached, and behind the first word those of
+The keys are ``model_cache``, the folder in which models are made, and behind the first word those of
 ``TinyConfig``, ``TinyLongConfig``, ``TinyJudgeConfig``, ``TinyVerifierConfig`` and ``ImitationConfig``, each in
 its file of ``raysgpo/tiny``::
 

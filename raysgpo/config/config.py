@@ -45,7 +45,9 @@ class Config(Section):
     max_restarts: int = Field(3, ge=0)
     """How often within an hour a run whose parts failed starts again from its last checkpoint by itself."""
     storage: Storage = "~/raysgpo"
-    """Folder under which runs are numbered (and the tiny models are cached). Shared by all nodes."""
+    """Folder under which runs are numbered. Shared by all nodes."""
+    model_cache: Storage = "~/.cache/raysgpo"
+    """Folder in which embedded models (``tiny``, ``tiny_long``, ``smollm2``) are made once. Shared by all nodes."""
     resume: str | None = None
     """A run to go on with, from its newest complete checkpoint: its folder or its name. ``auto``, beside the words that
     start a run, goes on with the newest run of that ``name``, and starts one if there is none."""
@@ -78,6 +80,10 @@ class Config(Section):
     @property
     def storage_root(self) -> Path:
         return user_path(self.storage).absolute()
+
+    @property
+    def model_cache_root(self) -> Path:
+        return user_path(self.model_cache).absolute()
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -157,6 +157,7 @@ def _absolute_paths(config: Config) -> Config:
         "task": _with_absolute(config.task, "path", "eval_path"),
         "offline": _with_absolute(config.offline, "groups"),
         "storage": str(config.storage_root),
+        "model_cache": str(config.model_cache_root),
     }
     if user_path(config.model).exists():
         update["model"] = str(user_path(config.model).absolute())

@@ -26,7 +26,7 @@ def checked_storage(text: str) -> str:
     if "://" in text:
         raise ValueError("a folder is needed and no address: name one that all nodes see, such as a mounted bucket")
     if not text.strip() or "\0" in text:
-        raise ValueError("no folder can be called so; leave it out to take ~/raysgpo")
+        raise ValueError("no folder can be called so; leave it out to take one in your home")
     if text.startswith("~") and user_path(text) == Path(text):
         raise ValueError("there is no such home: write the folder's whole path")
     return text
@@ -36,8 +36,8 @@ Storage = Annotated[str, AfterValidator(checked_storage)]
 """A setting that names the folder under which runs are numbered."""
 
 
-def storage_folder(storage: str) -> Path:
-    """Where ``storage`` is.
+def storage_folder(storage: str, setting: str = "storage") -> Path:
+    """Where a folder is that a setting names.
 
     Raises:
         ValueError: it is no folder's name; the message begins with the setting.
@@ -45,7 +45,7 @@ def storage_folder(storage: str) -> Path:
     try:
         return user_path(checked_storage(storage)).absolute()
     except ValueError as error:
-        raise ValueError(f"storage={storage}: {error}") from None
+        raise ValueError(f"{setting}={storage}: {error}") from None
 
 
 def check_writable(setting: str, folder: Path) -> None:
@@ -60,5 +60,5 @@ def check_writable(setting: str, folder: Path) -> None:
             pass
     except OSError as error:
         raise ValueError(
-            f"{setting}={folder}: nothing can be written there ({error.strerror}); set storage to a folder of your own"
+            f"{setting}={folder}: nothing can be written there ({error.strerror}); choose another folder"
         ) from None

@@ -6,11 +6,11 @@ The cores are those of the machine where the command runs.
 
 from __future__ import annotations
 
+import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-from ray._private.utils import get_num_cpus
 
 from raysgpo.config import Config
 
@@ -31,16 +31,28 @@ class Machine:
     @classmethod
     def here(cls) -> Machine:
         """Of this container, if it has fewer cores than the machine."""
-        return cls(get_num_cpus(), bool(_flags() & BFLOAT16_FLAGS))
+        may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return cls(int(min(may_use, _quota())), bool(_flags() & BFLOAT16_FLAGS))
 
 
-def _flags() -> set[str]:
+def _quota(file: Path = Path("/sys/fs/cgroup/cpu.max")) -> float:
+    """Cores that the container may use at a time; infinite if it has no limit."""
+    quota, _, period = _text(file).partition(" ")
+    return max(1, int(quota) // int(period)) if quota.isdecimal() else math.inf
+
+
+def _flags(file: Path = Path("/proc/cpuinfo")) -> set[str]:
     """Empty where the system does not say."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return set()
+    lines = _text(file).splitlines()
     return next((set(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), set())
+
+
+def _text(file: Path) -> str:
+    """Empty if it is not there."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def with_machine(config: Config, parameters: int, machine: Machine) -> Config:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
@@ -12,9 +13,9 @@ from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, TrainerConfig, doubtful_algorithm
-from raysgpo.config.model_path import SMOLLM2, TINY, check_judge_path, check_model_path
+from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
-from raysgpo.config.places import user_path
+from raysgpo.config.places import check_writable, user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.curriculum import chosen
 from raysgpo.groups.prepared import Prepared, Prompt
@@ -142,8 +143,9 @@ def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> li
 def find_model(config: Config, say: Callable[[str], None]) -> str:
     """The folder or hub name of the policy to start from; makes an embedded one if it is asked for."""
     check_model_path(config.model)
-    embedded = embedded_policy(config.model, config.task, config.storage_root, say)
-    return _found(config.model, "model") if embedded is None else str(embedded)
+    if config.model not in POLICIES:
+        return _found(config.model, "model")
+    return str(embedded_policy(config.model, config.task, _model_cache(config), say))
 
 
 def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
@@ -154,10 +156,19 @@ def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:
     assert judge.model is not None, "the configuration refuses judge.kind=replicas without judge.model"
     check_judge_path(judge.model)
     if judge.model == TINY:
-        return judge.model_copy(update={"model": str(ensure_tiny_judge(config.storage_root, report=say))})
+        return judge.model_copy(update={"model": str(ensure_tiny_judge(_model_cache(config), report=say))})
     if judge.model == SMOLLM2:
-        return judge.model_copy(update={"model": str(ensure_smollm2(config.storage_root, say))})
+        return judge.model_copy(update={"model": str(ensure_smollm2(_model_cache(config), say))})
     return judge.model_copy(update={"model": _found(judge.model, "judge.model")})
+
+
+def _model_cache(config: Config) -> Path:
+    """Raises ConfigError if no model can be made there."""
+    try:
+        check_writable("model_cache", config.model_cache_root)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return config.model_cache_root
 
 
 def _found(model: str, setting: str) -> str:

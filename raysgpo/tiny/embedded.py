@@ -15,18 +15,16 @@ from raysgpo.tiny.tiny_policy import TinyConfig, ensure_tiny_policy
 SETTINGS: Mapping[str, TinyConfig] = {TINY: TinyConfig(), TINY_LONG: TinyLongConfig()}
 
 
-def embedded_policy(
-    model: str, task: TaskConfig, storage_root: Path, report: Callable[[str], None] = print
-) -> Path | None:
+def embedded_policy(model: str, task: TaskConfig, cache: Path, report: Callable[[str], None] = print) -> Path | None:
     """The folder of the policy that the word stands for, made now if it is not there; None for any other model.
 
     A task may have a tiny policy of its own.
     """
     if model == TINY and task.row.tiny is not None:
         make: Callable[..., Path] = resolve_name(task.row.tiny)
-        return make(storage_root, report=report)
+        return make(cache, report=report)
     if model == SMOLLM2:
-        return ensure_smollm2(storage_root, report)
+        return ensure_smollm2(cache, report)
     if model not in SETTINGS:
         return None
-    return ensure_tiny_policy(storage_root, report=report, config=SETTINGS[model])
+    return ensure_tiny_policy(cache, report=report, config=SETTINGS[model])

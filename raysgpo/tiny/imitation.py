@@ -50,7 +50,7 @@ class ImitationConfig(Section):
     threads: int = Field(2, ge=1)
 
 
-def imitate(storage_root: Path, config: ImitationConfig, report: Callable[[str], None] = print) -> Path:
+def imitate(cache: Path, config: ImitationConfig, report: Callable[[str], None] = print) -> Path:
     """The folder of the trained policy in Hugging Face format, made now unless it is there already.
 
     ``losses.jsonl`` in it has the held-out loss: nats a token of the held-out trajectories, by step.
@@ -59,10 +59,10 @@ def imitate(storage_root: Path, config: ImitationConfig, report: Callable[[str],
         ValueError: there is no such model, the task cannot be built, or a problem has no trajectory.
     """
     check_model_path(config.model)
-    embedded = embedded_policy(config.model, config.task, storage_root, report)
+    embedded = embedded_policy(config.model, config.task, cache, report)
     if embedded is not None:
         config = config.model_copy(update={"model": str(embedded)})
-    target = storage_root / "models" / f"imitation-{fingerprint(config, (sys.modules[__name__], sft))}"
+    target = cache / "models" / f"imitation-{fingerprint(config, (sys.modules[__name__], sft))}"
     return find_or_make(target, lambda folder: _make(folder, config, report))
 
 

@@ -19,7 +19,7 @@ from raysgpo.tiny.tiny_verifier import TinyVerifierConfig, ensure_tiny_verifier
 class BothConfig(Section):
     """The tiny policy and the tiny judge as they are, and where they are cached."""
 
-    storage: Storage = Config().storage
+    model_cache: Storage = Config().model_cache
 
 
 class PolicyConfig(TinyConfig, BothConfig):
@@ -64,28 +64,28 @@ def make(config: BothConfig) -> Iterator[Path]:
         ConfigError: there is no such model, task or trajectory to imitate.
     """
     try:
-        storage = storage_folder(config.storage)
-        check_writable("storage", storage)
+        cache = storage_folder(config.model_cache, "model_cache")
+        check_writable("model_cache", cache)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    settings = config.model_dump(exclude={"storage"})
+    settings = config.model_dump(exclude={"model_cache"})
     if isinstance(config, TinyConfig):
-        yield ensure_tiny_policy(storage, config=TinyConfig(**settings))
+        yield ensure_tiny_policy(cache, config=TinyConfig(**settings))
     elif isinstance(config, VerifierConfig):
-        yield ensure_tiny_verifier(storage, config=TinyVerifierConfig(**settings))
+        yield ensure_tiny_verifier(cache, config=TinyVerifierConfig(**settings))
     elif isinstance(config, SmolConfig):
-        yield ensure_smollm2(storage)
+        yield ensure_smollm2(cache)
     elif isinstance(config, TrajectoriesConfig):
-        yield _imitated(storage, ImitationConfig(**settings))
+        yield _imitated(cache, ImitationConfig(**settings))
     else:
         judge = TinyJudgeConfig(**settings)
-        yield ensure_tiny_policy(storage, config=judge.policy)
-        yield ensure_tiny_judge(storage, config=judge)
+        yield ensure_tiny_policy(cache, config=judge.policy)
+        yield ensure_tiny_judge(cache, config=judge)
 
 
-def _imitated(storage: Path, config: ImitationConfig) -> Path:
+def _imitated(cache: Path, config: ImitationConfig) -> Path:
     try:
-        return imitate(storage, config)
+        return imitate(cache, config)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     except OSError as error:  # what transformers raises for a name that the hub does not have

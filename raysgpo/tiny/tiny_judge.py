@@ -94,31 +94,31 @@ class TinyJudgeConfig(Section):
 
 
 def ensure_tiny_judge(
-    storage_root: Path, report: Callable[[str], None] = print, config: TinyJudgeConfig | None = None
+    cache: Path, report: Callable[[str], None] = print, config: TinyJudgeConfig | None = None
 ) -> Path:
     """The folder of the tiny judge in Hugging Face format, made now unless it is there already.
 
-    It lies under ``storage_root/models``, named by its settings and the code that makes it and its
+    It lies under ``cache/models``, named by its settings and the code that makes it and its
     policy, which is made first if it is missing. It appears complete or not at all.
     """
     config = config or TinyJudgeConfig()
-    target = judge_folder(storage_root, config)
+    target = judge_folder(cache, config)
 
     def make(folder: Path) -> None:
         real: list[Lesson] = []
         if config.real_share > 0:
-            real = real_lessons(ensure_tiny_policy(storage_root, report=report, config=config.policy), config)
+            real = real_lessons(ensure_tiny_policy(cache, report=report, config=config.policy), config)
         report(f"making the tiny judge (once, about a minute and a half): {target}")
         save_tiny_model(train_tiny_judge(config, real, report), config, folder)
 
     return find_or_make(target, make)
 
 
-def judge_folder(storage_root: Path, config: TinyJudgeConfig) -> Path:
+def judge_folder(cache: Path, config: TinyJudgeConfig) -> Path:
     """Where the judge of these settings lies, made or not."""
     teaching = (sys.modules[__name__], corruption, sampling, sft, tiny, tiny_model)
     sources = (*teaching, compact_file, rule_file, tokenizer_file, arithmetic_file)
-    return storage_root / "models" / f"tiny-judge-{fingerprint(config, sources)}"
+    return cache / "models" / f"tiny-judge-{fingerprint(config, sources)}"
 
 
 def train_tiny_judge(

@@ -66,18 +66,18 @@ class TinyConfig(Section):
 
 
 def ensure_tiny_policy(
-    storage_root: Path,
+    cache: Path,
     seed: int = 0,
     report: Callable[[str], None] = print,
     config: TinyConfig | None = None,
 ) -> Path:
     """The folder of the tiny policy in Hugging Face format, made now unless it is there already.
 
-    It lies under ``storage_root/models`` and is named by its settings and by the code that makes it.
+    It lies under ``cache/models`` and is named by its settings and by the code that makes it.
     It appears complete or not at all: written to a folder of its own, then renamed.
     """
     config = config or TinyConfig(seed=seed)
-    target = policy_folder(storage_root, config)
+    target = policy_folder(cache, config)
 
     def make(folder: Path) -> None:
         report(f"making the tiny policy (once, a few minutes): {target}")
@@ -86,10 +86,10 @@ def ensure_tiny_policy(
     return find_or_make(target, make)
 
 
-def policy_folder(storage_root: Path, config: TinyConfig) -> Path:
+def policy_folder(cache: Path, config: TinyConfig) -> Path:
     """Where the policy of these settings lies, made or not."""
     sources = (sys.modules[__name__], sft, tiny_model, tokenizer_file, arithmetic_file)
-    return storage_root / "models" / f"tiny-{fingerprint(config, sources)}"
+    return cache / "models" / f"tiny-{fingerprint(config, sources)}"
 
 
 def train_tiny_policy(config: TinyConfig, report: Callable[[str], None] = print) -> PreTrainedModel:

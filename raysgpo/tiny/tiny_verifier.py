@@ -66,30 +66,28 @@ class TinyVerifierConfig(Section):
 
 
 def ensure_tiny_verifier(
-    storage_root: Path, report: Callable[[str], None] = print, config: TinyVerifierConfig | None = None
+    cache: Path, report: Callable[[str], None] = print, config: TinyVerifierConfig | None = None
 ) -> Path:
     """The folder of the tiny verifier in Hugging Face format, made now unless it is there already.
 
     So is the tiny policy that it starts from.
     """
     config = config or TinyVerifierConfig()
-    target = verifier_folder(storage_root, config)
+    target = verifier_folder(cache, config)
 
     def make(folder: Path) -> None:
-        start = AutoModelForCausalLM.from_pretrained(
-            ensure_tiny_policy(storage_root, report=report, config=config.policy)
-        )
+        start = AutoModelForCausalLM.from_pretrained(ensure_tiny_policy(cache, report=report, config=config.policy))
         report(f"making the tiny verifier (once, about two minutes): {target}")
         save_tiny_model(train_tiny_verifier(config, start, report), config, folder)
 
     return find_or_make(target, make)
 
 
-def verifier_folder(storage_root: Path, config: TinyVerifierConfig) -> Path:
+def verifier_folder(cache: Path, config: TinyVerifierConfig) -> Path:
     """Where the policy of these settings lies, made or not."""
     teaching = (sys.modules[__name__], sft, tiny, tiny_model, tokenizer_file)
     sources = (*teaching, arithmetic_file, task_file, verifier_file, ratings_file)
-    return storage_root / "models" / f"tiny-verifier-{fingerprint(config, sources)}"
+    return cache / "models" / f"tiny-verifier-{fingerprint(config, sources)}"
 
 
 def train_tiny_verifier(

@@ -22,11 +22,11 @@ from raysgpo.tiny.tiny_policy import ensure_tiny_policy
 
 
 def main() -> None:
-    storage, config = Config().storage_root, TinyJudgeConfig()
-    judge = ensure_tiny_judge(storage)
+    cache, config = Config().model_cache_root, TinyJudgeConfig()
+    judge = ensure_tiny_judge(cache)
     rng = random.Random(2026)
     chains = [Chain((a, b, c, d), o) for a, b, c, d, o in _drawn(rng) if Chain((a, b, c, d), o).held_out]
-    policy = ensure_tiny_policy(storage, config=config.policy)
+    policy = ensure_tiny_policy(cache, config=config.policy)
     torch.manual_seed(9)
     own = zip(chains, sample_responses(policy, [chain.problem().prompt for chain in chains]), strict=True)
     kinds = {

@@ -32,8 +32,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=2, help="each setting runs so often, in turns")
     options = parser.parse_args()
-    storage = Config().storage_root
-    ensure_tiny_judge(storage)
+    cache = Config().model_cache_root
+    ensure_tiny_judge(cache)
     with JudgeServer(continue_prompt=verdict, latency=LATENCY) as server:
         late = ["judge=endpoint", "judge.model=judge", "judge.prompt=compact", f"judge.base_url={server.base_url}"]
         late += ["judge.api_key_env=null", "judge.concurrency=256"]
@@ -44,8 +44,8 @@ def main() -> None:
         for name, common, judged in pairs:
             seconds: dict[str, list[dict[str, float]]] = {"rule": [], "model": []}
             for _ in range(options.rounds):
-                seconds["rule"].append(measure(storage, options.steps, [*common, "judge=rule"]))
-                seconds["model"].append(measure(storage, options.steps, [*common, *judged]))
+                seconds["rule"].append(measure(options.steps, [*common, "judge=rule"]))
+                seconds["model"].append(measure(options.steps, [*common, *judged]))
             show(name, seconds)
 
 
@@ -54,10 +54,9 @@ def verdict(prompt: str) -> str:
     return verdicts_so_far(prompt.removeprefix("<|user|>").removesuffix("<|end|><|assistant|>"))[-1][1]
 
 
-def measure(storage: Path, steps: int, words: list[str]) -> dict[str, float]:
+def measure(steps: int, words: list[str]) -> dict[str, float]:
     """Means over the steps of one run."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "models").symlink_to(storage / "models")
         fixed = [f"storage={folder}", f"steps={steps}", f"judge.steps={steps}", "evaluation.every=0"]
         line = [sys.executable, str(ROOT / "jobs" / "train.py"), "arithmetic", *words, *fixed]
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL)

@@ -23,7 +23,7 @@ def test_a_home_that_cannot_be_written_to_is_named_with_the_fix(home: str, monke
         check_places(Config())
     message = str(caught.value)
     assert message.startswith(f"storage={home}/raysgpo: nothing can be written there (")
-    assert message.endswith("); set storage to a folder of your own") and "\n" not in message
+    assert message.endswith("); choose another folder") and "\n" not in message
 
 
 def test_a_run_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:

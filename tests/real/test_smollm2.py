@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo.config import Config
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.tiny.smollm2 import ensure_smollm2
 from tests.full.conftest import ROOT, Finished, checksums_by_version, run_to_end
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(1800)]
@@ -25,8 +23,6 @@ rollout.start_deadline=900 name=real""".split()
 def resumed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A run of STEPS steps, and then one more."""
     storage = tmp_path_factory.mktemp("real")
-    (storage / "models").mkdir()
-    (storage / "models" / "smollm2").symlink_to(ensure_smollm2(Config().storage_root), target_is_directory=True)
     words = [*SETTINGS, f"prompts_per_step={P}", f"sampling.group_size={G}", f"storage={storage}", f"steps={STEPS}"]
     status, output = run_to_end(storage / "elsewhere", TRAIN, *words)
     assert status == 0, output

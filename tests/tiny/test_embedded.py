@@ -37,9 +37,9 @@ def test_the_word_gives_the_policy_that_the_command_makes_and_others_are_nobodys
 
 
 def test_a_task_that_has_a_tiny_policy_of_its_own_is_given_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def make(storage_root: Path, report: Callable[[str], None]) -> Path:
+    def make(cache: Path, report: Callable[[str], None]) -> Path:
         report("made")
-        return storage_root / "verifier"
+        return cache / "verifier"
 
     monkeypatch.setattr(tiny_verifier, "ensure_tiny_verifier", make)
     small = {name: settings.model_copy(update=SMALL) for name, settings in SETTINGS.items()}

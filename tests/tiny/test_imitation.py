@@ -73,7 +73,7 @@ def test_it_learns_the_trajectories_and_says_how_well_held_out_ones_fit(model: P
 def test_tiny_is_the_policy_that_a_run_of_the_task_starts_from(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tiny_verifier, "ensure_tiny_verifier", lambda storage_root, report: model)
+    monkeypatch.setattr(tiny_verifier, "ensure_tiny_verifier", lambda cache, report: model)
     task = TaskConfig(kind="arithmetic_verifier", terms=(2,), prompts=4)
     named, tiny = (
         imitate(tmp_path, ImitationConfig(model=name, task=task, held_out=2, steps=1), lambda line: None)

@@ -60,14 +60,14 @@ def test_wrong_words_are_answered_with_how_to_mend_them(words: list[str], messag
 def test_the_command_refuses_wrong_words(call: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     assert call("sed=1") == 2
     said = capsys.readouterr()
-    assert (said.out, said.err) == ("", "error: sed: unknown key; known are storage\n")
+    assert (said.out, said.err) == ("", "error: sed: unknown key; known are model_cache\n")
 
 
 @pytest.mark.slow
 def test_the_command_prints_the_folder_of_the_policy(
     call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert call("policy", f"storage={tmp_path}", *words_of(SMALL)) == 0
+    assert call("policy", f"model_cache={tmp_path}", *words_of(SMALL)) == 0
     folder = Path(capsys.readouterr().out.strip().splitlines()[-1])
     assert folder == ensure_tiny_policy(tmp_path, report=lambda line: pytest.fail(line), config=SMALL)
 
@@ -76,7 +76,7 @@ def test_the_command_prints_the_folder_of_the_policy(
 def test_the_command_makes_a_judge_and_its_policy(
     call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    assert call("judge", f"storage={tmp_path}", *words_of(SMALL_JUDGE), *words_of(SMALL, "policy.")) == 0
+    assert call("judge", f"model_cache={tmp_path}", *words_of(SMALL_JUDGE), *words_of(SMALL, "policy.")) == 0
     folders = [Path(line) for line in capsys.readouterr().out.splitlines() if line.startswith(str(tmp_path))]
     never = pytest.fail
     assert folders == [

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 from raysgpo.config import Config, JudgeConfig
-from raysgpo.config.places import check_writable
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.endpoint import JudgeUnavailable
@@ -24,7 +23,7 @@ def running_judge(config: Config, say: Say) -> Iterator[Judge]:
     """The judge that the configuration names; replicas are started, and taken down at the end.
 
     Raises:
-        ValueError: its key or its checkpoint is not there, or storage takes no files.
+        ValueError: its key or its checkpoint is not there, or model_cache takes no files.
         JudgeUnavailable: the replicas do not start.
     """
     with ExitStack() as ending:
@@ -51,7 +50,6 @@ def _replicas(config: Config, say: Say) -> Iterator[JudgeAddress]:
     from raysgpo.session.ray_session import ray_session
     from raysgpo.start.preparation import find_judge
 
-    check_writable("storage", config.storage_root)
     judge = find_judge(config, say)
     name = f"judge-quality-{os.getpid()}"
     say("starting the judge replicas ...")

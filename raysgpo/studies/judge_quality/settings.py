@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, resolve
 
-USED_KEYS = ("storage", "task.terms", "task.digits", "task.operators")
+USED_KEYS = ("model_cache", "task.terms", "task.digits", "task.operators")
 """Settings that matter here beside those of the judge."""
 
 
