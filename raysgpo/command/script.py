@@ -6,6 +6,7 @@ Where Python finds ``raysgpo`` is a matter of PYTHONPATH and of what is installe
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,8 @@ def run_script(script: str, main: Callable[[], int]) -> int:
     A disk without room is told in one line, and Ctrl-C where ``main`` does not look out for it, as while it imports,
     is an end and no trace.
     """
+    # Read when torch is imported: on a busy machine threads that spin for each other take turns at doing nothing.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     checkout, package = Path(script).resolve().parents[1], Path(raysgpo.__file__).resolve().parent
     if package == checkout / "raysgpo" or not (checkout / "raysgpo").is_dir():
         try:

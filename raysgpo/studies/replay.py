@@ -21,10 +21,12 @@ from raysgpo.output import checkpoint
 from raysgpo.output.group_json import group_from_row
 from raysgpo.output.json_lines import read_rows
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.policy.model_size import parameters
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
 from raysgpo.records import Group
-from raysgpo.start.preparation import find_model, prepare
+from raysgpo.start.machine import Machine, with_machine
+from raysgpo.start.preparation import find_model, model_settings, prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,10 @@ def _policy(config: Config) -> Policy:
         del message
 
     steps = config.steps if config.steps is not None else prepare(config, say=quiet).total_steps
+    model = find_model(config, say=print)
+    config = with_machine(config, parameters(model_settings(model)), Machine.here())
     return Policy.build(
-        find_model(config, say=print),
+        model,
         config.trainer,
         config.optimizer,
         config.algorithm,

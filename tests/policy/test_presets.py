@@ -26,7 +26,7 @@ WORDS: dict[str, list[str]] = {name: [] for name in PRESETS} | {
 
 
 def configured(name: str) -> Config:
-    return settings(name if name in PRESETS else "grpo", WORDS[name])
+    return settings(name if name in PRESETS else "grpo", [*WORDS[name], "trainer.dtype=float32"])
 
 
 def built(model: str, config: Config) -> Policy:

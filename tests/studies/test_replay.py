@@ -24,6 +24,7 @@ from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
 from raysgpo.studies.replay import ReplayedStep, replay
 from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.tiny.tiny_policy import TinyConfig
+from tests.resolved import resolved
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,13 @@ def recorded(alone: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
     run = RunFolder.create(config.storage_root, "recorded")
     run.config.write_text(dump(config))
     policy = Policy.build(
-        config.model, config.trainer, config.optimizer, config.algorithm, config.sampling.temperature, STEPS, world=1
+        config.model,
+        resolved(config).trainer,
+        config.optimizer,
+        config.algorithm,
+        config.sampling.temperature,
+        STEPS,
+        world=1,
     )
     draw = np.random.default_rng(1)
     metrics, groups = JsonLines(run.metrics), JsonLines(run.groups)
