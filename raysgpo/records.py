@@ -114,6 +114,8 @@ class Completion:
     text: str
     weight_versions: tuple[tuple[int, int], ...]
     """((version, number of tokens), ...) in the order in which they were sampled."""
+    text_ends_T: Int_T | None = None
+    """Characters of the text that are said once each token is; None where the engine cannot tell."""
 
 
 class Role(StrEnum):
