@@ -114,6 +114,8 @@ class Completion:
     text: str
     weight_versions: tuple[tuple[int, int], ...]
     """((version, number of tokens), ...) in the order in which they were sampled."""
+    text_ends_T: Int_T | None = None
+    """Characters of the text that are said once each token is; None where the engine cannot tell."""
 
 
 class Role(StrEnum):
@@ -193,6 +195,9 @@ class Rollout:
     attempt: int = 0
     guidance_characters: int = 0
     """The first so many characters of the text were given."""
+    text_ends_T: Int_T | None = None
+    """Characters of the text behind ``guidance_characters`` that are said once each sampled token is; None where
+    nobody has told."""
     correct: bool | None = None
     """c_i: is the final answer right? None before grading."""
     reward_parts: dict[str, float] = field(default_factory=dict)
@@ -203,6 +208,10 @@ class Rollout:
     read, None where there is nothing to be read."""
     reasoning_steps: int | None = None
     """Number of reasoning steps of the text; None where they were not counted."""
+    given_steps: int | None = None
+    """How many of them, the first ones, are guidance."""
+    step_tokens: tuple[int, ...] | None = None
+    """Sampled tokens of each of them, ``num_tokens`` together."""
     verdict: Verdict | None = None
     votes: tuple[int | None, ...] = ()
     """First wrong step by each vote, 0-based; the number of steps for "no error", None for a lost vote."""

@@ -11,24 +11,31 @@ We invert the two: beta = 10 is the intensity, gamma = 0.5 the threshold. ``scal
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _BELOW_ONE = math.nextafter(1.0, 0.0)
 """The largest float64 under 1: a wrong answer is never worth a right one, whatever beta is."""
 
 
-def trajectory_score(first_error: int | None, steps: int, *, truncated: bool) -> float:
-    """RTS: the share of reasoning steps before the first wrong one, in [0, 1].
+def trajectory_score(first_error: int | None, lengths_N: Sequence[int], *, truncated: bool) -> float:
+    """RTS: the share of the reasoning that stands before the first wrong step, in [0, 1].
 
-    ``first_error`` is 0-based, None if the judge found no error. Then a response that was cut off
-    is true but unfinished, RTS 1; one that ended on a wrong answer must have erred in its last step,
-    RTS (n - 1) / n. A response without steps has RTS 0.
+    Section 3.1: "the ratio of the valid segment length to the total trajectory length".
+
+    ``lengths_N`` is how long each step is: 1, so that steps are counted, or its tokens; 0 for one that was given, so
+    that it earns nothing. ``first_error`` is 0-based, None if the judge found no error. Then a response that was cut
+    off is true but unfinished, RTS 1; one that ended on a wrong answer must have erred in its last step. A response
+    without any length has RTS 0.
     """
-    if steps == 0:
+    assert first_error is None or 0 <= first_error < len(lengths_N), (
+        f"first error {first_error} lies outside of the {len(lengths_N)} steps"
+    )
+    total = sum(lengths_N)
+    if total == 0:
         return 0.0
     if first_error is None:
-        return 1.0 if truncated else (steps - 1) / steps
-    assert 0 <= first_error < steps, f"first error {first_error} lies outside of the {steps} steps"
-    return first_error / steps
+        first_error = len(lengths_N) if truncated else len(lengths_N) - 1
+    return sum(lengths_N[:first_error]) / total
 
 
 def partial_credit(

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from raysgpo.algorithms.baselines import BASELINES, Baseline
 from raysgpo.algorithms.surrogates import SURROGATES
-from raysgpo.config.presets import PRESETS, Aggregation, CreditKind, LearnFrom, Scale
+from raysgpo.config.presets import PRESETS, Aggregation, CreditKind, LearnFrom, Length, Scale
 from raysgpo.config.section import OneOf, Section
 
 
@@ -26,6 +26,9 @@ class PartialCreditConfig(Section):
     """``sgpo``: the sigmoid of eq. 2; ``raw``: the RTS itself, capped below 1; ``none``: 0."""
     groups: Literal["all_negative", "all_wrong"] = "all_negative"
     """``all_negative``: only groups without a right answer [paper]; ``all_wrong``: every wrong response."""
+    rts: Length = "steps"
+    """What the RTS is a share of: the reasoning ``steps`` before the first wrong one of all steps [paper], or the
+    policy's own ``tokens`` in them of all its tokens. Guidance counts in neither."""
     none_found: Literal["no_vote", "last_step"] = "no_vote"
     """What it means that the judge finds no error in an answer that ended wrong: nothing, it has not been judged
     (``no_vote``, its advantage is 0), or an error in the last step. An answer that was cut off has RTS 1 then."""

@@ -15,6 +15,7 @@ Scale = Literal["group_std", "fixed", "none"]
 Aggregation = Literal["token-mean", "sequence-mean", "group-token-mean", "constant"]
 LearnFrom = Literal["all", "right", "positive"]
 CreditKind = Literal["none", "sgpo", "raw"]
+Length = Literal["steps", "tokens"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,12 +84,14 @@ class Pipeline:
 async def compared(group: Group, config: ResolvedConfig, task: Task, panel: Panel | None) -> Group:
     """What happens to a graded group: judge -> credit -> advantage -> keep -> success_filter.
 
-    One that was judged is not judged again.
+    One that was judged is not judged again: what its votes say follows from the settings of now.
     """
     algorithm = config.algorithm
-    if panel is not None and config.needs_judge and not group.judged:
-        group = await stages.judge(group, task, panel, algorithm.partial_credit)
     if config.needs_judge:
+        if group.judged:
+            group = stages.judged_before(group, algorithm.partial_credit)
+        elif panel is not None:
+            group = await stages.judge(group, task, panel, algorithm.partial_credit)
         group = stages.credit(group, algorithm.partial_credit)
     if not algorithm.needs_step:  # else its advantages wait for the other groups of its step
         group = stages.keep(stages.advantage(group, algorithm), algorithm.keep)
@@ -118,4 +120,5 @@ def _rollout(given: list[Segment], text: str, seed: int, completion: Completion,
         weight_versions=completion.weight_versions,
         attempt=attempt,
         guidance_characters=len(text),
+        text_ends_T=completion.text_ends_T,
     )

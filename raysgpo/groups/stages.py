@@ -16,13 +16,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate
 
 import numpy as np
 
 from raysgpo.algorithms.advantages import group_advantages
 from raysgpo.algorithms.partial_credit import partial_credit, trajectory_score
 from raysgpo.config import AlgorithmConfig, PartialCreditConfig
+from raysgpo.groups.step_lengths import lengths, measured
 from raysgpo.judging.judge import Outcome
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.votes import majority
@@ -32,7 +32,8 @@ from raysgpo.tasks.task import Grade, Task
 
 
 async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong") -> Group:
-    """Grade every response: ``correct``, ``reward_parts``, ``readings`` and ``reasoning_steps``.
+    """Grade every response, and measure its steps: ``correct``, ``reward_parts``, ``readings``, ``reasoning_steps``,
+    ``given_steps`` and ``step_tokens``.
 
     A grading that failed is counted in ``group.counts``. With ``failed="wrong"`` the response is wrong,
     at the least correctness reward of the task; with ``"drop"`` its group is dropped, as is one with a
@@ -49,7 +50,7 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
     failures = Counter(f"grader/{grade.failure}" for grade in grades if grade.failure is not None)
     group = replace(group.with_rollouts(rollouts), counts=_added(group.counts, failures))
     try:
-        rollouts = [replace(rollout, reasoning_steps=len(task.split(rollout.text))) for rollout in rollouts]
+        rollouts = [measured(rollout, task.split(rollout.text)) for rollout in rollouts]
     except Exception as raised:  # a task may raise anything on a model's text
         return _unsplit(group, raised)
     group = group.with_rollouts(rollouts)
@@ -61,8 +62,8 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
 async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditConfig) -> Group:
     """Ask for the first wrong step of the wrong answers, where this group may be judged.
 
-    Fills ``votes``, ``verdict``, ``first_error`` and ``rts`` of the rollouts, ``judged``,
-    ``judge_interval`` and ``counts``.
+    Fills ``votes``, ``verdict``, ``first_error`` and ``rts`` of the rollouts and measures their steps; fills
+    ``judged``, ``judge_interval`` and ``counts``.
 
     A rollout whose votes are all lost, or find no error where there must be one (``none_found``), takes no part in
     the baseline: a plain reward of 0 would lie below every judged one. With fewer than two rollouts that take part,
@@ -78,19 +79,32 @@ async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditCon
         return _unsplit(group, raised)
     ended = {i: Outcome.CUT_OFF if group.rollouts_G[i].truncated else Outcome.WRONG for i in asked}
     ballots = await panel.votes(group.step, group.problem, {i: s for i, s in steps.items() if s}, ended)
-    rollouts = list(group.rollouts_G)
-    for index in asked:
-        votes = ballots.votes.get(index, [])
-        rollouts[index] = _judged(rollouts[index], steps[index], votes, credit.none_found)
-    scored = any(rollouts[index].rts is not None for index in asked)
-    judged = scored and sum(rollout.in_baseline for rollout in rollouts) >= 2
-    if not judged:
-        rollouts = [replace(rollout, in_baseline=True) for rollout in rollouts]
-    return replace(
-        group.with_rollouts(rollouts),
-        judged=judged,
-        judge_interval=(start, time.time()),
-        counts=_added(group.counts, ballots.counts),
+    verdicts = {
+        index: _judged(measured(group.rollouts_G[index], steps[index]), ballots.votes.get(index, []), credit)
+        for index in asked
+    }
+    counts = _added(group.counts, ballots.counts)
+    return replace(_with_verdicts(group, verdicts), judge_interval=(start, time.time()), counts=counts)
+
+
+def judged_before(group: Group, credit: PartialCreditConfig) -> Group:
+    """A group whose record says what the judge voted: its verdicts and scores under ``credit``, as ``judge`` has them.
+
+    An answer whose record lacks its votes or the measure of its steps keeps the score that it says.
+    """
+    verdicts = {
+        index: _judged(rollout, list(rollout.votes), credit)
+        for index, rollout in enumerate(group.rollouts_G)
+        if group.judged and not rollout.correct and can_be_scored(rollout)
+    }
+    return _with_verdicts(group, verdicts) if verdicts else group
+
+
+def can_be_scored(rollout: Rollout) -> bool:
+    """Whether the record of an answer holds what its RTS follows from, under any settings."""
+    measured_before = rollout.given_steps is not None and rollout.step_tokens is not None
+    return measured_before and (
+        len(rollout.votes) > 0 or (rollout.reasoning_steps == 0 and rollout.verdict is not None)
     )
 
 
@@ -190,14 +204,6 @@ def cap_negative_mass(groups_P: Sequence[Group], most: float | None) -> list[Gro
     return [g.with_rollouts([scaled(r) for r in g.rollouts_G]) if g.dropped is None else g for g in groups_P]
 
 
-def given_steps(steps: Sequence[str], characters: int) -> int:
-    """How many of the reasoning steps lie wholly within the first ``characters`` of their text: those given.
-
-    A step that the policy finished is its own.
-    """
-    return sum(end <= characters for end in accumulate(len(step) for step in steps))
-
-
 def _graded(rollout: Rollout, grade: Grade) -> Rollout:
     parts = {name: _number(value) for name, value in grade.parts.items()}
     return replace(rollout, correct=grade.correct, reward_parts=parts, readings=grade.readings)
@@ -237,27 +243,38 @@ def _to_judge(group: Group, credit: PartialCreditConfig) -> list[int]:
     return [index for index, rollout in enumerate(group.rollouts_G) if not rollout.correct]
 
 
-def _judged(rollout: Rollout, steps: Sequence[str], votes: list[int | None], none_found: str) -> Rollout:
-    """The verdict of the votes. A response without steps needs none: nothing is wrong in it, RTS 0.
+def _judged(rollout: Rollout, votes: list[int | None], credit: PartialCreditConfig) -> Rollout:
+    """The verdict of the votes on a measured response, and its RTS. One without steps needs none: nothing is wrong
+    in it, RTS 0.
 
     The RTS is that of the free steps alone: true steps that were given must not inflate it.
     """
-    no_vote = none_found == "no_vote" and not rollout.truncated
-    counted = [None if no_vote and vote == len(steps) else vote for vote in votes]
+    steps = rollout.reasoning_steps
+    no_vote = credit.none_found == "no_vote" and not rollout.truncated
+    counted = [None if no_vote and vote == steps else vote for vote in votes]
     position = majority(counted) if steps else 0
+    rollout = replace(rollout, votes=tuple(votes), first_error=None, rts=None)
     if position is None:
         verdict = Verdict.LOST if all(vote is None for vote in votes) else Verdict.NONE_FOUND
-        return replace(rollout, votes=tuple(votes), verdict=verdict, in_baseline=False)
-    first_error = position if position < len(steps) else None
-    given = given_steps(steps, rollout.guidance_characters)
-    free_error = None if first_error is None else max(first_error - given, 0)
+        return replace(rollout, verdict=verdict, in_baseline=False)
+    first_error = position if steps and position < steps else None
     return replace(
         rollout,
-        votes=tuple(votes),
         verdict=Verdict.NONE_FOUND if first_error is None else Verdict.ERROR,
         first_error=first_error,
-        rts=trajectory_score(free_error, len(steps) - given, truncated=rollout.truncated),
+        rts=trajectory_score(first_error, lengths(rollout, credit.rts), truncated=rollout.truncated),
+        in_baseline=True,
     )
+
+
+def _with_verdicts(group: Group, verdicts: Mapping[int, Rollout]) -> Group:
+    """The group with these of its rollouts judged; unjudged where fewer than two take part, or none has a score."""
+    rollouts = [verdicts.get(index, rollout) for index, rollout in enumerate(group.rollouts_G)]
+    scored = any(rollout.rts is not None for rollout in rollouts)
+    judged = scored and sum(rollout.in_baseline for rollout in rollouts) >= 2
+    if not judged:
+        rollouts = [replace(rollout, in_baseline=True) for rollout in rollouts]
+    return replace(group.with_rollouts(rollouts), judged=judged)
 
 
 def _credited(rollout: Rollout, config: PartialCreditConfig) -> Rollout:

@@ -6,7 +6,7 @@ whether it is right and how it ended. Tokens with their logprobs are used where 
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -43,7 +43,9 @@ class _Rollout(BaseModel):
     finish_reason: Literal["stop", "length"]
     reward_parts: dict[str, float] | None = None
     readings: dict[str, float] | None = None
-    reasoning_steps: int | None = None
+    reasoning_steps: int | None = Field(None, ge=0)
+    given_steps: int | None = Field(None, ge=0)
+    step_tokens: list[Annotated[int, Field(ge=0)]] | None = None
     verdict: Literal["error", "none_found", "lost"] | None = None
     first_error: int | None = None
     votes: list[int | None] = Field([])
@@ -61,7 +63,19 @@ class _Rollout(BaseModel):
             raise ValueError("it has a first error and no rts")
         if self.reward_parts and CORRECTNESS not in self.reward_parts:
             raise ValueError(f"its reward_parts have no {CORRECTNESS!r}")
+        if self.step_tokens is not None and not self._measured:
+            raise ValueError(
+                "its reasoning_steps, given_steps, step_tokens and votes are not of one way of cutting the text: "
+                "remove step_tokens"
+            )
         return self
+
+    @property
+    def _measured(self) -> bool:
+        steps, given = self.reasoning_steps, self.given_steps
+        if steps is None or given is None or given > steps or len(self.step_tokens or ()) != steps:
+            return False
+        return all(vote is None or 0 <= vote <= steps for vote in self.votes)
 
 
 class _Row(BaseModel):
@@ -129,7 +143,8 @@ def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:
     tree["reward_parts"] = rollout.reward_parts or {CORRECTNESS: float(rollout.correct)}
     if not judged:
         tree |= {"verdict": None, "first_error": None, "votes": [], "rts": None}
-    part = not (judged and rollout.verdict == "lost")
+    unscored = rollout.verdict is not None and rollout.rts is None
+    part = not (judged and unscored)
     return tree | {"weight_versions": [], "attempt": 0, "credit": None, "advantage": 0.0, "in_baseline": part}
 
 

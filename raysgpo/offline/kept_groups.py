@@ -13,9 +13,9 @@ from typing import Literal
 from raysgpo.config import AlgorithmConfig, Config, OfflineConfig
 from raysgpo.config.overrides import ConfigError
 from raysgpo.groups import stages
-from raysgpo.offline.groups_file import read_groups
+from raysgpo.offline.groups_file import read_groups, row_of
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.records import Drop, Group
+from raysgpo.records import Drop, Group, Rollout
 
 
 def selected(config: Config) -> list[Group] | None:
@@ -39,8 +39,8 @@ def kept_groups(groups: Sequence[Group], settings: OfflineConfig, algorithm: Alg
     """``all_negative``: the groups without a right answer; ``positive``: those with one.
 
     Raises:
-        ValueError: there is none, or the kept groups have one response each and are compared with their mean;
-            the message names ``path``.
+        ValueError: there is none, the kept groups have one response each and are compared with their mean, or
+            their verdicts are without what the RTS follows from; the message names ``path``.
     """
     if settings.keep == "all_negative":
         kept = [group for group in groups if group.all_negative]
@@ -56,7 +56,19 @@ def kept_groups(groups: Sequence[Group], settings: OfflineConfig, algorithm: Alg
             f"{path}, row {kept[0].position + 1}: a group of one response has nothing to be compared with: sample two "
             "or more to a prompt, or set algorithm.baseline=none algorithm.scale=none"
         )
+    credit = algorithm.partial_credit
+    unmeasured = [group for group in kept if group.judged and any(map(_only_scored, group.rollouts_G))]
+    if settings.keep == "all_negative" and credit.kind != "none" and credit.rts == "tokens" and unmeasured:
+        raise ValueError(
+            f"{row_of(path, unmeasured[0])}: it was judged, without the votes, given_steps and step_tokens that "
+            "algorithm.partial_credit.rts=tokens is counted from: set offline.rejudge=true, or rts=steps"
+        )
     return kept
+
+
+def _only_scored(rollout: Rollout) -> bool:
+    """Whether all that is known of a verdict is its RTS, which may have counted steps or tokens."""
+    return rollout.rts is not None and not stages.can_be_scored(rollout)
 
 
 def right_answers(group: Group, algorithm: AlgorithmConfig, advantage: Literal["one", "group"]) -> Group:

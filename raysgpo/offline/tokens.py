@@ -14,16 +14,14 @@ from transformers import PreTrainedTokenizerBase
 
 from raysgpo.offline.groups_file import row_of
 from raysgpo.policy.prompts import encode
-from raysgpo.records import Group, Role, Rollout, Segment
-
-UNFINISHED = "�"
-"""What stands for a character whose last bytes were cut off."""
+from raysgpo.policy.text_ends import UNFINISHED, text_ends
+from raysgpo.records import Group, Int_T, Role, Rollout, Segment
 
 
 def with_tokens(
     groups: Sequence[Group], tokenizer: PreTrainedTokenizerBase, path: str, longest: int | None = None
 ) -> list[Group]:
-    """The groups with token ids for every response; new ones have logprobs of NaN.
+    """The groups with token ids for every response, and where in the text each stands; new ones have logprobs of NaN.
 
     A response that ended has the end-of-sequence token as its last, and guidance at its start carries no loss.
     ``longest``: tokens that the model takes.
@@ -44,11 +42,20 @@ def _with_tokens(group: Group, tokenizer: PreTrainedTokenizerBase, where: str, l
             _check_ids(rollout, prompt_ids, tokenizer, place)
         else:
             rollout = replace(rollout, segments=_segments(rollout, prompt_ids, tokenizer, place))
+        rollout = replace(rollout, text_ends_T=_text_ends(rollout, tokenizer))
         tokens = sum(len(segment.token_ids_T) for segment in rollout.segments)
         if longest is not None and tokens > longest:
             raise ValueError(f"{place}: {tokens} tokens with its prompt, and the model takes {longest}: remove the row")
         rollouts.append(rollout)
     return group.with_rollouts(rollouts)
+
+
+def _text_ends(rollout: Rollout, tokenizer: PreTrainedTokenizerBase) -> Int_T | None:
+    *given, sampled = rollout.segments
+    if len(sampled.token_ids_T) != rollout.num_tokens:
+        return None  # what was put between two sampled parts is no text of its own
+    before = [token for segment in given for token in segment.token_ids_T.tolist()]
+    return text_ends(tokenizer, before, sampled.token_ids_T.tolist(), rollout.text[rollout.guidance_characters :])
 
 
 def _check_ids(rollout: Rollout, prompt_ids: list[int], tokenizer: PreTrainedTokenizerBase, where: str) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from raysgpo.config import RolloutConfig
 from raysgpo.policy.special_tokens import divided_stop, special_ids
+from raysgpo.policy.text_ends import text_ends
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.weights.payload import NOTHING_PUBLISHED
@@ -134,6 +135,7 @@ class VllmEngine:
         self._arguments = engine_arguments(model_path, rollout, transport)
         self._environment = QUIET_ENVIRONMENT | (cpu_environment(rollout.threads) if rollout.gpus == 0 else {})
         self._llm: Any = None
+        self._tokenizer: Any = None
         self._special: dict[str, int] = {}
         """The tokenizer's special tokens, once the engine has started."""
 
@@ -150,7 +152,8 @@ class VllmEngine:
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
         self._llm = AsyncLLM.from_engine_args(arguments)
-        self._special = special_ids(self._llm.get_tokenizer())
+        self._tokenizer = self._llm.get_tokenizer()
+        self._special = special_ids(self._tokenizer)
         await self._llm.update_weight_version(str(NOTHING_PUBLISHED))
         # A model that this machine cannot run (its head size, say) fails here and not at the first group.
         await self.sample(SampleRequest([0], seeds_G=(0,), max_tokens=1, temperature=1.0), 0, "first")
@@ -188,7 +191,7 @@ class VllmEngine:
         async for output in self._llm.generate(tokens_input(request.prompt_ids), parameters, request_id):
             final = output
         assert final is not None, "vLLM ended a request without an output"
-        return _completion(final.outputs[0])
+        return _completion(final.outputs[0], request.prompt_ids, self._tokenizer)
 
     async def update(self, weights: Weights) -> None:
         from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
@@ -213,7 +216,7 @@ class VllmEngine:
             self._llm.shutdown()
 
 
-def _completion(output: Any) -> Completion:
+def _completion(output: Any, prompt_ids: list[int], tokenizer: Any) -> Completion:
     """vLLM's output as ours. The token that ended the answer (end of turn) is among the ids."""
     ids_T = np.asarray(output.token_ids, dtype=np.int32)
     assert list(output.logprobs.token_ids) == list(output.token_ids), "a logprob for each sampled token"
@@ -225,4 +228,5 @@ def _completion(output: Any) -> Completion:
         finish_reason=output.finish_reason,
         text=output.text,
         weight_versions=spans,
+        text_ends_T=text_ends(tokenizer, prompt_ids, output.token_ids, output.text),
     )

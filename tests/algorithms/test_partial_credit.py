@@ -15,27 +15,56 @@ UNIT = st.floats(0, 1, allow_nan=False)
 
 
 def test_five_steps_with_the_first_error_at_the_fourth_give_three_fifths() -> None:
-    assert trajectory_score(3, 5, truncated=False) == 3 / 5
+    assert trajectory_score(3, [1] * 5, truncated=False) == 3 / 5
+
+
+def test_by_tokens_each_step_counts_as_much_as_it_is_long() -> None:
+    assert trajectory_score(3, [10, 2, 8, 20, 40], truncated=False) == 20 / 80
+    assert trajectory_score(0, [10, 2], truncated=False) == 0.0
+    assert trajectory_score(None, [10, 2, 8], truncated=False) == 12 / 20
+    assert trajectory_score(None, [10, 2, 8], truncated=True) == 1.0
+
+
+def test_what_was_given_has_no_length_and_earns_nothing() -> None:
+    """(first_error - g) / (n - g), at least 0."""
+    assert trajectory_score(3, [0, 0, 1, 1, 1], truncated=False) == 1 / 3
+    assert trajectory_score(1, [0, 0, 1, 1, 1], truncated=False) == 0.0
+    assert trajectory_score(None, [0, 0], truncated=True) == 0.0, "it did nothing of its own"
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=64), st.booleans())
+def test_a_score_lies_between_0_and_1_and_rises_with_the_first_error(lengths: list[int], truncated: bool) -> None:
+    scores = [trajectory_score(k, lengths, truncated=truncated) for k in range(len(lengths))]
+    scores.append(trajectory_score(None, lengths, truncated=True))
+    assert scores == sorted(scores) and scores[0] == 0 and scores[-1] <= 1
+    assert trajectory_score(None, lengths, truncated=False) == scores[-2]
+
+
+@given(st.integers(1, 64), st.integers(1, 1000), st.data())
+def test_steps_of_one_length_score_alike_under_both(steps: int, length: int, data: st.DataObject) -> None:
+    first_error = data.draw(st.none() | st.integers(0, steps - 1))
+    by_steps, by_tokens = (trajectory_score(first_error, [n] * steps, truncated=False) for n in (1, length))
+    assert by_steps == pytest.approx(by_tokens, rel=1e-12)
 
 
 def test_no_error_found_depends_on_whether_the_response_was_cut_off() -> None:
-    assert trajectory_score(None, 4, truncated=True) == 1.0
-    assert trajectory_score(None, 4, truncated=False) == 3 / 4
-    assert trajectory_score(None, 1, truncated=False) == 0.0
+    assert trajectory_score(None, [1] * 4, truncated=True) == 1.0
+    assert trajectory_score(None, [1] * 4, truncated=False) == 3 / 4
+    assert trajectory_score(None, [1], truncated=False) == 0.0
 
 
 def test_a_named_error_counts_the_same_in_a_truncated_response() -> None:
-    assert trajectory_score(2, 4, truncated=True) == trajectory_score(2, 4, truncated=False) == 0.5
+    assert trajectory_score(2, [1] * 4, truncated=True) == trajectory_score(2, [1] * 4, truncated=False) == 0.5
 
 
 @pytest.mark.parametrize("truncated", [True, False])
 def test_a_response_without_steps_scores_0(truncated: bool) -> None:
-    assert trajectory_score(None, 0, truncated=truncated) == 0.0
+    assert trajectory_score(None, [], truncated=truncated) == 0.0
 
 
 def test_an_error_past_the_last_step_is_a_programming_error() -> None:
     with pytest.raises(AssertionError, match="outside"):
-        trajectory_score(5, 5, truncated=False)
+        trajectory_score(5, [1] * 5, truncated=False)
 
 
 def test_equation_2_by_hand() -> None:

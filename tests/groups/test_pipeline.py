@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -160,6 +161,28 @@ def test_an_all_negative_group_learns_from_where_the_answers_went_wrong() -> Non
         (1, 1 / 3, Verdict.ERROR),
     ]
     assert group.rollouts_G[0].advantage < 0 < group.rollouts_G[1].advantage
+
+
+def test_by_tokens_what_the_engine_says_of_each_token_counts() -> None:
+    """``3+4=7\\n``, ``7-2=6\\n``, ``#### 6``: of 2, 1 and 3 tokens; without places, 6 tokens by 6, 6 and 6 bytes."""
+    config = resolve(SGPO, overrides=["algorithm.partial_credit.rts=tokens"])
+    places = [5, 6, 12, 17, 18, 18]
+    told = replace(completion(LATE), token_ids_T=np.arange(6, dtype=np.int32), logprobs_T=np.zeros(6, np.float32))
+
+    async def sample(request: SampleRequest) -> list[Completion]:
+        return [replace(told, text_ends_T=np.array(places, dtype=np.int32)), told]
+
+    group = run(sample, config)
+    assert [(r.step_tokens, r.rts) for r in group.rollouts_G] == [((2, 1, 3), 2 / 6), ((2, 2, 2), 2 / 6)]
+    again = run(sample, config, judge=by_index(2))
+    assert [r.rts for r in again.rollouts_G] == [3 / 6, 4 / 6]
+
+
+def by_index(position: int) -> Script:
+    async def judge(problem: Problem, steps: Sequence[str], seed: int) -> int | None:
+        return position
+
+    return judge
 
 
 @pytest.mark.parametrize(

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import math
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
 from raysgpo.config.overrides import resolve
 from raysgpo.groups import stages
 from raysgpo.judging.panel import Panel
-from raysgpo.output.group_json import group_row
+from raysgpo.output.group_json import group_from_row, group_row
 from raysgpo.records import Drop, Group, Problem, Rollout, Verdict
 from raysgpo.tasks.grader import InlineGrader
 from raysgpo.tasks.task import Grade, Task
+from tests.conftest import build_rollout
 from tests.judging.scripted import Script, scripted
 
 PROBLEM = Problem(id="p", prompt="2+3=?", answer="5", reference="secret")
 SGPO = PartialCreditConfig(kind="sgpo")
 ALL_WRONG = PartialCreditConfig(kind="sgpo", groups="all_wrong")
+LAST_STEP = PartialCreditConfig(kind="sgpo", none_found="last_step")
 
 
 class LineTask:
@@ -132,9 +137,9 @@ def test_of_several_votes_those_that_find_nothing_in_a_wrong_answer_do_not_count
     nothing, found = 2, 1
     for votes, verdict in (((nothing, nothing, found), Verdict.ERROR), ((nothing, nothing), Verdict.NONE_FOUND)):
         rollout = graded("a\nb", "c\nd").rollouts_G[0]
-        one = stages._judged(rollout, ["a\n", "b"], list(votes), "no_vote")
+        one = stages._judged(rollout, list(votes), SGPO)
         assert (one.verdict, one.first_error) == (verdict, found if verdict is Verdict.ERROR else None)
-        other = stages._judged(rollout, ["a\n", "b"], list(votes), "last_step")
+        other = stages._judged(rollout, list(votes), LAST_STEP)
         assert (other.verdict, other.rts, other.in_baseline) == (Verdict.NONE_FOUND, 0.5, True)
 
 
@@ -423,11 +428,6 @@ def test_the_negative_mass_is_capped_over_the_groups_that_are_trained_on() -> No
     assert [[r.advantage for r in g.rollouts_G] for g in capped] == [[0.5, -0.25], [-0.25] * 3, [-0.5] * 3]
 
 
-@pytest.mark.parametrize(("characters", "given"), [(0, 0), (1, 0), (2, 1), (3, 1), (4, 2), (6, 3), (99, 3)])
-def test_a_given_step_lies_wholly_within_what_was_given(characters: int, given: int) -> None:
-    assert stages.given_steps(["a\n", "b\n", "c\n"], characters) == given
-
-
 @pytest.mark.parametrize(
     ("characters", "error", "finish", "rts"),
     [
@@ -445,10 +445,102 @@ def test_the_rts_is_that_of_the_free_steps(characters: int, error: int | None, f
     text = "a\nb\nc\nd\n"
     group = graded(text, text, finish=finish)
     group = group.with_rollouts([replace(r, guidance_characters=characters) for r in group.rollouts_G])
-    last_step = PartialCreditConfig(kind="sgpo", none_found="last_step")
-    found = judged(group, by_text({text: 4 if error is None else error}), last_step)
+    found = judged(group, by_text({text: 4 if error is None else error}), LAST_STEP)
     assert [r.rts for r in found.rollouts_G] == pytest.approx([rts, rts])
     assert found.rollouts_G[0].first_error == error
+
+
+# --- by tokens ---
+
+TOKENS = PartialCreditConfig(kind="sgpo", rts="tokens", none_found="last_step")
+
+
+def sampled(text: str, tokens: int, ends: Sequence[int] | None = None, **changes: Any) -> Rollout:
+    """An answer of so many tokens; ``ends``: the characters of the text that are said once each is."""
+    ends_T = None if ends is None else np.array(ends, dtype=np.int32)
+    return build_rollout(text, tokens=tokens, reasoning_steps=None, text_ends_T=ends_T, **changes)
+
+
+def measured_group(*rollouts: Rollout) -> Group:
+    """Graded groups of such answers."""
+    group = replace(group_of(), rollouts_G=rollouts)
+    return asyncio.run(stages.reward(group, TASK, InlineGrader(TASK.grade)))
+
+
+@pytest.mark.parametrize(
+    ("error", "finish", "by_steps", "by_tokens"),
+    [
+        (0, "stop", 0.0, 0.0),
+        (1, "stop", 1 / 3, 1 / 8),
+        (2, "stop", 2 / 3, 6 / 8),
+        (2, "length", 2 / 3, 6 / 8),
+        (None, "stop", 2 / 3, 6 / 8),  # ended wrong, no error found: it lies in the last step
+        (None, "length", 1.0, 1.0),
+    ],
+)
+def test_the_rts_counts_steps_or_their_tokens(
+    error: int | None, finish: str, by_steps: float, by_tokens: float
+) -> None:
+    """Steps of 1, 5 and 1 tokens, and the end of the turn."""
+    text = "a\nbbbbb\nc"
+    answer = sampled(text, 8, [2, 3, 4, 5, 6, 8, 9, 9], finish_reason=finish)
+    judge = by_text({text: 3 if error is None else error})
+    for credit, rts in ((LAST_STEP, by_steps), (TOKENS, by_tokens)):
+        group = judged(measured_group(answer, answer), judge, credit)
+        assert [r.rts for r in group.rollouts_G] == [rts, rts]
+        assert group.rollouts_G[0].step_tokens == (1, 5, 2)
+
+
+@pytest.mark.parametrize(
+    ("characters", "ends", "error", "rts"),
+    [
+        (2, [1, 2, 3, 4, 4], 2, 2 / 5),  # the first step was given; "b\n" is two of five tokens
+        (3, [1, 3, 3], 2, 1 / 3),  # the second was begun, and the policy's one token finished it
+        (2, [2, 3, 4, 4, 4], 0, 0.0),  # an error in what was given
+        (4, [2, 2], 2, 0.0),
+        (6, [0], None, 0.0),  # nothing but the end of the turn is its own
+    ],
+)
+def test_by_tokens_guidance_earns_nothing(characters: int, ends: list[int], error: int | None, rts: float) -> None:
+    text = "a\nb\nc\n"
+    answer = sampled(text, len(ends), ends, guidance_characters=characters)
+    group = judged(measured_group(answer, answer), by_text({text: 3 if error is None else error}), TOKENS)
+    assert group.rollouts_G[0].rts == rts
+
+
+def test_by_tokens_no_error_in_an_answer_that_ended_wrong_is_no_vote_either() -> None:
+    group = measured_group(sampled("a\nb", 3), sampled("c\nd", 3), sampled("e\nf", 3))
+    no_vote = PartialCreditConfig(kind="sgpo", rts="tokens")
+    found = judged(group, by_text({"a\nb": 1, "c\nd": 0, "e\nf": 2}), no_vote)
+    assert [r.rts for r in found.rollouts_G] == [2 / 3, 0.0, None] and not found.rollouts_G[2].in_baseline
+
+
+def test_by_tokens_an_empty_response_scores_0() -> None:
+    group = judged(measured_group(sampled("", 1, [0]), sampled("a\nb", 3)), by_text({"a\nb": 1}), TOKENS)
+    assert [r.rts for r in group.rollouts_G] == [0.0, 2 / 3] and group.rollouts_G[0].step_tokens == ()
+
+
+def test_a_record_is_scored_again_by_the_settings_of_now_without_a_judge() -> None:
+    """By steps, by tokens, and by what it means that no error was found; each as if it had been judged so."""
+    texts = {"a\nbbbb": 1, "cccc\nd": 1, "e\nf": 2}
+    group = measured_group(*(sampled(text, 6) for text in texts))
+    for before, now in itertools.product((SGPO, LAST_STEP, TOKENS), repeat=2):
+        found = judged(group, by_text(texts), before)
+        back = group_from_row(json.loads(json.dumps(group_row(found, tokens=True))))
+        again, expected = stages.judged_before(back, now), judged(group, by_text(texts), now)
+        assert [facts(r) for r in again.rollouts_G] == [facts(r) for r in expected.rollouts_G]
+        assert again.judged == expected.judged
+    assert [facts(r)[3] for r in again.rollouts_G] == [2 / 6, 5 / 6, 4 / 6]
+
+
+def facts(rollout: Rollout) -> tuple[object, ...]:
+    return rollout.verdict, rollout.votes, rollout.first_error, rollout.rts, rollout.in_baseline
+
+
+def test_a_verdict_that_says_its_score_alone_keeps_it() -> None:
+    said = replace(group_of("a\nb", "c\nd").rollouts_G[0], verdict=Verdict.ERROR, rts=0.4, correct=False)
+    group = replace(group_of(), rollouts_G=(said, said), judged=True)
+    assert not stages.can_be_scored(said) and stages.judged_before(group, SGPO) is group
 
 
 @pytest.mark.parametrize(("right", "kept"), [(0, False), (1, True), (2, True), (3, True), (4, False)])

@@ -149,6 +149,10 @@ def test_what_was_judged_is_not_judged_again(failures: list[Group], prepared: Pr
     other = settings("algorithm.partial_credit=raw")
     assert not judge(stored_groups(path), other, prepared.task, again).asked
     assert [r.reward for g in stored_groups(again) for r in g.rollouts_G] == [0.25, 0.5] * 4
+    third, by_tokens = tmp_path / "third.jsonl", ["algorithm.partial_credit=raw", "algorithm.partial_credit.rts=tokens"]
+    assert not judge(stored_groups(again), settings(*by_tokens), prepared.task, third).asked
+    assert [r.step_tokens for r in stored_groups(third)[0].rollouts_G] == [(0, 1, 1, 1)] * 2
+    assert [r.reward for r in stored_groups(third)[0].rollouts_G] == [0.0, 1 / 3]
 
 
 def test_the_budget_ends_the_judging_and_is_said(failures: list[Group], prepared: Prepared, tmp_path: Path) -> None:

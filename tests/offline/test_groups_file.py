@@ -37,15 +37,17 @@ def test_what_a_run_wrote_comes_back_without_its_comparison(
     file: File, make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
 ) -> None:
     """Graded and judged as recorded; the reward is the plain one, the advantage is still to come."""
+    steps = {"reasoning_steps": 4, "given_steps": 0, "step_tokens": (1, 0, 2, 0)}
     judged = {"verdict": Verdict.ERROR, "first_error": 1, "votes": (1,), "rts": 0.25, "credit": 0.2, "advantage": 1.2}
     parts = {"correctness": 0.0, "format": 0.1}
     lost = {"verdict": Verdict.LOST, "votes": (None,), "in_baseline": False}
-    rollouts = [make_rollout("a", reward_parts=parts, **judged), make_rollout("b", **lost), make_rollout("c")]
+    rollouts = [make_rollout("a", reward_parts=parts, **steps, **judged), make_rollout("b", **lost), make_rollout("c")]
     written = make_group(7, rollouts, judged=True, dropped=Drop.NO_SIGNAL, step=3, epoch=1, age=1)
     [read] = read_groups(file(group_row(written, tokens=True)))
     first, second, third = read.rollouts_G
     assert (read.judged, read.dropped, read.age, read.problem) == (True, None, 0, written.problem)
     assert (first.verdict, first.first_error, first.rts, first.votes) == (Verdict.ERROR, 1, 0.25, (1,))
+    assert (first.reasoning_steps, first.given_steps, first.step_tokens) == (4, 0, (1, 0, 2, 0))
     assert (first.graded, first.reward, first.advantage) == (0.0, 0.1, 0.0)
     assert [r.in_baseline for r in (first, second, third)] == [True, False, True]
     for new, old in zip(read.rollouts_G, rollouts, strict=True):
@@ -98,6 +100,14 @@ def test_tokens_without_logprobs_have_none_yet(file: File) -> None:
     assert row["rollouts"][0]["segments"][1]["logprobs"] is None
 
 
+def test_who_was_judged_and_has_no_score_takes_no_part(file: File) -> None:
+    """The votes were lost, or found no error where there must be one."""
+    said = [response(verdict="lost"), response(verdict="none_found"), response(verdict="none_found", rts=0.5)]
+    [read] = read_groups(file(group(*said, response(correct=True), judged=True)))
+    assert [r.in_baseline for r in read.rollouts_G] == [False, False, True, True]
+
+
+MEASURED: dict[str, Any] = {"reasoning_steps": 2, "given_steps": 0, "step_tokens": [3, 4], "votes": [1]}
 SEGMENT = {"role": "completion", "token_ids": [3, 4], "loss_weight": [1], "logprobs": None}
 
 
@@ -120,6 +130,14 @@ SEGMENT = {"role": "completion", "token_ids": [3, 4], "loss_weight": [1], "logpr
         ([group(response(finish_reason="eos"))], "row 1: rollouts.0.finish_reason: input should be 'stop' or 'length'"),
         ([group(response(segments=[SEGMENT]))], "row 1: rollouts.0.segments.0: value error, token_ids, loss_weight"),
         ([group(response(verdict="error"))], "row 1: rollouts.0: value error, it has a first error and no rts"),
+        (
+            [group(response(**(MEASURED | {"votes": [3]})))],
+            "row 1: rollouts.0: value error, its reasoning_steps, given_",
+        ),
+        ([group(response(**(MEASURED | {"given_steps": 3})))], "step_tokens and votes are not of one way of cutting"),
+        ([group(response(**(MEASURED | {"step_tokens": [7]})))], "step_tokens and votes are not of one way of cutting"),
+        ([group(response(step_tokens=[7]))], "are not of one way of cutting the text: remove step_tokens"),
+        ([group(response(step_tokens=[-1]))], "row 1: rollouts.0.step_tokens.0: input should be greater than or equal"),
         ([group(response(reward_parts={"format": 1.0}))], "value error, its reward_parts have no 'correctness'"),
         ([group() | {"rollouts": []}], "row 1: the group has no response"),
         ([group(), group(response())], "row 2: 1 responses, where the group of row 1 has 2"),

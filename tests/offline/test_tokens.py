@@ -44,6 +44,12 @@ def recorded(texts: Make, tokenizer: PreTrainedTokenizerBase) -> Callable[..., G
     return make
 
 
+def same(found: Group, expected: Group) -> bool:
+    """Whether the ids are the same objects and nothing else has changed but for the places in the text."""
+    places = [replace(r, text_ends_T=None) for r in found.rollouts_G]
+    return all(r.text_ends_T is not None for r in found.rollouts_G) and found.with_rollouts(places) == expected
+
+
 def test_a_text_becomes_the_tokens_that_would_have_been_sampled(
     texts: Make, tokenizer: PreTrainedTokenizerBase
 ) -> None:
@@ -69,11 +75,11 @@ def test_guidance_at_the_start_of_a_text_was_not_sampled(texts: Make, tokenizer:
 
 def test_recorded_ids_stay_as_they_are(recorded: Make, tokenizer: PreTrainedTokenizerBase) -> None:
     group = recorded("Ω", [*"Ω".encode(), END])
-    assert with_tokens([group], tokenizer, "f") == [group]
+    assert same(with_tokens([group], tokenizer, "f")[0], group)
     cut = recorded("a�", [*b"a", "Ω".encode()[0]])
-    assert with_tokens([cut], tokenizer, "f") == [cut], "a character whose last byte was not sampled"
+    assert same(with_tokens([cut], tokenizer, "f")[0], cut), "a character whose last byte was not sampled"
     stopped = recorded("a", list(b"a;"))
-    assert with_tokens([stopped], tokenizer, "f") == [stopped], "the stop string is in the ids alone"
+    assert same(with_tokens([stopped], tokenizer, "f")[0], stopped), "the stop string is in the ids alone"
 
 
 @pytest.mark.parametrize(("place", "text"), [(None, "abc"), (2, "c")])
@@ -81,14 +87,23 @@ def test_guidance_may_stand_behind_the_prompt_or_within_it(
     texts: Make, tokenizer: PreTrainedTokenizerBase, place: int | None, text: str
 ) -> None:
     """Within the prompt it is no part of the answer."""
-    group = texts(text)
+    group = texts(text, guidance_characters=2 if place is None else 0)
     asked = encode(tokenizer, group.problem).token_ids
     at = len(asked) if place is None else place
     given = [Segment.given(Role.PROMPT, asked[:at]), Segment.given(Role.GUIDANCE, list(b"ab"))]
     rest = [Segment.given(Role.PROMPT, asked[at:])] if place is not None else []
     answer = Segment.sampled(np.array([*b"c", END], dtype=np.int32), np.full(2, -1, dtype=np.float32))
     guided = group.with_rollouts([replace(group.rollouts_G[0], segments=(*given, *rest, answer))])
-    assert with_tokens([guided], tokenizer, "f") == [guided]
+    assert same(with_tokens([guided], tokenizer, "f")[0], guided)
+
+
+def test_each_token_has_its_place_in_the_text(texts: Make, recorded: Make, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Behind what was given; of a character only its last byte says something, and the end of the turn nothing."""
+    free, guided = texts("aΩb"), texts("aΩb", guidance_characters=1)
+    cut, stopped = recorded("a�", [*b"a", "Ω".encode()[0]]), recorded("a", list(b"a;"))
+    found = with_tokens([free, guided, cut, stopped], tokenizer, "f")
+    ends = [group.rollouts_G[0].text_ends_T for group in found]
+    assert [e.tolist() for e in ends if e is not None] == [[1, 1, 2, 3, 3], [0, 1, 2, 2], [1, 1], [1, 1]]
 
 
 def test_ids_of_another_tokenizer_are_refused(recorded: Make, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -31,8 +31,9 @@ GROUP_KEYS = (
     "may_be_judged judged age guidance_length counts rollouts"
 )
 ROLLOUT_KEYS = (
-    "text num_tokens finish_reason truncated correct reward_parts readings reasoning_steps verdict first_error votes "
-    "rts credit reward advantage in_baseline guidance_tokens guidance_characters seed attempt weight_versions"
+    "text num_tokens finish_reason truncated correct reward_parts readings reasoning_steps given_steps step_tokens "
+    "verdict first_error votes rts credit reward advantage in_baseline guidance_tokens guidance_characters seed "
+    "attempt weight_versions"
 )
 CREDIT = PartialCreditConfig(kind="sgpo", beta=7.0, gamma=0.4, scale=0.8)
 PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
@@ -197,6 +198,8 @@ def rollouts(draw: st.DrawFn) -> Rollout:
         reward_parts=draw(st.dictionaries(st.sampled_from(["correctness", "format"]), NUMBERS | st.just(math.nan))),
         readings=draw(st.none() | st.dictionaries(st.sampled_from(["rating_a", "rating_b"]), NUMBERS)),
         reasoning_steps=draw(st.none() | st.integers(0, 9)),
+        given_steps=draw(st.none() | st.integers(0, 9)),
+        step_tokens=draw(st.none() | st.lists(st.integers(0, 9), max_size=3).map(tuple)),
         verdict=verdict,
         votes=tuple(draw(st.lists(st.none() | st.integers(0, 9), max_size=3))),
         first_error=draw(st.none() | st.integers(0, 9)),

@@ -25,6 +25,8 @@ FURTHER = {
     "positive": ["algorithm.learn_from=positive"],
     "all kept": ["algorithm.keep=all"],
     "last step": ["algorithm.partial_credit.none_found=last_step"],
+    "tokens": ["algorithm.partial_credit.rts=tokens"],
+    "tokens, last step": ["algorithm.partial_credit.rts=tokens", "algorithm.partial_credit.none_found=last_step"],
     "variance": ["algorithm.keep=reward_variance", "algorithm.force_keep=true"],
 }
 
@@ -45,10 +47,15 @@ def correctness(rollout: dict[str, Any], judged: bool, algorithm: AlgorithmConfi
     plain: float = rollout["reward_parts"]["correctness"]
     if not judged or rollout["correct"] or rollout["verdict"] is None or voteless(rollout, algorithm):
         return plain
-    steps, error = rollout["reasoning_steps"], rollout["first_error"]
-    last = steps if rollout["truncated"] else steps - 1
-    rts = 0.0 if steps == 0 else (last if error is None else error) / steps
     credit = algorithm.partial_credit
+    steps, error, given = rollout["reasoning_steps"], rollout["first_error"], rollout["given_steps"]
+    assert sum(rollout["step_tokens"]) == (rollout["num_tokens"] if steps else 0)
+    before = (steps if rollout["truncated"] else steps - 1) if error is None else error
+    if credit.rts == "tokens":
+        of, whole = sum(rollout["step_tokens"][given:before]), sum(rollout["step_tokens"][given:])
+    else:
+        of, whole = max(before - given, 0), steps - given
+    rts = of / whole if whole else 0.0
     return credit.scale / (1 + math.exp(-credit.beta * (rts - credit.gamma)))
 
 

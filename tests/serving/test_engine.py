@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch
 
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.serving.engine import engine_arguments
+from raysgpo.serving.engine import _completion, engine_arguments
 from raysgpo.serving.reloading import check_prompt, reload_weights
+from raysgpo.tiny.tokenizer import byte_tokenizer
 from raysgpo.weights.payload import named_checksums, pack
 from raysgpo.weights.store_transport import StoredWeights, StoreTransport
 from tests.serving.fake_engine import END, FakeEngine
@@ -134,3 +136,18 @@ def test_only_the_cpu_engine_is_told_how_to_live_on_a_cpu() -> None:
     on_gpu = engine_arguments("model", RolloutConfig(gpus=1), TRANSPORT)
     assert on_cpu["kv_cache_memory_bytes"] == 2**28
     assert not {"dtype", "enforce_eager", "kv_cache_memory_bytes"} & on_gpu.keys()
+
+
+def test_an_answer_says_where_in_its_text_each_token_ends() -> None:
+    """The end of the turn, which the text is without, says nothing."""
+    ids = [*"aΩ".encode(), 260]
+    output = SimpleNamespace(
+        token_ids=ids,
+        logprobs=SimpleNamespace(token_ids=ids, logprobs=[-0.5] * 4),
+        finish_reason="stop",
+        weight_versions=[SimpleNamespace(version="3", start=0, end=4)],
+        text="aΩ",
+    )
+    said = _completion(output, [1, 2], byte_tokenizer(100))
+    assert said.text_ends_T is not None and said.text_ends_T.tolist() == [1, 1, 2, 2]
+    assert _completion(output, [1, 2], None).text_ends_T is None

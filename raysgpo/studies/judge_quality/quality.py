@@ -22,6 +22,7 @@ from raysgpo.judging.judge import Failure, Judge
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.votes import agreement, majority
 from raysgpo.studies.judge_quality.labelled import LabelledRow
+from raysgpo.studies.judge_quality.numbering import Answer, Numbering, numbering
 
 _Z = 1.959964
 """Of the normal distribution, 95 % lie within so many standard deviations."""
@@ -111,6 +112,16 @@ def quality(scored: Sequence[Scored]) -> dict[str, Any]:
         "baselines": baselines([one.row for one in scored]),
         "breakdown": breakdown(scored),
     }
+
+
+def numbered(scored: Sequence[Scored]) -> Numbering:
+    """Whether the judge counts the steps as it is told, by the wrong rows in which it names one."""
+    answers = [
+        Answer(one.row.first_error, len(one.row.steps), one.position)
+        for one in scored
+        if one.row.first_error is not None and one.position is not None and one.position < len(one.row.steps)
+    ]
+    return numbering(answers, any(one.row.first_error == 0 for one in scored))
 
 
 def accuracies(scored: Sequence[Scored]) -> dict[str, Any]:

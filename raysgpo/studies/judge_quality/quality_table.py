@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from raysgpo.studies.judge_quality.numbering import ROWS
+
 
 def table(report: dict[str, Any]) -> Iterator[str]:
     """Lines for a person.
 
-    ``report`` has the numbers of :func:`raysgpo.studies.judge_quality.quality.quality` and, beside them, ``data``,
-    ``judge`` (its settings) and ``wall_seconds``.
+    ``report`` is that of :func:`raysgpo.studies.judge_quality.report.make_report`.
     """
     judge, outcomes, lost = report["judge"], report["outcomes_wrong"], report["lost_votes"]
     name = f"judge={judge['kind']}" + (f" {judge['model']}" if judge["model"] and judge["kind"] != "rule" else "")
@@ -23,6 +24,7 @@ def table(report: dict[str, Any]) -> Iterator[str]:
         f"{outcomes.get(key, 0)} {key.replace('_', ' ')}" for key in ("early", "late", "none_found", "lost")
     )
     yield f"  misses on wrong responses  {misses}"
+    yield f"  numbering of the steps     {_numbering(report['numbering'])}"
     reasons = ", ".join(f"{count} {key.replace('_', ' ')}" for key, count in lost.items())
     yield f"  lost votes                 {sum(lost.values())} of {report['votes']} ({reasons})"
     yield f"  agreement of votes         {_percent(report['vote_agreement'])}"
@@ -41,6 +43,16 @@ def table(report: dict[str, Any]) -> Iterator[str]:
             for value, row in values.items():
                 cells = f"{_share(row['wrong'], short=True):>16}  {_share(row['right'], short=True):>16}"
                 yield f"  {value:<{width}}  {cells}  {_percent(row['f1']):>8}"
+    if report["numbering"]["warning"]:
+        yield f"\n{report['numbering']['warning']}"
+
+
+def _numbering(found: dict[str, Any]) -> str:
+    verdict = {None: "not clear", 0: "as told", -1: "off by one, see the warning", 1: "off by one, see the warning"}
+    near = f"{found['early']} one early, {found['exact']} exact, {found['late']} one late of {found['rows']}"
+    if not found["enough"]:
+        return f"too few answers to tell ({near}; {ROWS} are needed)"
+    return f"{verdict[found['shift']]} ({near})"
 
 
 def _percent(value: float | None) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from raysgpo.config import JudgeConfig
 from raysgpo.studies.judge_quality.measurement import Tally
-from raysgpo.studies.judge_quality.quality import Scored, quality
+from raysgpo.studies.judge_quality.numbering import warning
+from raysgpo.studies.judge_quality.quality import Scored, numbered, quality
 
 Report = dict[str, Any]
 
@@ -17,7 +19,9 @@ Report = dict[str, Any]
 def make_report(data: str, seed: int, judge: JudgeConfig, asked: int, tally: Tally) -> Report:
     """What was measured on what. ``asked``: rows that were to be scored."""
     measured = {"data": data, "seed": seed, "judge": judge.model_dump(mode="json")}
-    return measured | {"asked": asked, "wall_seconds": tally.seconds, **quality(tally.scored)}
+    found = numbered(tally.scored)
+    told = {"numbering": asdict(found) | {"enough": found.enough, "warning": warning(found, judge, data)}}
+    return measured | {"asked": asked, "wall_seconds": tally.seconds, **quality(tally.scored), **told}
 
 
 def write_report(path: Path, report: Report, scored: Sequence[Scored]) -> None:

@@ -53,7 +53,7 @@ class Estimate:
 
 def rewards(kind: str) -> Float_R:
     """The reward of 0, 1 and 2 right steps under this kind of partial credit, [3]."""
-    wrong = [partial_credit(trajectory_score(first, H, truncated=False), kind=kind) for first in range(H)]
+    wrong = [partial_credit(trajectory_score(first, [1] * H, truncated=False), kind=kind) for first in range(H)]
     return np.array([*wrong, 1.0])
 
 

@@ -94,6 +94,27 @@ def test_lost_votes_count_as_wrong_and_by_reason(
 
 
 @pytest.mark.slow
+def test_a_judge_that_counts_from_0_is_named_and_not_corrected(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, tmp_path: Path
+) -> None:
+    """Of a first wrong step 0 its answer names no step: a lost vote."""
+    rows = [_row(f"w{i}", 6, i % 6) for i in range(48)]
+    for i, row in enumerate(rows):
+        row["steps"][i % 6] = "this is wrong"
+    path, out = tmp_path / "rows.jsonl", tmp_path / "report.json"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    judge_server.reply = gullible(lambda steps: steps.index("this is wrong") - 1 if "this is wrong" in steps else 0)
+    assert run(job, monkeypatch, str(path), *endpoint(judge_server.base_url), "--out", str(out)) == 0
+    shown = capsys.readouterr().out
+    assert "first error found exactly  0.0 % of 48" in shown and "8 parse failures" in shown
+    assert "numbering of the steps     off by one, see the warning (40 one early, 0 exact, 0 one late of 40)" in shown
+    report = json.loads(out.read_text())
+    assert (report["numbering"]["shift"], report["wrong"]["value"]) == (-1, 0)
+    assert shown.splitlines()[-1] == report["numbering"]["warning"]
+    assert "the judge counts the steps from 0, though it is told to count from 1: in 40 of the 40" in shown
+
+
+@pytest.mark.slow
 def test_a_limit_draws_rows(
     job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str
 ) -> None:
