@@ -103,6 +103,7 @@ def engine_arguments(model_path: str, rollout: RolloutConfig, transport: WeightT
         "use_tqdm_on_load": False,
     }
     if rollout.gpus == 0:
+        assert rollout.kv_cache_gib is not None, "the preparation fills it in"
         defaults |= cpu_arguments(rollout.kv_cache_gib) | {"distributed_executor_backend": "uni"}
     return ours | defaults | rollout.engine
 
