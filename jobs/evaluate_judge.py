@@ -64,7 +64,7 @@ def main() -> int:
     tally, status = Tally(), DONE
     try:
         config, rows = configure(arguments)
-        with running_judge(config, say) as judge, scoring_progress(len(rows), say) as advance:
+        with running_judge(config, rows, say) as judge, scoring_progress(len(rows), say) as advance:
             asyncio.run(measure(judge, config.judge, rows, tally, advance))
     except (ValueError, JudgeUnavailable) as error:
         say(f"error: {error}")

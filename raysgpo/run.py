@@ -45,7 +45,7 @@ def train(config: Config) -> int:
             end.say(f"nothing to do: {config.resume} has its {prepared.total_steps} steps; set steps to more")
             return DONE
         with ray_session() as logs:
-            wait_for_resources(config, config.rollout.start_deadline, end.say)
+            wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)

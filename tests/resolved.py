@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from raysgpo.config import Config
+from typing import Any, TypeVar
+
+from raysgpo.config import Config, JudgeConfig, RolloutConfig
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.policy.layout import choose_layout
 from raysgpo.start.machine import Machine, with_machine
 
 LONGEST = 512
+CACHE_GIB = 0.1
+Engine = TypeVar("Engine", RolloutConfig, JudgeConfig)
 
 
 def resolved(config: Config) -> ResolvedConfig:
@@ -20,8 +24,25 @@ def resolved(config: Config) -> ResolvedConfig:
     if algorithm.compared_with.threshold and algorithm.r_min_correct is None:
         algorithm = algorithm.model_copy(update={"r_min_correct": config.task.row.threshold})
     config = with_machine(config, parameters=1, machine=Machine(cores=1, multiplies_bfloat16=False))
-    rollout = config.rollout.model_copy(update={"max_model_len": config.rollout.max_model_len or LONGEST})
-    trainer = config.trainer.model_copy(update={"layout": choose_layout(config.trainer)})
-    return ResolvedConfig.of(
-        config.model_copy(update={"guidance": guidance, "algorithm": algorithm, "rollout": rollout, "trainer": trainer})
-    )
+    values = {
+        "guidance": guidance,
+        "algorithm": algorithm,
+        "rollout": filled(config.rollout),
+        "judge": filled(config.judge),
+        "trainer": config.trainer.model_copy(update={"layout": choose_layout(config.trainer)}),
+    }
+    return ResolvedConfig.of(config.model_copy(update=values))
+
+
+def filled(section: Engine) -> Engine:
+    """The settings of an engine with the numbers that it may leave open."""
+    values: dict[str, Any] = {
+        "max_model_len": section.max_model_len or LONGEST,
+        "kv_cache_gib": section.kv_cache_gib or CACHE_GIB,
+        "start_deadline": section.start_seconds,
+    }
+    if isinstance(section, RolloutConfig):
+        values["sample_deadline"] = section.sample_seconds
+    else:
+        values |= {"call_deadline": section.call_seconds, "deadline": section.vote_seconds}
+    return section.model_copy(update=values)

@@ -20,5 +20,5 @@ def deploy_rollout(
 ) -> Any:
     """The handle of replicas that run, with all that Serve's handles can do."""
     handle = start_rollout(model, rollout, transport, name=name, engine=engine)
-    wait_for_rollout(rollout, name, print)
+    wait_for_rollout(model, rollout, name, print)
     return handle

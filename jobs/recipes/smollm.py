@@ -37,7 +37,7 @@ def smollm() -> Config:
         judge=JudgeConfig(kind="rule"),
         sampling=SamplingConfig(group_size=8, max_tokens=32),
         optimizer=OptimizerConfig(lr=2e-5, warmup_steps=2),
-        rollout=RolloutConfig(replicas=1, cpus=0.5, kv_cache_gib=1.0),
+        rollout=RolloutConfig(replicas=1, cpus=0.5),
         trainer=TrainerConfig(workers=1, cpus=0.5, tokens_per_micro_batch=2048),
         evaluation=EvaluationConfig(every=20, prompts=64),
         checkpoint=CheckpointConfig(every=10, keep=1),

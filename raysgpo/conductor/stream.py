@@ -93,7 +93,7 @@ def stall_deadline(config: Config) -> float:
     groups = (config.max_staleness + 1) * config.prompts_per_step * config.refill_limit
     votes = groups * config.sampling.group_size * judge.votes if config.needs_judge else 0
     turns = math.ceil(votes / judge.concurrency)  # the last vote of a group may wait for those of all others
-    return rollout.start_deadline + rollout.attempts * (rollout.sample_deadline + 30) + turns * judge.deadline
+    return rollout.start_seconds + rollout.attempts * (rollout.sample_seconds + 30) + turns * judge.vote_seconds
 
 
 def _configure(context: DataContext) -> None:

@@ -74,7 +74,7 @@ class Config(Section):
     @property
     def evaluation_rollout(self) -> RolloutConfig:
         """How answers of an evaluation are asked for."""
-        deadline = self.evaluation.deadline or self.rollout.sample_deadline
+        deadline = self.evaluation.deadline or self.rollout.sample_seconds
         return self.rollout.model_copy(update={"sample_deadline": deadline})
 
     @property

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from raysgpo.config.deadlines import SHORTEST, answer_deadline
 from raysgpo.config.section import Section
 
 
@@ -40,11 +41,12 @@ class JudgeConfig(Section):
     """Judge during the first this many optimizer steps, whatever ``judge.epochs`` says."""
     votes: int = Field(1, ge=1)
     """Independent judgements a response; the majority decides the position of the first error."""
-    deadline: float = Field(600.0, gt=0)
+    deadline: float | None = Field(None, gt=0)
     """Seconds for one judgement, retries included, from when it is put: waiting for ``judge.concurrency`` costs none
-    of them. A vote that comes later is lost and counted."""
-    call_deadline: float = Field(300.0, gt=0)
-    """Seconds for one call; past it the call is tried again, while ``judge.deadline`` allows."""
+    of them. A vote that comes later is lost and counted. None: twice ``judge.call_deadline``, 600 at least."""
+    call_deadline: float | None = Field(None, gt=0)
+    """Seconds for one call; past it the call is tried again, while ``judge.deadline`` allows. None: 0.1 for each token
+    of ``judge.max_tokens``, 0.5 by replicas on CPUs, 300 at least."""
     retries: int = Field(4, ge=0)
     """How often a call is sent again, with growing pauses, after 429, 5xx, a time-out or no connection."""
     concurrency: int = Field(64, ge=1)
@@ -54,8 +56,8 @@ class JudgeConfig(Section):
     max_run_tokens: int | None = Field(None, ge=0)
     """Budget of the run: no further group is judged once so many tokens, prompts included, were used."""
     max_tokens: int | None = Field(None, ge=1)
-    """verify: longest answer of the judge, its reasoning included; None: as long as its model has room. An answer that
-    is cut off is a lost vote."""
+    """verify: longest answer of the judge, its reasoning included; None: as long as its model has room, for which
+    replicas reserve 2,048 tokens on CPUs and 32,768 on GPUs. An answer that is cut off is a lost vote."""
     structured: bool = True
     """verify: ask for JSON by a schema; a server that refuses that is asked for text."""
     reference: Literal["solution", "outline", "answer"] = "solution"
@@ -78,13 +80,32 @@ class JudgeConfig(Section):
     threads: int | None = Field(None, ge=1)
     """replicas, CPU engine: threads of one replica; None: its share of the cores that are free while sampling."""
     max_model_len: int | None = Field(None, ge=2)
-    """replicas: longest prompt plus answer, tokens; None takes the model's own limit."""
+    """replicas: longest prompt plus answer, tokens; None: the longest question that the prompts and
+    ``sampling.max_tokens`` allow and the judge's answer, within the model's own limit."""
     engine: dict[str, Any] = Field({})
-    """replicas: further arguments of vLLM's engine, passed as they are."""
-    kv_cache_gib: float = Field(0.25, gt=0)
-    """replicas, CPU engine: memory of the key-value cache, GiB."""
-    start_deadline: float = Field(300.0, gt=0)
-    """Seconds for the judge to answer its first question at the start."""
+    """replicas: further arguments of vLLM's engine, passed as they are. ``dtype`` on CPUs, if not said: bfloat16 for a
+    real model where the CPU multiplies that by itself, else float32."""
+    kv_cache_gib: float | None = Field(None, gt=0)
+    """replicas, CPU engine: memory of the key-value cache of one replica, GiB; None: as ``rollout.kv_cache_gib``."""
+    start_deadline: float | None = Field(None, gt=0)
+    """Seconds for the judge to answer its first question at the start; None: 120 and 15 for each GiB of the weights of
+    replicas, 300 at least."""
+
+    @property
+    def call_seconds(self) -> float:
+        """``call_deadline``, or what ``max_tokens`` asks for."""
+        on_cpu = self.kind == "replicas" and self.gpus == 0
+        return self.call_deadline or answer_deadline(self.max_tokens or 0, on_cpu)
+
+    @property
+    def vote_seconds(self) -> float:
+        """``deadline``, or time for two calls."""
+        return self.deadline or max(2 * SHORTEST, 2 * self.call_seconds)
+
+    @property
+    def start_seconds(self) -> float:
+        """``start_deadline``; the shortest while the model's size is not known."""
+        return self.start_deadline or SHORTEST
 
 
 def impossible_judge(judge: JudgeConfig) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from raysgpo.config.deadlines import SHORTEST
 from raysgpo.config.section import Section
 
 
@@ -50,13 +51,25 @@ class RolloutConfig(Section):
     """Longest prompt plus answer, tokens; None takes the model's own limit."""
     engine: dict[str, Any] = Field({})
     """Further arguments of vLLM's AsyncEngineArgs, passed as they are."""
-    kv_cache_gib: float = Field(0.5, gt=0)
-    """CPU engine: memory of the key-value cache, GiB."""
-    start_deadline: float = Field(300.0, gt=0)
-    """Seconds for the replicas to come up."""
-    sample_deadline: float = Field(300.0, gt=0)
-    """Seconds for one group, from request to answers; past it the group is sampled again."""
+    kv_cache_gib: float | None = Field(None, gt=0)
+    """CPU engine: memory of the key-value cache of one replica, GiB; None: room for the sequences that it has at once,
+    by the model's shape and the longest prompt plus answer, within the machine's free memory."""
+    start_deadline: float | None = Field(None, gt=0)
+    """Seconds for the replicas to come up; None: 120 and 15 for each GiB of weights, 300 at least."""
+    sample_deadline: float | None = Field(None, gt=0)
+    """Seconds for one group, from request to answers; past it the group is sampled again. None: 0.1 for each token of
+    the longest answer, 0.5 on CPUs, 300 at least."""
     update_deadline: float = Field(60.0, gt=0)
     """Seconds for one weight update of one replica; past it the replica is replaced."""
     attempts: int = Field(3, ge=1)
     """How often a group is sampled before it counts as failed."""
+
+    @property
+    def start_seconds(self) -> float:
+        """``start_deadline``; the shortest while the model's size is not known."""
+        return self.start_deadline or SHORTEST
+
+    @property
+    def sample_seconds(self) -> float:
+        """``sample_deadline``; the shortest while the longest answer is not known."""
+        return self.sample_deadline or SHORTEST

@@ -59,7 +59,7 @@ class RetryingSampler:
                 unavailable += 1
                 pause = _pause(unavailable)
                 out += time.monotonic() - begun + pause
-                if out > self.settings.start_deadline:
+                if out > self.settings.start_seconds:
                     raise
                 self.outage(f"waiting for a rollout replica: {error}")
             except SamplingFailed:
@@ -70,7 +70,7 @@ class RetryingSampler:
             await asyncio.sleep(pause)
 
     async def _once(self, request: SampleRequest) -> list[Completion]:
-        deadline = self.settings.sample_deadline
+        deadline = self.settings.sample_seconds
         try:
             return await asyncio.wait_for(self.sampler(request), deadline)
         except TimeoutError:

@@ -91,11 +91,11 @@ class Panel:
             asking = asyncio.ensure_future(self._judge(problem, steps, seed, outcome))
             # Not wait_for: a judge that swallows its cancellation would be waited for without end.
             try:
-                done, _ = await asyncio.wait({asking}, timeout=self._config.deadline)
+                done, _ = await asyncio.wait({asking}, timeout=self._config.vote_seconds)
             finally:
                 asking.cancel()
         if not done:
-            self._warn("late", f"a judgement passed judge.deadline={self._config.deadline:g} s")
+            self._warn("late", f"a judgement passed judge.deadline={self._config.vote_seconds:g} s")
             return _LATE
         try:
             return _checked(asking.result(), len(steps))

@@ -76,8 +76,8 @@ class Server:
             # Left out, the package would take OPENAI_API_KEY and send it to whichever server this is.
             api_key=key.get_secret_value() if key else "none",
             max_retries=config.retries,
-            timeout=config.call_deadline,
-            http_client=_http_client(config.call_deadline, connections, direct=config.kind == "replicas"),
+            timeout=config.call_seconds,
+            http_client=_http_client(config.call_seconds, connections, direct=config.kind == "replicas"),
         )
         self.headers = {} if key else {"Authorization": openai.Omit()}
 
@@ -100,7 +100,7 @@ class Server:
         import openai
 
         if isinstance(error, openai.APITimeoutError):
-            return NoAnswer(Trouble.TIMEOUT, f"no answer in judge.call_deadline={self.config.call_deadline:g} s")
+            return NoAnswer(Trouble.TIMEOUT, f"no answer in judge.call_deadline={self.config.call_seconds:g} s")
         if isinstance(error, openai.APIConnectionError):
             return NoAnswer(Trouble.CONNECTION, f"no connection ({_root(error)})")
         if isinstance(error, openai.APIStatusError):

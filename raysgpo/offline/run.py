@@ -68,7 +68,8 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
         begun = resumed is not None and checkpoint.steps(resumed.checkpoints)
         start = start_state(config, end.say) if begun else StartState()
         judge = None if resumed is not None and resumed.judged.exists() else endpoint_address(config, end.say)
-        prepared = prepare(config, end.say)
+        answers = None if groups is None else [(one.problem, each.text) for one in groups for each in one.rollouts_G]
+        prepared = prepare(config, end.say, answers)
         if groups is not None:
             groups = _tokenized(prepared.config, groups)
         if resumed is not None:
@@ -78,7 +79,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
                 before.tell()
                 return DONE
         with ray_session() as logs:
-            wait_for_resources(config, config.rollout.start_deadline, end.say)
+            wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")

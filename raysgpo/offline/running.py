@@ -33,7 +33,7 @@ def running_rollout(config: ResolvedConfig, names: RunNames, model: str, say: Sa
     transport = StoreTransport(start_weight_store())
     handle = start_rollout(model, config.rollout, transport, name=names.rollout, run_id=names.id)
     try:
-        wait_for_rollout(config.rollout, names.rollout, say)
+        wait_for_rollout(model, config.rollout, names.rollout, say)
         check_vocabulary(model, handle)
         yield RolloutService(handle, names.id)
     finally:

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 
 import ray
 from ray import serve
+from ray.serve._private.application_state import StatusOverview
 from ray.serve.config import ProxyLocation
 from ray.serve.context import _get_global_client
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from raysgpo.config.overrides import ConfigError
+from raysgpo.serving.replica_log import replica_log
+from raysgpo.serving.start_failure import EngineSettings, is_elsewhere, last_error, mend
 
 log = logging.getLogger(__name__)
 
@@ -91,31 +94,46 @@ class Start:
     """The setting that holds the deadline."""
     needs: str
     """What it asks of the cluster, for messages."""
+    engine: EngineSettings
+    """What its replicas run, for messages."""
+
+
+class ServeSaid(Exception):
+    """The whole of what Serve says of a failed start, for the trace that is kept."""
 
 
 def wait_until_running(start: Start, report: Callable[[str], None] = log.warning) -> None:
     """Return once the application runs; take it down if it does not. ``report``: told now and then what for.
 
     Raises:
+        ConfigError: its engines cannot start with these settings, which another try would not change.
         RuntimeError: its replicas failed to start.
         TimeoutError: they were not up within the deadline, with what Serve says of why.
     """
     try:
         _wait(start, report)
-    except (RuntimeError, TimeoutError):
+    except (ConfigError, RuntimeError, TimeoutError):
         delete(start.name, deadline=0.0)
         raise
 
 
 def _wait(start: Start, report: Callable[[str], None]) -> None:
     started = reported = time.monotonic()
+    heard = ""
     while True:
-        status = _status(start.name)
+        overview = _overview(start.name)
+        status = overview.app_status.status
         if status == ApplicationStatus.RUNNING:
             return
         now = time.monotonic()
+        said = "\n".join(error for deployment in overview.deployment_statuses if (error := _error(deployment.message)))
+        if said and said != heard:  # the first of several tries may be enough to know
+            heard, trace = said, whole_trace(said)
+            if (line := mend(trace, start.engine)) is not None:
+                raise ConfigError(line) from ServeSaid(trace)
         if status == ApplicationStatus.DEPLOY_FAILED:
-            raise RuntimeError(f"the {start.what} failed to start: {describe(start.name)}")
+            why = last_error(trace) if heard else describe(start.name)
+            raise RuntimeError(f"the {start.what} failed to start: {why}") from ServeSaid(trace if heard else why)
         if now - started > start.deadline:
             raise TimeoutError(
                 f"the {start.what} were not up within {start.setting}={start.deadline:g} s: "
@@ -127,19 +145,29 @@ def _wait(start: Start, report: Callable[[str], None]) -> None:
         time.sleep(POLL_PERIOD)
 
 
-def _status(name: str) -> ApplicationStatus:
-    """What Serve says of an application; NOT_STARTED if it knows none.
+def whole_trace(said: str) -> str:
+    """An error of Serve's, and where that is of another process of the engine, what its log has."""
+    return f"{said}\n{replica_log(said)}" if is_elsewhere(said) else said
+
+
+def _error(message: str) -> str:
+    """What Serve's message of a deployment says after ``Error:``; empty if it tells of none."""
+    return message.partition("Error:\n")[2]
+
+
+def _overview(name: str) -> StatusOverview:
+    """What Serve says of an application, NOT_STARTED if it knows none, and of its deployments.
 
     ``serve.status`` says more and pickles classes for it, which costs a tenth of a second of a core: asked all
     the time, it would take from the replicas the very cores that they start on.
     """
-    status: ApplicationStatus = _get_global_client().get_serve_status(name).app_status.status
-    return status
+    overview: StatusOverview = _get_global_client().get_serve_status(name)
+    return overview
 
 
 def is_known(name: str) -> bool:
     """Whether Serve has an application of that name, in whatever state."""
-    return _status(name) != ApplicationStatus.NOT_STARTED
+    return bool(_overview(name).app_status.status != ApplicationStatus.NOT_STARTED)
 
 
 def _resources(start: Start) -> str:
@@ -156,7 +184,13 @@ def describe(name: str) -> str:
         return f"Serve knows no application {name!r}"
     parts = [f"application {application.status.value}", application.message, f"replicas: {_counts(name)}"]
     parts += [deployment.message for deployment in application.deployments.values()]
-    return "; ".join(dict.fromkeys(" ".join(part.split()) for part in parts if part.strip()))
+    return "; ".join(dict.fromkeys(_in_line(part) for part in parts if part.strip()))
+
+
+def _in_line(message: str) -> str:
+    """In one line, a trace in it shortened to its error."""
+    before = " ".join(message.partition("Error:\n")[0].split())
+    return f"{before} {last_error(error)}" if (error := _error(message)) else before
 
 
 def _counts(name: str) -> str:

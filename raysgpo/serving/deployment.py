@@ -13,6 +13,7 @@ from raysgpo.serving.application import Start, quiet_logging, start_serve, wait_
 from raysgpo.serving.engine import EngineFactory, VllmEngine, engine_arguments
 from raysgpo.serving.handle import RolloutHandle
 from raysgpo.serving.replica import RolloutReplica
+from raysgpo.serving.start_failure import EngineSettings
 from raysgpo.weights.transport import WeightTransport
 
 UNLIMITED_REQUESTS = 100_000
@@ -53,15 +54,18 @@ def start_rollout(
     return handle
 
 
-def wait_for_rollout(rollout: RolloutConfig, name: str, report: Callable[[str], None]) -> None:
+def wait_for_rollout(model_path: str, rollout: RolloutConfig, name: str, report: Callable[[str], None]) -> None:
     """Return once all replicas run; take them down if they do not.
 
     Raises:
+        ConfigError: an engine cannot start with these settings.
         RuntimeError: the replicas failed to start.
         TimeoutError: they were not up within ``rollout.start_deadline``, with what Serve says of why.
     """
     needs = f"{rollout.replicas} replicas need {rollout.cpus:g} CPU and {rollout.gpus:g} GPU each"
-    wait_until_running(Start(name, "rollout replicas", rollout.start_deadline, "rollout.start_deadline", needs), report)
+    engine = EngineSettings("rollout", f"model={model_path}", rollout.gpus, rollout.kv_cache_gib, rollout.engine)
+    start = Start(name, "rollout replicas", rollout.start_seconds, "rollout.start_deadline", needs, engine)
+    wait_until_running(start, report)
 
 
 def _deployment_options(rollout: RolloutConfig, name: str, quiet: LoggingConfig) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def _deployment_options(rollout: RolloutConfig, name: str, quiet: LoggingConfig)
         "health_check_period_s": HEALTH_PERIOD,
         "health_check_timeout_s": HEALTH_TIMEOUT,
         # Serve kills after this, so it must exceed the longest generation.
-        "graceful_shutdown_timeout_s": rollout.sample_deadline + HEALTH_TIMEOUT,
+        "graceful_shutdown_timeout_s": rollout.sample_seconds + HEALTH_TIMEOUT,
         "graceful_shutdown_wait_loop_s": 0.2,
         "max_constructor_retry_count": CONSTRUCTOR_ATTEMPTS,
         "logging_config": quiet,

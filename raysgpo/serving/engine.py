@@ -112,6 +112,7 @@ def engine_arguments(model_path: str, rollout: RolloutConfig, transport: WeightT
     if rollout.dtype != "auto":
         defaults["dtype"] = rollout.dtype
     if rollout.gpus == 0:
+        assert rollout.kv_cache_gib is not None, "the preparation fills it in"
         defaults = cpu_arguments(rollout.kv_cache_gib) | defaults | {"distributed_executor_backend": "uni"}
     return ours | defaults | rollout.engine
 

@@ -18,6 +18,7 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.serving.application import Start, http_address, quiet_logging, start_serve, wait_until_running
 from raysgpo.serving.engine import QUIET_ENVIRONMENT, cpu_arguments, cpu_environment
+from raysgpo.serving.start_failure import EngineSettings
 
 MODEL = "judge"
 """The name that the model is served under."""
@@ -75,11 +76,15 @@ def wait_for_judge(judge: JudgeConfig, name: str, report: Callable[[str], None])
     """Return once the replicas run; take them down if they do not.
 
     Raises:
+        ConfigError: an engine cannot start with these settings.
         RuntimeError: the replicas failed to start.
         TimeoutError: they were not up within ``judge.start_deadline``.
     """
     needs = f"{judge.replicas[0]} replicas need {judge.cpus:g} CPU and {judge.gpus:g} GPU each"
-    wait_until_running(Start(name, "judge replicas", judge.start_deadline, "judge.start_deadline", needs), report)
+    engine = EngineSettings("judge", f"judge.model={judge.model}", judge.gpus, judge.kv_cache_gib, judge.engine)
+    wait_until_running(
+        Start(name, "judge replicas", judge.start_seconds, "judge.start_deadline", needs, engine), report
+    )
 
 
 def _llm_config(judge: JudgeConfig) -> dict[str, Any]:
@@ -110,6 +115,7 @@ def _engine(judge: JudgeConfig) -> dict[str, Any]:
     """vLLM's arguments; ``judge.engine`` has the last word."""
     arguments: dict[str, Any] = {"max_model_len": judge.max_model_len, "disable_log_stats": True}
     if judge.gpus == 0:
+        assert judge.kv_cache_gib is not None, "the preparation fills it in"
         arguments |= cpu_arguments(judge.kv_cache_gib) | {
             "worker_extension_cls": "raysgpo.serving.idle_worker.IdleWorker",
             "scheduler_cls": "raysgpo.serving.idle_worker.IdleScheduler",

@@ -32,7 +32,7 @@ def wait_for_judge_replicas(config: Config, address: JudgeAddress, name: str, sa
     """Return once they answer; or, without ``judge.required``, once they have failed to."""
     try:
         wait_for_judge(config.judge, name, say)
-    except (RuntimeError, TimeoutError) as error:
+    except (ConfigError, RuntimeError, TimeoutError) as error:
         if config.judge.required:
             raise
         say(f"{error}; the run goes on without a judge (judge.required=false), and its votes are lost")
@@ -44,7 +44,7 @@ def _check(config: Config, address: JudgeAddress, say: Say) -> None:
     async def check() -> None:
         judge = EndpointJudge(config.judge, address.base_url, address.model, address.key)
         try:
-            await judge.check(config.judge.start_deadline)
+            await judge.check(config.judge.start_seconds)
         finally:
             await judge.close()
 

@@ -82,7 +82,7 @@ class ServingParts:
 
     def wait(self) -> None:
         """Return once all of it runs."""
-        wait_for_rollout(self._config.rollout, self._names.rollout, self._say)
+        wait_for_rollout(self._config.model, self._config.rollout, self._names.rollout, self._say)
         check_vocabulary(self._config.model, self.rollout)
         if self._judge is not None:
             wait_for_judge_replicas(self._config, self._judge, self._names.judge, self._say)

@@ -59,7 +59,8 @@ def with_machine(config: Config, parameters: int, machine: Machine) -> Config:
     """The settings with threads and types filled in. ``parameters``: of the policy."""
     real = parameters >= REAL
     trainer, rollout, judge = config.trainer, config.rollout, config.judge
-    dtype = trainer.dtype if trainer.dtype != "auto" else _dtype(trainer.gpus, real, machine)
+    free_choice = "bfloat16" if trainer.gpus else cpu_dtype(parameters, machine)
+    dtype = trainer.dtype if trainer.dtype != "auto" else free_choice
     judged = judge.replicas[1] if judge.kind == "replicas" and config.needs_judge and not judge.gpus else 0
     engines = 0 if rollout.gpus else rollout.replicas
     ranks = 0 if trainer.gpus else trainer.workers
@@ -80,7 +81,6 @@ def with_machine(config: Config, parameters: int, machine: Machine) -> Config:
     )
 
 
-def _dtype(gpus: float, real: bool, machine: Machine) -> Dtype:
-    if gpus or (real and machine.multiplies_bfloat16):
-        return "bfloat16"
-    return "float32"
+def cpu_dtype(parameters: int, machine: Machine) -> Dtype:
+    """In which a model of so many ``parameters`` is computed on a CPU, if nobody says."""
+    return "bfloat16" if parameters >= REAL and machine.multiplies_bfloat16 else "float32"

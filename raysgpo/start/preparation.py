@@ -26,7 +26,10 @@ from raysgpo.policy.plain_head import changed_logits, refusal
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
 from raysgpo.policy.special_tokens import special_ids
 from raysgpo.records import Problem, Turns
+from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
+from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
+from raysgpo.start.judge_questions import Question, known_answers, longest_answers
 from raysgpo.start.machine import Machine, with_machine
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.plain_json import unwritable
@@ -37,8 +40,12 @@ from raysgpo.tiny.smollm2 import ensure_smollm2
 from raysgpo.tiny.tiny_judge import ensure_tiny_judge
 
 
-def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
-    """Find the model, read the data, encode the prompts, count the steps.
+def prepare(
+    config: Config, say: Callable[[str], None], to_judge: Sequence[tuple[Problem, str]] | None = None
+) -> Prepared:
+    """Find the model, read the data, encode the prompts, count the steps, size the engines.
+
+    ``to_judge``: the answers that there will be to judge, where they are known.
 
     Raises:
         ConfigError: the model, the data or their sizes do not fit; the message names the setting.
@@ -52,6 +59,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     _check_records(task, config)
+    check_arguments("rollout.engine", config.rollout.engine, ENGINE)
     config = config.model_copy(update={"algorithm": _with_threshold(config)})
     for doubt in doubtful_algorithm(config.algorithm, *task.reward_range):
         say(doubt)
@@ -77,11 +85,15 @@ def prepare(config: Config, say: Callable[[str], None]) -> Prepared:
         for prompts, tokens in ((train, config.sampling.max_tokens), (held_out, config.evaluation_tokens))
         for prompt in prompts
     )
-    judge = find_judge(config, say) if config.needs_judge else config.judge
-    rollout = config.rollout.model_copy(update={"max_model_len": longest})
+    config = with_machine(config, parameters(model_settings(model)), Machine.here())
+    rollout = resolved_rollout(config, model_settings(model), longest, len(train), len(held_out))
+    judge = config.judge
+    if config.needs_judge:
+        max_tokens = config.sampling.max_tokens
+        known = None if to_judge is None else known_answers(to_judge, task)
+        judge = ready_judge(config, known or longest_answers(train, tokenizer, task, max_tokens), say)
     trainer = _with_layout(config, model, say)
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
-    config = with_machine(config, parameters(_settings(model)), Machine.here())
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
 
 
@@ -146,6 +158,24 @@ def find_model(config: Config, say: Callable[[str], None]) -> str:
     if config.model not in POLICIES:
         return _found(config.model, "model")
     return str(embedded_policy(config.model, config.task, _model_cache(config), say))
+
+
+def ready_judge(config: Config, questions: Sequence[Question], say: Callable[[str], None]) -> JudgeConfig:
+    """The judge's settings with every automatic value filled in; a checkpoint of its own is found, or made.
+
+    Raises:
+        ConfigError: its model cannot be used, or not for these questions.
+    """
+    judge = find_judge(config, say)
+    if judge.kind != "replicas":
+        return timed_judge(judge)
+    assert judge.model is not None, "the configuration refuses judge.kind=replicas without judge.model"
+    check_arguments("judge.engine", judge.engine, ENGINE, SERVER)
+    try:
+        settings, tokenizer = model_settings(judge.model), load_tokenizer(judge.model)
+    except ConfigError as error:
+        raise ConfigError(f"judge.{error}") from None
+    return resolved_judge(judge, settings, tokenizer, questions)
 
 
 def find_judge(config: Config, say: Callable[[str], None]) -> JudgeConfig:

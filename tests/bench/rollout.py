@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
-    rollout = RolloutConfig(max_model_len=64)
+    rollout = RolloutConfig(max_model_len=64, kv_cache_gib=0.5)
     out = sys.stdout
     with ray_session(), redirect_stdout(out):
         transport = StoreTransport(start_weight_store())

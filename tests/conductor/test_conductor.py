@@ -220,7 +220,7 @@ def test_a_trainer_that_starts_again_gets_the_same_steps_and_records_nothing_twi
 
 def test_a_replica_that_gets_its_weights_late_answers_with_the_weights_asked_for(start_run: Start) -> None:
     transport = StoreTransport(start_weight_store())
-    rollout = RolloutConfig(cpus=0.1, start_deadline=60)
+    rollout = RolloutConfig(cpus=0.1, kv_cache_gib=0.1, start_deadline=60)
     handle = deploy_rollout("model", rollout, transport, engine=fake_engine, name="late")
     try:
         run = start_run(2, "evaluation.every=0", rollout=handle)

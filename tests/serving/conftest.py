@@ -24,6 +24,7 @@ def deploy_fake(ray_session: None) -> Iterator[Deploy]:
         rollout = RolloutConfig(
             replicas=replicas,
             cpus=cpus,
+            kv_cache_gib=0.1,
             start_deadline=engine.pop("start_deadline", 60.0),
             update_deadline=update_deadline,
             engine=engine,

@@ -120,9 +120,8 @@ def test_a_prompt_without_room_for_an_answer_is_refused(length: int) -> None:
 
 
 def test_engine_settings_pass_through_and_ours_are_protected() -> None:
-    arguments = engine_arguments(
-        "model", RolloutConfig(max_model_len=64, engine={"dtype": "bfloat16"}), StoreTransport(LocalStore())
-    )
+    rollout = RolloutConfig(max_model_len=64, kv_cache_gib=0.1, engine={"dtype": "bfloat16"})
+    arguments = engine_arguments("model", rollout, StoreTransport(LocalStore()))
     assert (arguments["dtype"], arguments["max_model_len"]) == ("bfloat16", 64)
     assert arguments["logprobs_mode"] == "processed_logprobs"
     with pytest.raises(ValueError, match=r"rollout\.engine may not set logprobs_mode, model"):

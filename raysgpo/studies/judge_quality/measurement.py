@@ -32,7 +32,7 @@ async def measure(
     """
     try:
         if isinstance(judge, EndpointJudge):
-            await judge.check(config.start_deadline)
+            await judge.check(config.start_seconds)
         await _score(judge, config, rows, tally, advance)
     finally:
         if isinstance(judge, EndpointJudge):

@@ -115,7 +115,7 @@ def warning(found: Numbering, judge: JudgeConfig, data: str) -> str | None:
     if found.shift > 0:
         labels = f"see that first_error of {data} counts from 0"
         return f"warning: the judge's answers are one late: {seen}; {labels}, else {other}"
-    if found.first_step_labelled or data == "arithmetic":
+    if found.first_step_labelled:
         return f"warning: the judge counts the steps from 0, though it is told to count from 1: {seen}; {other}"
     return (
         f"warning: the judge counts the steps from 0 instead of 1, or first_error of {data} from 1 instead of 0 "

@@ -6,7 +6,7 @@ What imports Ray and torch is imported where replicas are started: every other j
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from raysgpo.config import Config, JudgeConfig
@@ -14,13 +14,16 @@ from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.credentials import read_key
 from raysgpo.judging.endpoint import JudgeUnavailable
 from raysgpo.judging.judge import Judge
+from raysgpo.studies.judge_quality.labelled import LabelledRow
 
 Say = Callable[[str], None]
+LOOKED_AT = 32
+"""Of the longest rows: what they have in tokens is what the judge must take."""
 
 
 @contextmanager
-def running_judge(config: Config, say: Say) -> Iterator[Judge]:
-    """The judge that the configuration names; replicas are started, and taken down at the end.
+def running_judge(config: Config, rows: Sequence[LabelledRow], say: Say) -> Iterator[Judge]:
+    """The judge that the configuration names, for ``rows``; replicas are started, and taken down at the end.
 
     Raises:
         ValueError: its key or its checkpoint is not there, or model_cache takes no files.
@@ -28,7 +31,7 @@ def running_judge(config: Config, say: Say) -> Iterator[Judge]:
     """
     with ExitStack() as ending:
         replicas = config.judge.kind == "replicas"
-        address = ending.enter_context(_replicas(config, say)) if replicas else _endpoint(config.judge)
+        address = ending.enter_context(_replicas(config, rows, say)) if replicas else _endpoint(config.judge)
         judge = build_judge(config.judge, address)
         assert judge is not None, "judge=none was refused"
         yield judge
@@ -43,14 +46,15 @@ def _endpoint(config: JudgeConfig) -> JudgeAddress | None:
 
 
 @contextmanager
-def _replicas(config: Config, say: Say) -> Iterator[JudgeAddress]:
+def _replicas(config: Config, rows: Sequence[LabelledRow], say: Say) -> Iterator[JudgeAddress]:
     """The address of judge replicas on Ray."""
     from raysgpo.serving.application import delete
     from raysgpo.serving.judge_replicas import start_judge, wait_for_judge
     from raysgpo.session.ray_session import ray_session
-    from raysgpo.start.preparation import find_judge
+    from raysgpo.start.preparation import ready_judge
 
-    judge = find_judge(config, say)
+    longest = sorted(rows, key=lambda row: sum(map(len, row.steps)), reverse=True)[:LOOKED_AT]
+    judge = ready_judge(config, [(row.problem, row.steps) for row in longest], say)
     name = f"judge-quality-{os.getpid()}"
     say("starting the judge replicas ...")
     with ray_session(), ExitStack() as ending:

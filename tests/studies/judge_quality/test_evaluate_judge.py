@@ -15,7 +15,10 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
+from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
+from raysgpo.tiny.tiny_policy import TinyConfig
 from tests.judging.asking import closed_port
 from tests.judging.judge_server import TOKENS, Exchange, JudgeServer, content, gullible, hang, status
 
@@ -229,11 +232,14 @@ class Replicas:
             monkeypatch.setitem(sys.modules, f"raysgpo.{module}", fake)
 
 
+SHAPE = TinyConfig(hidden_size=8, intermediate_size=8, layers=1, heads=1, max_length=8192)
+
+
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> str:
     folder = tmp_path / "checkpoint"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
+    with torch.random.fork_rng():
+        save_tiny_model(build_tiny_model(SHAPE.shape), SHAPE, folder)
     return f"judge.model={folder}"
 
 

@@ -185,8 +185,8 @@ def test_labels_that_may_count_from_1_are_named_beside_the_judge() -> None:
     assert shown[-1].endswith(
         "see the labels, and if they count from 0, set judge.structured=true, or another judge.model"
     )
-    generated, _ = lines(from_0, rows(200, least=1), "arithmetic")
-    assert "first_error" not in generated[-1]
+    sure, _ = lines(from_0, rows(200), "rows.jsonl")
+    assert "first_error" not in sure[-1], "a row is wrong in its first step, so the labels count from 0"
 
 
 def test_one_late_is_said_too() -> None:
