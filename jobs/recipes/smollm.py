@@ -29,9 +29,10 @@ def smollm() -> Config:
         task=TaskConfig(
             kind="arithmetic",
             prompts=512,
-            terms=(2, 3),
-            system="You add and subtract small numbers. Write one operation a line, then #### and the result.",
-            examples=2,
+            terms=(3,),
+            operators="+",
+            system="You add small numbers. Write one operation a line, then #### and the result.",
+            examples=4,
         ),
         algorithm=AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo")),
         judge=JudgeConfig(kind="rule"),
@@ -39,6 +40,6 @@ def smollm() -> Config:
         optimizer=OptimizerConfig(lr=2e-5, warmup_steps=2),
         rollout=RolloutConfig(replicas=1, cpus=0.5),
         trainer=TrainerConfig(workers=1, cpus=0.5, tokens_per_micro_batch=2048),
-        evaluation=EvaluationConfig(every=20, prompts=64),
+        evaluation=EvaluationConfig(every=20, prompts=128),
         checkpoint=CheckpointConfig(every=10, keep=1),
     )

@@ -12,7 +12,8 @@ def parameters(settings: PreTrainedConfig) -> int:
     heads = int(getattr(settings, "num_attention_heads", None) or 1)
     head = int(getattr(settings, "head_dim", None) or hidden // heads)
     key_value_heads = int(getattr(settings, "num_key_value_heads", None) or heads)
-    inner = getattr(settings, "moe_intermediate_size", None) or getattr(settings, "intermediate_size", None) or 4 * hidden
+    inner = getattr(settings, "moe_intermediate_size", None) or getattr(settings, "intermediate_size", None)
+    inner = inner or 4 * hidden
     inner = int(max(inner)) if isinstance(inner, (list, tuple)) else int(inner)
     experts = int(getattr(settings, "num_experts", None) or getattr(settings, "num_local_experts", None) or 1)
     attention = 2 * hidden * head * (heads + key_value_heads)
