@@ -28,7 +28,7 @@ def smollm() -> Config:
         prompts_per_step=8,
         task=TaskConfig(
             kind="arithmetic",
-            prompts=512,
+            prompts=400,
             terms=(3,),
             operators="+",
             system="You add small numbers. Write one operation a line, then #### and the result.",
@@ -40,6 +40,6 @@ def smollm() -> Config:
         optimizer=OptimizerConfig(lr=2e-5, warmup_steps=2),
         rollout=RolloutConfig(replicas=1, cpus=0.5),
         trainer=TrainerConfig(workers=1, cpus=0.5, tokens_per_micro_batch=2048),
-        evaluation=EvaluationConfig(every=20, prompts=128),
+        evaluation=EvaluationConfig(every=20, prompts=100),
         checkpoint=CheckpointConfig(every=10, keep=1),
     )
