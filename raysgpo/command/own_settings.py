@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from pydantic import ValidationError
 
 from raysgpo.config import Section
-from raysgpo.config.overrides import UNREADABLE, ConfigError, dotted_keys
+from raysgpo.config.overrides import UNREADABLE, ConfigError, dotted_keys, told
 
 Own = TypeVar("Own", bound=Section)
 
@@ -26,11 +26,7 @@ def own_settings(kind: type[Own], words: Sequence[str]) -> Own:
     try:
         return kind.model_validate(OmegaConf.to_container(OmegaConf.from_dotlist(list(words))))
     except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc']))}={e['input']}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        ]
-        raise ConfigError("\n".join(lines)) from None
+        raise ConfigError("\n".join(told(detail) for detail in error.errors())) from None
     except UNREADABLE as error:
         raise ConfigError(f"{' '.join(words)}: not readable: {error}") from None
 

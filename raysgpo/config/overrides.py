@@ -46,7 +46,7 @@ def resolve(*layers: Config | Tree, overrides: Sequence[str] = ()) -> Config:
     try:
         return _absolute_paths(Config.model_validate(tree))
     except ValidationError as error:
-        raise ConfigError("\n".join(_message(detail) for detail in error.errors())) from None
+        raise ConfigError("\n".join(told(detail) for detail in error.errors())) from None
 
 
 def load(path: str | Path) -> Tree:
@@ -143,12 +143,17 @@ def _unknown(section: type[Section], prefix: str, name: str) -> str:
     return f"{key}: unknown key; known here: {', '.join(siblings)}"
 
 
-def _message(detail: ErrorDetails) -> str:
+def told(detail: ErrorDetails) -> str:
+    """What pydantic found, in one line with the key, the value and how the value is written."""
     key = ".".join(str(part) for part in detail["loc"])
-    text = detail["msg"].removeprefix("Value error, ")
+    text, given = detail["msg"].removeprefix("Value error, "), detail["input"]
     if not key:
         return text
-    return f"{key}={detail['input']}: {text[0].lower()}{text[1:]}"
+    if detail["type"] in ("tuple_type", "list_type"):
+        text = f"write a list, {key}=[{given}]"
+    elif detail["type"] == "dict_type":
+        text = f"write names with values, '{key}={{NAME: VALUE}}'"
+    return f"{key}={given}: {text[0].lower()}{text[1:]}"
 
 
 def _absolute_paths(config: Config) -> Config:
