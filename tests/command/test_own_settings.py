@@ -30,7 +30,7 @@ def test_dotted_words_become_the_section() -> None:
     [
         ("inner.sed=1", "inner.sed: unknown key; did you mean inner.seed?"),
         ("zzzz=1", "zzzz: unknown key; known are name, inner, inner.seed"),
-        ("inner.seed=-1", "inner.seed=-1: Input should be greater than or equal to 0"),
+        ("inner.seed=-1", "inner.seed=-1: input should be greater than or equal to 0"),
         ("name={", "name={: not readable: "),
     ],
 )

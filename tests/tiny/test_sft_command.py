@@ -48,7 +48,7 @@ def words_of(config: TinyConfig | TinyJudgeConfig, prefix: str = "") -> list[str
             ["polcy"],
             "'polcy': expected one of policy, long, judge, verifier, smollm2, trajectories first, then key=value",
         ),
-        (["judge", "heads=0"], "heads=0: Input should be greater than or equal to 1"),
+        (["judge", "heads=0"], "heads=0: input should be greater than or equal to 1"),
     ],
 )
 def test_wrong_words_are_answered_with_how_to_mend_them(words: list[str], message: str) -> None:
