@@ -29,7 +29,12 @@ _FUNCTION = re.compile(r"^(?:sin|cos|tan|cot|sec|csc|log|exp|sqrt|pi|inf|infty)\
 _NUMBER = re.compile(r"([+-]?)\s*(\d+\.?\d*|\.\d+)(?:\s*(?:[eE]|\\(?:times|cdot)\s*10\s*\^)\s*\{?\s*([+-]?\d+)\s*\}?)?")
 _RATIO = re.compile(r"([+-]?)\s*(?:\\frac\{\s*([+-]?\d+)\s*\}\{\s*([+-]?\d+)\s*\}|(\d+)\s*/\s*(\d+))")
 _POWER_OF_TEN = re.compile(r"([+-]?)\s*10\s*\^\s*\{?\s*([+-]?\d{1,4})\s*\}?")
-_TOWER = re.compile(r"\d\s*\^\s*\{?\s*\(?\d+\s*\^\s*\{?\s*\(?\d+\s*\^")
+_ENORMOUS = re.compile(
+    r"\d\s*\^\s*\{?\s*\(?\d+\s*\^\s*\{?\s*\(?\d+\s*\^"  # a tower of powers
+    r"|\^\s*\{?\s*\(?\s*-?\d{5}|\d[eE][+-]?\d{5}"  # an exponent of five digits
+    r"|\d{5}\s*!|!\s*!"
+)
+"""Values that are not to be worked out: an answer equals one if it is written alike."""
 _BASE = re.compile(r"([0-9A-Fa-f]+)_\{?(?:\\text\{)?\s*(\d+|two|three|four|five|six|seven|eight|nine|ten)\s*\}?\}?")
 _NAME = re.compile(r"[A-Za-z\\(][A-Za-z\d\\_{}^(),':| ]{0,40}|\|[a-z]\|")
 _OPERATORS = re.compile(r"[+*/<>-]|\\(?:times|cdot|frac|sqrt|ge|le|ne|in)\b|\^|\d\s*[a-z]|\\?%")
@@ -300,7 +305,7 @@ def _matched(wanted: Sequence[str], given: Sequence[str]) -> bool:
 
 
 def _same_expression(gold: str, answer: str) -> bool:
-    if _TOWER.search(gold) or _TOWER.search(answer):  # not to be evaluated: it is equal to what is written alike
+    if _ENORMOUS.search(gold) or _ENORMOUS.search(answer):
         return False
     wanted, given = _parsed(gold), _parse(answer)
     return bool(wanted and given) and bool(math_verify.verify(wanted, given, timeout_seconds=None, float_rounding=12))
