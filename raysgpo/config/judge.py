@@ -10,6 +10,9 @@ from pydantic import Field
 from raysgpo.config.deadlines import SHORTEST, answer_deadline
 from raysgpo.config.section import Section
 
+CPU_ANSWER, GPU_ANSWER = 2048, 32_768
+"""Tokens of an answer of replicas that room is kept for where ``judge.max_tokens`` does not say."""
+
 
 class JudgeConfig(Section):
     """Who names the first wrong step of the answers of an all-negative group."""
@@ -90,6 +93,11 @@ class JudgeConfig(Section):
     start_deadline: float | None = Field(None, gt=0)
     """Seconds for the judge to answer its first question at the start; None: 120 and 15 for each GiB of the weights of
     replicas, 300 at least."""
+
+    @property
+    def answer_tokens(self) -> int:
+        """Tokens of an answer that replicas keep room for."""
+        return self.max_tokens or (GPU_ANSWER if self.gpus else CPU_ANSWER)
 
     @property
     def call_seconds(self) -> float:

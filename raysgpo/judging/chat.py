@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from raysgpo.judging.prompt import RESPONSE_FORMAT
+from raysgpo.config import JudgeConfig
+from raysgpo.judging.prompt import response_format
 from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble, read_json, temperature_of, total_tokens
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ _SCHEMA = re.compile(r"schema|grammar|guided|structured|response.format|json.mod
 Messages = Sequence[Mapping[str, str]]
 OPTIONAL = ("max_tokens", "temperature", "seed", "top_p", "reasoning_effort", "response_format")
 """Parameters without which a question can be put all the same."""
+CHARACTERS, VERDICT = 2, 20
+"""Characters of a token of reasoning, at least; tokens of the JSON around it."""
 
 
 class Chat:
@@ -65,12 +68,22 @@ class Chat:
             "seed": seed % 2**31,
             "top_p": config.top_p,
             "reasoning_effort": config.reasoning_effort,
-            "response_format": RESPONSE_FORMAT if config.structured else None,
+            "response_format": response_format(_longest_reasoning(config)) if config.structured else None,
         }
         kept = {name: value for name, value in settings.items() if name not in refused and value is not None}
         if config.max_tokens is None or "max_tokens" in kept:
             return kept
         return kept | {"max_completion_tokens": config.max_tokens}  # the newer name of the same limit
+
+
+def _longest_reasoning(config: JudgeConfig) -> int | None:
+    """Characters of reasoning behind which there is room for the verdict, since a small model reasons without end.
+
+    Of replicas alone: OpenAI refuses a schema with such a bound.
+    """
+    if config.kind != "replicas":
+        return None
+    return max(CHARACTERS * (config.answer_tokens - VERDICT), 1)
 
 
 def _refused_name(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:

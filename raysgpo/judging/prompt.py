@@ -58,20 +58,20 @@ _OUTCOMES = {
     Outcome.UNKNOWN: "",
 }
 
-RESPONSE_FORMAT: dict[str, Any] = {
-    "type": "json_schema",
-    "json_schema": {
-        "name": "verdict",
-        "strict": True,
-        "schema": {
-            "type": "object",
-            "properties": {"reasoning": {"type": "string"}, "first_error": {"type": "integer"}},
-            "required": ["reasoning", "first_error"],
-            "additionalProperties": False,
-        },
-    },
-}
-"""Of a chat request: the judge's answer by a schema. The reasoning comes first, so that the verdict follows from it."""
+
+def response_format(longest: int | None = None) -> dict[str, Any]:
+    """Of a chat request: the answer by a schema. The reasoning comes first, so that the verdict follows from it.
+
+    ``longest``: characters of the reasoning, at most.
+    """
+    reasoning = {"type": "string"} if longest is None else {"type": "string", "maxLength": longest}
+    schema = {
+        "type": "object",
+        "properties": {"reasoning": reasoning, "first_error": {"type": "integer"}},
+        "required": ["reasoning", "first_error"],
+        "additionalProperties": False,
+    }
+    return {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": schema}}
 
 
 def judge_messages(
@@ -85,7 +85,7 @@ def judge_messages(
     """The chat that asks for the first wrong one of ``steps``; a pure function of its arguments.
 
     ``outcome``: what is known of how the response ended. ``reference``: ``solution``, ``outline`` or ``answer``.
-    ``in_json``: the verdict is asked for as RESPONSE_FORMAT has it.
+    ``in_json``: the verdict is asked for as :func:`response_format` has it.
 
     It instructs a general model, whose answer ``raysgpo.judging.verdict.read_verdict`` reads. Steps
     are numbered from 1 and keep every character. Of the problem only the prompt and the reference go

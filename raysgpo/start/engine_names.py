@@ -26,9 +26,12 @@ def check_arguments(setting: str, engine: Mapping[str, Any], *sources: Source) -
     known = [name for source in sources for name in argument_names(*source)] if engine else []
     unknown = [name for name in engine if name not in known]
     if unknown and known:
-        near = difflib.get_close_matches(unknown[0], known, n=1)
+        name, value = unknown[0], engine[unknown[0]]
+        if value is None and ":" in name:
+            raise ConfigError(f"{setting}={{{name}}}: write a space behind the colon, {{{name.replace(':', ': ', 1)}}}")
+        near = difflib.get_close_matches(name, known, n=1)
         mean = f"; did you mean {near[0]}?" if near else "; remove it"
-        raise ConfigError(f"{setting}.{unknown[0]}={engine[unknown[0]]}: vLLM's engine has no such argument{mean}")
+        raise ConfigError(f"{setting}.{name}={value}: vLLM's engine has no such argument{mean}")
 
 
 def argument_names(path: str, classes: Sequence[str]) -> Collection[str]:

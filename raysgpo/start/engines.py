@@ -17,8 +17,6 @@ from raysgpo.start.machine import Machine, cpu_dtype
 
 ROLLOUTS_AT_ONCE, VOTES_AT_ONCE = 256, 128
 """Most sequences that vLLM runs at once in an engine on CPU, and in one behind its server."""
-CPU_ANSWER, GPU_ANSWER = 2048, 32_768
-"""Tokens of a judge's answer that room is kept for where ``judge.max_tokens`` does not say."""
 LEAST_ANSWER = 256
 """Tokens without which such an answer is cut off before its verdict."""
 VERIFY_MARGIN, COMPACT_MARGIN = 1.25, 3.0
@@ -114,7 +112,7 @@ def judge_length(
         return asked
     question = question_tokens(judge, tokenizer, questions)
     compact = judge.prompt == "compact"
-    answer = 1 if compact else judge.max_tokens or (GPU_ANSWER if judge.gpus else CPU_ANSWER)
+    answer = 1 if compact else judge.answer_tokens
     least = answer if compact or judge.max_tokens else LEAST_ANSWER
     if limit is not None and question + least > limit:
         raise ConfigError(

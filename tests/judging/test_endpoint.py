@@ -59,6 +59,16 @@ def test_the_question_has_the_settings(judge_server: JudgeServer) -> None:
     assert "first_error" in body["messages"][1]["content"] and "boxed" not in body["messages"][1]["content"]
 
 
+def test_replicas_are_held_to_a_reasoning_that_leaves_room_for_the_verdict(judge_server: JudgeServer) -> None:
+    """The bound is in the schema, which OpenAI would refuse: no endpoint is sent it."""
+    ask(judge_at(judge_server.base_url))
+    ask(judge_at(judge_server.base_url, kind="replicas"))
+    ask(judge_at(judge_server.base_url, kind="replicas", max_tokens=None))
+    schemas = [question.body["response_format"]["json_schema"]["schema"] for question in judge_server.questions]
+    bounds = [schema["properties"]["reasoning"].get("maxLength") for schema in schemas]
+    assert bounds == [None, 2 * (99 - 20), 2 * (2048 - 20)]
+
+
 def test_what_is_not_set_is_not_sent(judge_server: JudgeServer) -> None:
     further: dict[str, Any] = {"top_p": 0.95, "reasoning_effort": "high"}
     ask(judge_at(judge_server.base_url, structured=False, max_tokens=None))

@@ -13,12 +13,13 @@ from transformers import LlamaConfig, PretrainedConfig
 
 from raysgpo.config import JudgeConfig, RolloutConfig
 from raysgpo.config.deadlines import answer_deadline, start_deadline
+from raysgpo.config.judge import CPU_ANSWER, GPU_ANSWER
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.groups.prepared import Prepared
 from raysgpo.records import Problem
 from raysgpo.start import engine_sizes, free_memory
 from raysgpo.start.engine_sizes import LEAST_GIB, Load, cache_gib, token_bytes, weights_gib
-from raysgpo.start.engines import COMPACT_MARGIN, CPU_ANSWER, GPU_ANSWER, VERIFY_MARGIN, judge_length
+from raysgpo.start.engines import COMPACT_MARGIN, VERIFY_MARGIN, judge_length
 from raysgpo.start.judge_questions import question_tokens
 from raysgpo.start.preparation import prepare
 from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
@@ -238,6 +239,8 @@ def test_an_argument_that_vllm_does_not_know_is_refused_with_the_nearest(section
         f"{section}.engine.gpu_memory_utilisation=0.5: vLLM's engine has no such argument; did you mean "
         "gpu_memory_utilization?"
     )
+    with pytest.raises(ConfigError, match=r"engine=\{dtype:half\}: write a space behind the colon, \{dtype: half\}"):
+        prepared(model, *words, f"{section}.engine={{dtype:half}}")
     prepared(model, *words, f"{section}.engine={{max_num_seqs: 8}}")
     if section == "judge":
         prepared(model, *words, "judge.engine={chat_template: x}")
