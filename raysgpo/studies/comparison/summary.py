@@ -35,6 +35,7 @@ def summarize(plan: Plan, runs: Sequence[RunRecords], target: float | None) -> J
         "missing": [run.slug for run in plan.runs if run.slug not in {one.name for one in runs if one.finished}],
         "numbers": _numbers(plan, runs, chosen),
         "paired": {variant.name: paired(first.name, variant.name, runs, target) for variant in others},
+        "gained": {variant.name: gained(variant.name, runs) for variant in plan.variants},
         "sets": {variant.name: solved_sets(first.name, variant.name, runs) for variant in others},
         "method": {"resamples": RESAMPLES, "level": LEVEL},
     }
@@ -110,6 +111,18 @@ def paired(first: str, second: str, runs: Sequence[RunRecords], target: float | 
         "steps_to_target": _interval(reach) if reach else None,
         "coverage": {k: _interval(interval) for k, interval in zip(ks, coverage, strict=True)},
     }
+
+
+def gained(name: str, runs: Sequence[RunRecords]) -> Json | None:
+    """The last evaluation less the one before the training, of one variant, on the same held-out prompts; None if a
+    run was not evaluated at both."""
+    own = [run for run in of_variant(name, runs) if run.answers]
+    prompts, steps = (common_prompts(own), common_steps(own)) if own else (None, [])
+    if prompts is None or len(steps) < 2 or steps[0] != 0:
+        return None
+    start_SEP, end_SEP = (correct_SEP(own, [step], prompts) for step in (steps[0], steps[-1]))
+    [interval] = paired_differences(start_SEP, end_SEP)
+    return _interval(interval) | {"seeds": [run.seed for run in own], "prompts": len(prompts), "step": steps[-1]}
 
 
 def solved_sets(first: str, second: str, runs: Sequence[RunRecords]) -> list[Json]:

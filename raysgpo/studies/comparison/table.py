@@ -61,23 +61,27 @@ def _print(table: Table, out: TextIO) -> None:
 
 
 def differences(summary: Json) -> Iterator[str]:
-    """One line for each difference with its interval."""
+    """One line for each difference with its interval: of a variant to its own start, then to the first variant."""
     first = summary["variants"][0]
+    for name, row in summary["gained"].items():
+        if row is not None:
+            yield f"{name}, step {row['step']} against its start: {_points(row)}"
     for name, pair in summary["paired"].items():
         if pair["reason"]:
             yield f"{name} against {first}: no interval: {pair['reason']}"
             continue
         for mark in pair["milestones"]:
             row = pair["accuracy"][mark["at"]]
-            yield (
-                f"{name} against {first}, step {mark['step']}: {points(row['difference'])} points "
-                f"[{points(row['low'])}, {points(row['high'])}]{_star(row)}"
-            )
+            yield f"{name} against {first}, step {mark['step']}: {_points(row)}"
         if (row := pair["steps_to_target"]) is not None:
             yield (
                 f"{name} against {first}, steps to {number(summary['target'], 'held-out accuracy')}: "
                 f"{signed(row['difference'])} [{signed(row['low'])}, {signed(row['high'])}]{_star(row)}"
             )
+
+
+def _points(row: Json) -> str:
+    return f"{points(row['difference'])} points [{points(row['low'])}, {points(row['high'])}]{_star(row)}"
 
 
 def _star(row: Json) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 import statistics
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.report import write_report
 from raysgpo.studies.comparison.results import RunRecords, read_results
 from raysgpo.studies.comparison.summary import considered, milestones, paired, solved_sets, summarize
+from raysgpo.studies.comparison.table import differences
 from tests.studies.comparison.synthetic import JUDGED, PROMPTS, SAMPLES, STEPS, plan_in, write_all, write_run
 
 GRPO, SGPO = "algorithm=grpo", "algorithm=sgpo"
@@ -133,6 +135,17 @@ def test_differences_are_reported_at_the_quarters_and_pair_the_same_prompts(runs
     passes = np.array(reached, dtype=np.float64)
     assert list(found["coverage"]) == [2, 4]
     assert found["coverage"][4]["difference"] == pytest.approx(np.mean(passes[1]) - np.mean(passes[0]))
+
+
+def test_what_a_variant_gained_is_its_end_less_its_own_start(plan: Plan, runs: list[RunRecords]) -> None:
+    found = summarize(plan, runs, None)["gained"][SGPO]
+    own = [run.evaluated for run in runs if run.variant == SGPO]
+    assert found["difference"] == pytest.approx(np.mean([one[STEPS] - one[0] for one in own]))
+    assert found["low"] < found["difference"] < found["high"]
+    assert (found["seeds"], found["prompts"], found["step"]) == ([0, 1, 2], PROMPTS, STEPS)
+    assert any("against its start: +" in line for line in differences(summarize(plan, runs, None)))
+    only_end = [replace(run, answers={STEPS: run.answers[STEPS]}) for run in runs]
+    assert summarize(plan, only_end, None)["gained"] == {GRPO: None, SGPO: None}
 
 
 @pytest.mark.parametrize(
