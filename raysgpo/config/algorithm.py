@@ -9,7 +9,7 @@ from pydantic import Field
 
 from raysgpo.algorithms.baselines import BASELINES, Baseline
 from raysgpo.algorithms.surrogates import SURROGATES
-from raysgpo.config.presets import PRESETS, Aggregation, CreditKind, LearnFrom, Length, Scale
+from raysgpo.config.presets import PRESETS, Aggregation, CreditKind, Denominator, LearnFrom, Length, Scale
 from raysgpo.config.section import OneOf, Section
 
 
@@ -76,6 +76,11 @@ class AlgorithmConfig(Section):
     partial_credit: PartialCreditConfig = PartialCreditConfig()
     aggregation: Aggregation = "token-mean"
     """How token losses become one number; the denominator is counted once for the whole step."""
+    denominator: Denominator = "trained"
+    """Whose tokens the denominator counts: the groups that are ``trained`` on, or all that were ``sampled`` for the
+    step but those that failed, were filtered out or are too old. Methods that drop different groups for want of a
+    signal are matched under ``sampled`` alone. Such a group has no gradient, unless there is a KL penalty: with
+    ``sampled`` it is trained on then."""
     surrogate: Annotated[str, OneOf(SURROGATES, "surrogate")] = "clip"
     """The loss of a token: clipped, by the ratio of the token (``clip``), of its answer (``clip_sequence``, GSPO) or
     by the product of the answer's (``clip_product``); the policy gradient weighted by the ratio (``truncate``,
@@ -133,6 +138,11 @@ def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int, threshold:
             f"algorithm.keep=reward_variance with algorithm.baseline={baseline} drops the groups in which every "
             "answer failed alike, and those are what it learns from: leave algorithm.keep=nonzero_advantage, "
             "or set algorithm.force_keep=true, as the recipe of CoRPO's paper does"
+        )
+    if algorithm.refill and algorithm.denominator == "sampled":
+        return (
+            "algorithm.denominator=sampled with algorithm.refill=true: what refilling replaces is no part of the step, "
+            "and would be counted all the same; set algorithm.denominator=trained, or algorithm.refill=false"
         )
     if algorithm.refill and algorithm.needs_step:
         return (

@@ -38,6 +38,11 @@ def impossible_offline(
             f"offline.positive_advantage=group with algorithm.baseline={algorithm.baseline}: the advantage within a "
             "group is asked for, and this baseline compares over a step; set algorithm.baseline=mean"
         )
+    if algorithm.denominator == "sampled":
+        return (
+            "algorithm.denominator=sampled: the steps of an offline run are made of groups that were kept for their "
+            "signal, so all of them are trained on: set algorithm.denominator=trained"
+        )
     if guidance.on:
         return (
             f"guidance.schedule={guidance.schedule}: an offline run samples before its first step, and a guidance's "

@@ -13,7 +13,7 @@ import numpy as np
 
 from raysgpo.judging.judge import Failure
 from raysgpo.judging.votes import agreement
-from raysgpo.records import Drop, Group, Problem, Rollout, Verdict
+from raysgpo.records import Drop, Group, Problem, Role, Rollout, Verdict
 
 Interval = tuple[float, float]
 Number = float | int | None
@@ -31,6 +31,7 @@ NO_UPDATE: Metrics = dict.fromkeys(
         "policy/mismatch_abs",
         "policy/mismatch_max",
         "policy/ratio_mean",
+        "policy/denominator",
         "policy/grad_norm",
         "policy/lr",
         "policy/skipped",
@@ -106,6 +107,7 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "judge/rts_truncated": _rts_mean([r for r in judged if r.truncated]),
         "judge/rts_finished": _rts_mean([r for r in judged if not r.truncated]),
         **_advantage_metrics(rollouts, [r for g in sampled if g.dropped is None for r in g.rollouts_G]),
+        "entropy/sampled": _sampled_entropy(rollouts),
         "tokens/sampled": sum(r.num_tokens for r in rollouts),
         "tokens/completion": _mean([float(r.num_tokens) for r in rollouts]),
         "tokens/truncated_share": _mean([float(r.truncated) for r in rollouts]),
@@ -114,6 +116,17 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "grader/failures": sum(n for g in sampled for name, n in g.counts.items() if name.startswith("grader/")),
         "sampling/retries": sum(max((r.attempt for r in g.rollouts_G), default=0) for g in groups_P),
     }
+
+
+def _sampled_entropy(rollouts: Sequence[Rollout]) -> Number:
+    """Minus the mean logprob of the sampled tokens, nats: an unbiased estimate of the entropy of what was sampled from.
+
+    Of every rollout: a method that drops other groups shows other tokens to the trainer's own entropy.
+    """
+    sampled = [s.logprobs_T for r in rollouts for s in r.segments if s.role is Role.COMPLETION and len(s.logprobs_T)]
+    if not sampled or any(np.isnan(logprobs_T).any() for logprobs_T in sampled):
+        return None
+    return -float(np.concatenate(sampled).mean(dtype=np.float64))
 
 
 def _unfound(rollout: Rollout) -> bool:

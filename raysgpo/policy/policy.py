@@ -121,11 +121,12 @@ class Policy:
 
         ``policy/loss`` is the objective itself; ``policy/entropy``, ``clip_share``, ``kl``,
         ``mismatch_kl``, ``mismatch_abs`` and ``ratio_mean`` are means over the sampled tokens,
-        ``mismatch_max`` the largest; ``grad_norm`` is the norm before clipping. ``advantage/r_loss`` is the
-        sum of |loss| over tokens with A > 0, over that of those with A < 0; None if there are none. A step whose
-        gradient is not finite changes nothing and says ``policy/skipped`` = 1.
+        ``mismatch_max`` the largest; ``denominator`` is the share's; ``grad_norm`` is the norm before clipping.
+        ``advantage/r_loss`` is the sum of |loss| over tokens with A > 0, over that of those with A < 0; None if there
+        are none. A step whose gradient is not finite changes nothing and says ``policy/skipped`` = 1.
         """
         metrics = self.accumulate(share)
+        metrics["policy/denominator"] = share.denominator
         metrics["policy/grad_norm"] = norm = self._clip_gradients()
         metrics["policy/lr"] = rate = self._rate(share.step)
         metrics["policy/skipped"] = float(not math.isfinite(norm))

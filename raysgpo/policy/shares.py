@@ -9,28 +9,39 @@ import numpy as np
 
 from raysgpo.algorithms.aggregation import aggregate
 from raysgpo.config import Config
+from raysgpo.config.presets import Denominator
 from raysgpo.policy.layout import Size, choose_layout
 from raysgpo.policy.micro_batches import Plan, plan_micro_batches
 from raysgpo.policy.sequences import Share, TrainSequence
-from raysgpo.records import Float_T, Group, Role, Rollout
+from raysgpo.records import Drop, Float_T, Group, Role, Rollout
 
 Logprobs = list[list[Float_T]]
 """Of one rank's share: micro-batch, sequence, token."""
 
 
 def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int) -> list[Share]:
-    """One share a rank. Dropped groups are left out of the gradient and of its denominator."""
-    trained = [group for group in groups_P if group.dropped is None]
-    if not trained:
-        return [Share(step, [[]], denominator=1.0, num_tokens=0)] * world
+    """One share a rank; ``algorithm.denominator`` says which groups are counted.
+
+    One without a signal has a gradient of its KL penalty alone: without that it is counted and not computed.
+    """
+    algorithm = config.algorithm
+    counted = [group for group in groups_P if counts(group, algorithm.denominator)]
     aggregation = aggregate(
-        config.algorithm.aggregation,
-        [[_loss_weight_T(rollout) for rollout in group.rollouts_G] for group in trained],
+        algorithm.aggregation,
+        [[_loss_weight_T(rollout) for rollout in group.rollouts_G] for group in counted],
         config.sampling.max_tokens,
     )
+    weighted = [
+        (group, weights_G)
+        for group, weights_G in zip(counted, aggregation.weights, strict=True)
+        if group.dropped is None or algorithm.kl_coefficient > 0
+    ]
+    if not weighted:
+        return [Share(step, [[]], denominator=1.0, num_tokens=0)] * world
+    trained = [group for group, _ in weighted]
     sequences = [
         _sequence(rollout, weight_T)
-        for group, weights_G in zip(trained, aggregation.weights, strict=True)
+        for group, weights_G in weighted
         for rollout, weight_T in zip(group.rollouts_G, weights_G, strict=True)
     ]
     plan = _plan(trained, config, world)
@@ -39,6 +50,11 @@ def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int
         Share(step, [[sequences[index] for index in batch] for batch in rank], aggregation.denominator, num_tokens)
         for rank in plan
     ]
+
+
+def counts(group: Group, denominator: Denominator) -> bool:
+    """Whether the step's denominator counts it: what failed, was filtered out or is too old is no part of the step."""
+    return group.dropped is None or (denominator == "sampled" and group.dropped is Drop.NO_SIGNAL)
 
 
 def with_logprobs(groups_P: Sequence[Group], config: Config, logprobs: Sequence[Logprobs]) -> list[Group]:

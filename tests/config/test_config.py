@@ -79,6 +79,11 @@ def test_every_section_and_setting_is_documented() -> None:
             ["algorithm=reinforce", "mode=offline", "offline.keep=positive", "offline.positive_advantage=group"],
             "set algorithm.baseline=mean",
         ),
+        (
+            ["algorithm=dapo", "algorithm.denominator=sampled"],
+            "set algorithm.denominator=trained, or algorithm.refill=f",
+        ),
+        (["algorithm.denominator=sampled", "mode=offline", "algorithm=sgpo"], "set algorithm.denominator=trained"),
         (["algorithm.refill_limit=1"], "greater than or equal to 2"),
         (["sampling.top_p=0.9"], "leave sampling.top_p=1 and sampling.top_k=0"),
         (["sampling.top_k=5"], "leave sampling.top_p=1 and sampling.top_k=0"),

@@ -120,6 +120,7 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "advantage/wrong_positive_rate": 1 / 5,
         "advantage/abs_mean": 0.5,
         "advantage/std": (2.5 / 6) ** 0.5,
+        "entropy/sampled": 0.5,
         "tokens/sampled": 18,
         "tokens/completion": 3.0,
         "tokens/truncated_share": 1 / 6,
@@ -140,7 +141,18 @@ def test_rates_over_nothing_are_none_and_counts_are_zero(groups: list[Group]) ->
     some = {name: value for name, value in metrics.items() if value}
     assert some == {"groups/dropped": 1, "groups/failed": 1, "groups/sampled": 1}
     none = {name for name, value in metrics.items() if value is None}
-    rates = ("_share", "_rate", "mean", "agreement", "seconds", "/std", "/r_count", "/completion", "/max")
+    rates = (
+        "_share",
+        "_rate",
+        "mean",
+        "agreement",
+        "seconds",
+        "/std",
+        "/r_count",
+        "/completion",
+        "/max",
+        "entropy/sampled",
+    )
     assert none == {name for name in metrics if name.endswith((*rates, "rts_truncated", "rts_finished"))}
     right = replace(groups[0], rollouts_G=groups[0].rollouts_G[:1])
     assert group_metrics([right])["advantage/wrong_positive_rate"] is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -73,6 +74,28 @@ def test_dropped_groups_count_nowhere_and_the_denominator_is_the_steps(
     assert stamped.keys() == weights.keys()
     for tokens, weight in weights.items():
         np.testing.assert_allclose(stamped[tokens], weight, rtol=1e-6)
+
+
+@pytest.mark.parametrize("aggregation", ["token-mean", "sequence-mean", "group-token-mean", "constant"])
+@pytest.mark.parametrize("kl", [0.0, 0.001])
+def test_under_sampled_a_group_without_a_signal_counts_and_is_computed_for_its_kl_alone(
+    groups: list[Group], aggregation: str, kl: float
+) -> None:
+    """As if it had been kept: its advantages are 0, so what it adds to the loss is its KL penalty."""
+    words = [f"algorithm.aggregation={aggregation}", f"algorithm.kl_coefficient={kl}"]
+    [kept] = step_shares(0, [*groups[:2], replace(groups[2], dropped=None)], config(*words), 1)
+    [sampled] = step_shares(0, groups, config(*words, "algorithm.denominator=sampled"), 1)
+    assert sampled.denominator == kept.denominator > step_shares(0, groups, config(*words), 1)[0].denominator
+    computed = {int(s.sampled_T.sum()): content(s) for s in sequences([sampled])}
+    all_of_them = {int(s.sampled_T.sum()): content(s) for s in sequences([kept])}
+    assert computed == {size: one for size, one in all_of_them.items() if kl or size != 9}
+
+
+@pytest.mark.parametrize("drop", [drop for drop in Drop if drop is not Drop.NO_SIGNAL])
+def test_what_failed_or_was_filtered_out_is_no_part_of_the_step(groups: list[Group], drop: Drop) -> None:
+    settings = config("algorithm.denominator=sampled", "algorithm.kl_coefficient=0.001")
+    [share] = step_shares(0, [*groups[:2], replace(groups[2], dropped=drop)], settings, 1)
+    assert (share.denominator, share.num_tokens) == (13, 13)
 
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
