@@ -218,6 +218,8 @@ class Rollout:
     first_error: int | None = None
     rts: float | None = None
     """Reasoning Trajectory Score, in [0, 1]."""
+    auxiliary: float | None = None
+    """What the parts beside the correctness add to the reward, under ``algorithm.bonus``; None: their sum."""
     credit: float | None = None
     """Partial credit of a judged wrong answer, in the place of its correctness part; None where it has none."""
     advantage: float = 0.0
@@ -237,7 +239,9 @@ class Rollout:
 
     @property
     def auxiliary_reward(self) -> float:
-        """Sum of the reward parts beside the correctness: format, length."""
+        """What the reward parts beside the correctness (format, length) add to the reward."""
+        if self.auxiliary is not None:
+            return self.auxiliary
         return sum(value for name, value in self.reward_parts.items() if name != CORRECTNESS)
 
     @property

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from raysgpo.algorithms.baselines import BASELINES, Baseline
 from raysgpo.algorithms.surrogates import SURROGATES
-from raysgpo.config.presets import PRESETS, Aggregation, CreditKind, Denominator, LearnFrom, Length, Scale
+from raysgpo.config.presets import PRESETS, Aggregation, Bonus, CreditKind, Denominator, LearnFrom, Length, Scale
 from raysgpo.config.section import OneOf, Section
 
 
@@ -52,6 +52,10 @@ class AlgorithmConfig(Section):
     r_min_correct: float | None = Field(None, allow_inf_nan=False)
     """static, corpo: the least correctness reward of an acceptable answer. Other reward parts do not shift it.
     None takes the task's own; only the verifier tasks have one, the reward of a coin flip, ln 0.5."""
+    bonus: Bonus = "right"
+    """Which answers a reward part beside the correctness, such as ``task.format_reward``, may add to: ``right`` ones
+    alone, or ``all``. One well formed answer in a group of wrong ones would be a signal where there is none. What a
+    part takes away counts for all."""
     scale: Scale = "group_std"
     """What the difference is divided by: the group's standard deviation, ``fixed_scale``, or nothing."""
     std_ddof: Literal[0, 1] = 1

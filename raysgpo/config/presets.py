@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 Scale = Literal["group_std", "fixed", "none"]
 Aggregation = Literal["token-mean", "sequence-mean", "group-token-mean", "constant"]
+Bonus = Literal["right", "all"]
 Denominator = Literal["trained", "sampled"]
 LearnFrom = Literal["all", "right", "positive"]
 CreditKind = Literal["none", "sgpo", "raw"]

@@ -82,11 +82,12 @@ class Pipeline:
 
 
 async def compared(group: Group, config: ResolvedConfig, task: Task, panel: Panel | None) -> Group:
-    """What happens to a graded group: judge -> credit -> advantage -> keep -> success_filter.
+    """What happens to a graded group: bonus -> judge -> credit -> advantage -> keep -> success_filter.
 
     One that was judged is not judged again: what its votes say follows from the settings of now.
     """
     algorithm = config.algorithm
+    group = stages.bonus(group, algorithm.bonus)
     if config.needs_judge:
         if group.judged:
             group = stages.judged_before(group, algorithm.partial_credit)

@@ -22,6 +22,7 @@ import numpy as np
 from raysgpo.algorithms.advantages import group_advantages
 from raysgpo.algorithms.partial_credit import partial_credit, trajectory_score
 from raysgpo.config import AlgorithmConfig, PartialCreditConfig
+from raysgpo.config.presets import Bonus
 from raysgpo.groups.step_lengths import lengths, measured
 from raysgpo.judging.judge import Outcome
 from raysgpo.judging.panel import Panel
@@ -57,6 +58,20 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
     error = f"grading an answer failed ({', '.join(failures)})" if failures and failed == "drop" else None
     error = error or next((bad for rollout in rollouts if (bad := _bad_part(rollout)) is not None), None)
     return group if error is None else replace(group, dropped=Drop.NO_REWARD, error=error)
+
+
+def bonus(group: Group, to: Bonus) -> Group:
+    """Under ``right`` no reward part beside the correctness adds to a wrong answer; it may still take from it."""
+    if group.dropped is not None:
+        return group
+
+    def settled(rollout: Rollout) -> Rollout:
+        if to == "all" or rollout.correct:
+            return replace(rollout, auxiliary=None)
+        others = [value for name, value in rollout.reward_parts.items() if name != CORRECTNESS]
+        return replace(rollout, auxiliary=float(sum(min(value, 0.0) for value in others)))
+
+    return group.with_rollouts([settled(rollout) for rollout in group.rollouts_G])
 
 
 async def judge(group: Group, task: Task, panel: Panel, credit: PartialCreditConfig) -> Group:

@@ -145,7 +145,14 @@ def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:
         tree |= {"verdict": None, "first_error": None, "votes": [], "rts": None}
     unscored = rollout.verdict is not None and rollout.rts is None
     part = not (judged and unscored)
-    return tree | {"weight_versions": [], "attempt": 0, "credit": None, "advantage": 0.0, "in_baseline": part}
+    return tree | {
+        "weight_versions": [],
+        "attempt": 0,
+        "auxiliary": None,
+        "credit": None,
+        "advantage": 0.0,
+        "in_baseline": part,
+    }
 
 
 def row_of(path: str, group: Group) -> str:

@@ -102,6 +102,19 @@ def test_reward_is_the_sum_of_the_named_parts() -> None:
     assert group.counts == {}
 
 
+def test_a_bonus_is_for_right_answers_and_a_penalty_for_all() -> None:
+    """An all-negative group in which one answer is well formed has no signal."""
+    group = graded("hello\nok", "hello", "a\nb\nc")
+    settled = stages.bonus(group, "right")
+    assert [r.reward for r in settled.rollouts_G] == [1.1, 0.0, 0.0]
+    assert [r.reward for r in stages.bonus(settled, "all").rollouts_G] == [1.1, 0.1, 0.0]
+    failed = settled.with_rollouts([*settled.rollouts_G[1:]])
+    assert stages.keep(stages.advantage(failed, AlgorithmConfig())).dropped is Drop.NO_SIGNAL
+    rollouts = [replace(r, reward_parts=r.reward_parts | {"length": -0.2}) for r in failed.rollouts_G]
+    late = failed.with_rollouts(rollouts)
+    assert [r.reward for r in stages.bonus(late, "right").rollouts_G] == [-0.2, -0.2]
+
+
 def test_a_verifier_that_raises_makes_a_wrong_answer_and_a_count() -> None:
     group = graded("boom ok", "ok", "boom")
     assert [r.correct for r in group.rollouts_G] == [False, True, False]

@@ -31,8 +31,8 @@ GROUP_KEYS = (
     "may_be_judged judged age guidance_length counts rollouts"
 )
 ROLLOUT_KEYS = (
-    "text num_tokens finish_reason truncated correct reward_parts readings reasoning_steps given_steps step_tokens "
-    "verdict first_error votes rts credit reward advantage in_baseline guidance_tokens guidance_characters seed "
+    "text num_tokens finish_reason truncated correct auxiliary reward_parts readings reasoning_steps given_steps "
+    "step_tokens verdict first_error votes rts credit reward advantage in_baseline guidance_tokens guidance_characters seed "
     "attempt weight_versions"
 )
 CREDIT = PartialCreditConfig(kind="sgpo", beta=7.0, gamma=0.4, scale=0.8)

@@ -21,6 +21,7 @@ from tests.preset_groups import GROUPS, finished_groups, judged_groups, settings
 
 FURTHER = {
     "format": ["task.format_reward=0.25"],
+    "format to all": ["task.format_reward=0.25", "algorithm.bonus=all"],
     "population": ["algorithm.std_ddof=0", "algorithm.std_eps=0.001"],
     "positive": ["algorithm.learn_from=positive"],
     "all kept": ["algorithm.keep=all"],
@@ -95,7 +96,11 @@ def recomputed(row: dict[str, Any], a: AlgorithmConfig, step: float = 0.0) -> tu
     """Rewards and advantages of a line. ``step``: mean reward of its step."""
     rollouts = row["rollouts"]
     values = [correctness(r, row["judged"], a) for r in rollouts]
-    others = [sum(v for name, v in r["reward_parts"].items() if name != "correctness") for r in rollouts]
+    parts = [[v for name, v in r["reward_parts"].items() if name != "correctness"] for r in rollouts]
+    others = [
+        sum(part if r["correct"] or a.bonus == "all" else [min(v, 0.0) for v in part])
+        for r, part in zip(rollouts, parts, strict=True)
+    ]
     part = [i for i, r in enumerate(rollouts) if not (row["judged"] and voteless(r, a))]
     right = [rollouts[i]["correct"] for i in part]
     inside = advantages([values[i] for i in part], [others[i] for i in part], right, a, step)
