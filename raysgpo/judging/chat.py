@@ -29,8 +29,9 @@ class Chat:
         self._server = server
         self._refused: frozenset[str] = frozenset()
 
-    async def ask(self, messages: Messages, seed: int, in_json: Messages | None = None) -> Answer:
-        """The model's answer. ``in_json``: the question that wants JSON by the schema, put where the server takes one.
+    async def ask(self, messages: Messages, seed: int, in_json: Messages | None = None, steps: int = 1) -> Answer:
+        """The model's answer. ``in_json``: the question that wants JSON by the schema, put where the server takes
+        one. ``steps``: how many it shows.
 
         A server may refuse an optional parameter, as reasoning models do: the question is then sent
         without it, and if that is answered no later question of this object has it.
@@ -42,7 +43,7 @@ class Chat:
 
         refused = self._refused
         while True:
-            sent = self._settings(seed, refused if in_json is not None else refused | {"response_format"})
+            sent = self._settings(seed, refused if in_json is not None else refused | {"response_format"}, steps)
             given: Any = list(in_json if in_json is not None and "response_format" in sent else messages)
             try:
                 raw = await self._server.client.chat.completions.with_raw_response.create(
@@ -60,7 +61,7 @@ class Chat:
                 self._refused |= refused
                 return answer
 
-    def _settings(self, seed: int, refused: frozenset[str]) -> dict[str, Any]:
+    def _settings(self, seed: int, refused: frozenset[str], steps: int) -> dict[str, Any]:
         config = self._server.config
         settings = {
             "max_tokens": config.max_tokens,
@@ -68,7 +69,7 @@ class Chat:
             "seed": seed % 2**31,
             "top_p": config.top_p,
             "reasoning_effort": config.reasoning_effort,
-            "response_format": response_format(_longest_reasoning(config)) if config.structured else None,
+            "response_format": _format(config, steps) if config.structured else None,
         }
         kept = {name: value for name, value in settings.items() if name not in refused and value is not None}
         if config.max_tokens is None or "max_tokens" in kept:
@@ -76,14 +77,12 @@ class Chat:
         return kept | {"max_completion_tokens": config.max_tokens}  # the newer name of the same limit
 
 
-def _longest_reasoning(config: JudgeConfig) -> int | None:
-    """Characters of reasoning behind which there is room for the verdict, since a small model reasons without end.
-
-    Of replicas alone: OpenAI refuses a schema with such a bound.
-    """
+def _format(config: JudgeConfig, steps: int) -> dict[str, Any]:
+    """The schema; that of replicas leaves no way to miss the verdict, since a small model reasons without end and
+    names steps that are not there. OpenAI refuses such a bound, and takes its time for each new schema."""
     if config.kind != "replicas":
-        return None
-    return max(CHARACTERS * (config.answer_tokens - VERDICT), 1)
+        return response_format()
+    return response_format(max(CHARACTERS * (config.answer_tokens - VERDICT), 1), steps)
 
 
 def _refused_name(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:

@@ -141,7 +141,7 @@ class EndpointJudge:
             judge_messages(problem, steps, outcome, reference=self._config.reference, in_json=in_json)
             for in_json in (False, True)
         )
-        return await session.chat.ask(in_text, seed, in_json)
+        return await session.chat.ask(in_text, seed, in_json, len(steps))
 
     def _read(self, said: str, steps: int) -> int | None:
         return (read_letter if self._config.prompt == "compact" else read_verdict)(said, steps)

@@ -59,15 +59,18 @@ _OUTCOMES = {
 }
 
 
-def response_format(longest: int | None = None) -> dict[str, Any]:
+def response_format(longest: int | None = None, steps: int | None = None) -> dict[str, Any]:
     """Of a chat request: the answer by a schema. The reasoning comes first, so that the verdict follows from it.
 
-    ``longest``: characters of the reasoning, at most.
+    ``longest``: characters of the reasoning, at most. ``steps``: how many there are, so that no other is named.
     """
+    first_error: dict[str, Any] = {"type": "integer"}
+    if steps is not None:
+        first_error["enum"] = [-1, *range(1, steps + 1)]
     reasoning = {"type": "string"} if longest is None else {"type": "string", "maxLength": longest}
     schema = {
         "type": "object",
-        "properties": {"reasoning": reasoning, "first_error": {"type": "integer"}},
+        "properties": {"reasoning": reasoning, "first_error": first_error},
         "required": ["reasoning", "first_error"],
         "additionalProperties": False,
     }

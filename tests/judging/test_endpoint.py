@@ -59,7 +59,7 @@ def test_the_question_has_the_settings(judge_server: JudgeServer) -> None:
     assert "first_error" in body["messages"][1]["content"] and "boxed" not in body["messages"][1]["content"]
 
 
-def test_replicas_are_held_to_a_reasoning_that_leaves_room_for_the_verdict(judge_server: JudgeServer) -> None:
+def test_replicas_are_held_to_a_verdict_on_a_step_that_there_is(judge_server: JudgeServer) -> None:
     """The bound is in the schema, which OpenAI would refuse: no endpoint is sent it."""
     ask(judge_at(judge_server.base_url))
     ask(judge_at(judge_server.base_url, kind="replicas"))
@@ -67,6 +67,8 @@ def test_replicas_are_held_to_a_reasoning_that_leaves_room_for_the_verdict(judge
     schemas = [question.body["response_format"]["json_schema"]["schema"] for question in judge_server.questions]
     bounds = [schema["properties"]["reasoning"].get("maxLength") for schema in schemas]
     assert bounds == [None, 2 * (99 - 20), 2 * (2048 - 20)]
+    named = [schema["properties"]["first_error"].get("enum") for schema in schemas]
+    assert named == [None, *([[-1, *range(1, len(STEPS) + 1)]] * 2)]
 
 
 def test_what_is_not_set_is_not_sent(judge_server: JudgeServer) -> None:
