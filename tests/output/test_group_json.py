@@ -32,8 +32,8 @@ GROUP_KEYS = (
 )
 ROLLOUT_KEYS = (
     "text num_tokens finish_reason truncated correct auxiliary reward_parts readings reasoning_steps given_steps "
-    "step_tokens verdict first_error votes rts credit reward advantage in_baseline guidance_tokens guidance_characters seed "
-    "attempt weight_versions"
+    "step_tokens verdict first_error votes rts credit reward advantage in_baseline guidance_tokens guidance_characters "
+    "seed attempt weight_versions"
 )
 CREDIT = PartialCreditConfig(kind="sgpo", beta=7.0, gamma=0.4, scale=0.8)
 PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
