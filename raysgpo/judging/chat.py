@@ -18,8 +18,8 @@ _SCHEMA = re.compile(r"schema|grammar|guided|structured|response.format|json.mod
 Messages = Sequence[Mapping[str, str]]
 OPTIONAL = ("max_tokens", "temperature", "seed", "top_p", "reasoning_effort", "response_format")
 """Parameters without which a question can be put all the same."""
-CHARACTERS, VERDICT = 2, 20
-"""Characters of a token of reasoning, at least; tokens of the JSON around it."""
+VERDICT = 20
+"""Tokens of the JSON around the reasoning."""
 
 
 class Chat:
@@ -79,10 +79,12 @@ class Chat:
 
 def _format(config: JudgeConfig, steps: int) -> dict[str, Any]:
     """The schema; that of replicas leaves no way to miss the verdict, since a small model reasons without end and
-    names steps that are not there. OpenAI refuses such a bound, and takes its time for each new schema."""
+    names steps that are not there: as many characters of reasoning as tokens, for a digit is often one.
+
+    OpenAI refuses such a bound, and takes its time for each new schema."""
     if config.kind != "replicas":
         return response_format()
-    return response_format(max(CHARACTERS * (config.answer_tokens - VERDICT), 1), steps)
+    return response_format(max(config.answer_tokens - VERDICT, 1), steps)
 
 
 def _refused_name(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:

@@ -66,7 +66,7 @@ def test_replicas_are_held_to_a_verdict_on_a_step_that_there_is(judge_server: Ju
     ask(judge_at(judge_server.base_url, kind="replicas", max_tokens=None))
     schemas = [question.body["response_format"]["json_schema"]["schema"] for question in judge_server.questions]
     bounds = [schema["properties"]["reasoning"].get("maxLength") for schema in schemas]
-    assert bounds == [None, 2 * (99 - 20), 2 * (2048 - 20)]
+    assert bounds == [None, 99 - 20, 2048 - 20]
     named = [schema["properties"]["first_error"].get("enum") for schema in schemas]
     assert named == [None, *([[-1, *range(1, len(STEPS) + 1)]] * 2)]
 
