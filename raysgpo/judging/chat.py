@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _SCHEMA = re.compile(r"schema|grammar|guided|structured|response.format|json.mode", re.IGNORECASE)
 Messages = Sequence[Mapping[str, str]]
+BOUND = "maxLength"
+"""What OpenAI refuses in a schema, and vLLM takes."""
 OPTIONAL = ("max_tokens", "temperature", "seed", "top_p", "reasoning_effort", "response_format")
 """Parameters without which a question can be put all the same."""
 VERDICT = 20
@@ -69,7 +71,7 @@ class Chat:
             "seed": seed % 2**31,
             "top_p": config.top_p,
             "reasoning_effort": config.reasoning_effort,
-            "response_format": _format(config, steps) if config.structured else None,
+            "response_format": _format(config, steps, bounded=BOUND not in refused) if config.structured else None,
         }
         kept = {name: value for name, value in settings.items() if name not in refused and value is not None}
         if config.max_tokens is None or "max_tokens" in kept:
@@ -77,18 +79,17 @@ class Chat:
         return kept | {"max_completion_tokens": config.max_tokens}  # the newer name of the same limit
 
 
-def _format(config: JudgeConfig, steps: int) -> dict[str, Any]:
-    """The schema; that of replicas leaves no way to miss the verdict, since a small model reasons without end and
-    names steps that are not there: as many characters of reasoning as tokens, for a digit is often one.
-
-    OpenAI refuses such a bound, and takes its time for each new schema."""
-    if config.kind != "replicas":
-        return response_format()
-    return response_format(max(config.answer_tokens - VERDICT, 1), steps)
+def _format(config: JudgeConfig, steps: int, bounded: bool) -> dict[str, Any]:
+    """The schema. It leaves no way to miss the verdict, since a small model reasons without end and names steps that
+    are not there: as many characters of reasoning as tokens, for a digit is often one."""
+    known = config.kind == "replicas" or config.max_tokens is not None
+    return response_format(max(config.answer_tokens - VERDICT, 1) if bounded and known else None, steps)
 
 
 def _refused_name(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
     """The optional parameter that the server's words refuse, out of those that were sent."""
+    if BOUND in str(error) and BOUND in str(sent.get("response_format")):
+        return BOUND
     optional = [name for name in OPTIONAL if name in sent]
     if error.param in optional:
         return error.param

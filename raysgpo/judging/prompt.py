@@ -59,14 +59,12 @@ _OUTCOMES = {
 }
 
 
-def response_format(longest: int | None = None, steps: int | None = None) -> dict[str, Any]:
+def response_format(longest: int | None, steps: int) -> dict[str, Any]:
     """Of a chat request: the answer by a schema. The reasoning comes first, so that the verdict follows from it.
 
     ``longest``: characters of the reasoning, at most. ``steps``: how many there are, so that no other is named.
     """
-    first_error: dict[str, Any] = {"type": "integer"}
-    if steps is not None:
-        first_error["enum"] = [-1, *range(1, steps + 1)]
+    first_error = {"type": "integer", "enum": [-1, *range(1, steps + 1)]}
     reasoning = {"type": "string"} if longest is None else {"type": "string", "maxLength": longest}
     schema = {
         "type": "object",

@@ -59,16 +59,32 @@ def test_the_question_has_the_settings(judge_server: JudgeServer) -> None:
     assert "first_error" in body["messages"][1]["content"] and "boxed" not in body["messages"][1]["content"]
 
 
-def test_replicas_are_held_to_a_verdict_on_a_step_that_there_is(judge_server: JudgeServer) -> None:
-    """The bound is in the schema, which OpenAI would refuse: no endpoint is sent it."""
+def test_the_schema_leaves_room_for_a_verdict_on_a_step_that_there_is(judge_server: JudgeServer) -> None:
+    """How long an answer may be is known of replicas, and where it is set."""
+    ask(judge_at(judge_server.base_url, max_tokens=None))
     ask(judge_at(judge_server.base_url))
-    ask(judge_at(judge_server.base_url, kind="replicas"))
     ask(judge_at(judge_server.base_url, kind="replicas", max_tokens=None))
     schemas = [question.body["response_format"]["json_schema"]["schema"] for question in judge_server.questions]
     bounds = [schema["properties"]["reasoning"].get("maxLength") for schema in schemas]
     assert bounds == [None, 99 - 20, 2048 - 20]
     named = [schema["properties"]["first_error"].get("enum") for schema in schemas]
-    assert named == [None, *([[-1, *range(1, len(STEPS) + 1)]] * 2)]
+    assert named == [[-1, *range(1, len(STEPS) + 1)]] * 3
+
+
+def test_a_server_that_refuses_the_bound_is_asked_by_the_schema_without_it(judge_server: JudgeServer) -> None:
+    """OpenAI's words."""
+    said = "Invalid schema for response_format 'verdict': In context=('properties', 'reasoning'), "
+    judge_server.script(
+        status(400, error={"message": f"{said}'maxLength' is not permitted.", "param": "response_format"})
+    )
+    judge = judge_at(judge_server.base_url)
+
+    async def twice() -> list[Judgement]:
+        return [await judge(PROBLEM, STEPS, 1), await judge(PROBLEM, STEPS, 2)]
+
+    run(judge, twice)
+    assert ["maxLength" in str(question.body) for question in judge_server.questions] == [True, False, False]
+    assert all("response_format" in question.body for question in judge_server.questions)
 
 
 def test_what_is_not_set_is_not_sent(judge_server: JudgeServer) -> None:
