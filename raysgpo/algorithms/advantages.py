@@ -62,7 +62,8 @@ def group_advantages(
 
     Baselines with a threshold compare the correctness part with ``r_min_correct``, which the other parts
     cannot shift: those have their own mean as baseline, and count for a failed answer only where
-    they lower it. So r_i < R_min_correct implies A_i < 0, always.
+    they lower it. So r_i < R_min_correct implies A_i < 0, always; but for the group's std as scale, where a group of
+    equal rewards, which has none, is left out with zeros, as the filter that CoRPO's paper has before it does.
     """
     assert baseline in BASELINES, f"baseline {baseline!r} is none of {', '.join(BASELINES)}"
     assert scale in SCALES, f"scale {scale!r} is none of {', '.join(SCALES)}"
@@ -71,7 +72,6 @@ def group_advantages(
     row = BASELINES[baseline]
     if row.threshold:
         assert r_min_correct is not None, f"baseline {baseline!r} needs r_min_correct"
-        assert scale != "group_std", f"baseline {baseline!r} with the group's std: an equal group would explode"
         advantages_G = rewards_G - row.value(rewards_G, part_G, r_min_correct)
         further_G = auxiliary_G - mean(auxiliary_G, part_G)
         failed_G = rewards_G < r_min_correct
@@ -82,7 +82,14 @@ def group_advantages(
     advantages_G = np.where(part_G, advantages_G, 0.0)
     if scale == "none":
         return np.asarray(advantages_G)
-    divisor = group_std(rewards_G, part_G, ddof=ddof) + eps if scale == "group_std" else np.array(fixed_scale)
+    if scale == "group_std":
+        whole_G = rewards_G + auxiliary_G if row.threshold else rewards_G
+        divisor = group_std(whole_G, part_G, ddof=ddof)
+        if row.threshold:
+            advantages_G = np.where(divisor > 0, advantages_G, 0.0)
+        divisor = divisor + eps
+    else:
+        divisor = np.array(fixed_scale)
     divisor = np.broadcast_to(divisor, advantages_G.shape)
     return np.divide(advantages_G, divisor, out=np.zeros_like(advantages_G), where=advantages_G != 0)
 

@@ -9,7 +9,17 @@ from pydantic import Field
 
 from raysgpo.algorithms.baselines import BASELINES, Baseline
 from raysgpo.algorithms.surrogates import SURROGATES
-from raysgpo.config.presets import PRESETS, Aggregation, Bonus, CreditKind, Denominator, LearnFrom, Length, Scale
+from raysgpo.config.presets import (
+    PRESETS,
+    Aggregation,
+    Bonus,
+    CreditKind,
+    Denominator,
+    Estimator,
+    LearnFrom,
+    Length,
+    Scale,
+)
 from raysgpo.config.section import OneOf, Section
 
 
@@ -18,8 +28,9 @@ class PartialCreditConfig(Section):
 
     presets: ClassVar = {
         "none": {"kind": "none"},
-        "sgpo": {"kind": "sgpo"},
-        "raw": {"kind": "raw"},
+        "sgpo": {"kind": "sgpo", "beta": 10.0, "gamma": 0.5},
+        "sgpo_printed": {"kind": "sgpo", "beta": 0.5, "gamma": 10.0},
+        "raw": {"kind": "raw", "beta": 10.0, "gamma": 0.5},
     }
 
     kind: CreditKind = "none"
@@ -32,10 +43,11 @@ class PartialCreditConfig(Section):
     none_found: Literal["no_vote", "last_step"] = "no_vote"
     """What it means that the judge finds no error in an answer that ended wrong: nothing, it has not been judged
     (``no_vote``, its advantage is 0), or an error in the last step. An answer that was cut off has RTS 1 then."""
-    beta: float = Field(10.0, gt=0)
-    """Intensity of eq. 2."""
-    gamma: float = Field(0.5, ge=0, le=1)
-    """Threshold of eq. 2: the RTS that is worth one half."""
+    beta: float = Field(10.0, gt=0, allow_inf_nan=False)
+    """sgpo: intensity of eq. 2."""
+    gamma: float = Field(0.5, ge=0, allow_inf_nan=False)
+    """sgpo: threshold of eq. 2: the RTS that is worth one half. The paper prints the two the other way round, beta 0.5
+    and gamma 10 (``partial_credit=sgpo_printed``): then every wrong answer is worth 0.007 to 0.011."""
     scale: float = Field(1.0, gt=0, le=1)
     """Multiplies a wrong answer's reward."""
 
@@ -64,6 +76,10 @@ class AlgorithmConfig(Section):
     """Added to the standard deviation."""
     fixed_scale: float = Field(1.0, gt=0, allow_inf_nan=False)
     """scale=fixed: the difference is divided by this number."""
+    positive_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """Multiplies advantages above 0."""
+    negative_weight: float = Field(1.0, ge=0, allow_inf_nan=False)
+    """Multiplies advantages below 0."""
     learn_from: LearnFrom = "all"
     """``positive``: negative advantages become 0; ``right``: a right answer has advantage 1 and any other 0."""
     max_negative_mass: float | None = Field(None, gt=0, allow_inf_nan=False)
@@ -96,7 +112,10 @@ class AlgorithmConfig(Section):
     truncation_cap: float = Field(2.0, gt=0)
     """truncate: the largest weight."""
     kl_coefficient: float = Field(0.0, ge=0)
-    """Weight of the k3 KL estimate to the frozen starting policy; 0 loads no reference model."""
+    """Weight of the estimate of the KL to the frozen starting policy; 0 loads no reference model."""
+    kl_estimator: Estimator = "k3"
+    """Which estimate is the penalty: ``k3``, ``k2``, whose gradient is that of the KL from policy to reference, or
+    ``k1``, whose gradient is 0 on average while the policy samples its own answers."""
 
     @property
     def compared_with(self) -> Baseline:
@@ -127,10 +146,17 @@ def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int, threshold:
             f"algorithm.baseline={baseline} needs algorithm.r_min_correct: set it to the least reward of an "
             "acceptably correct answer, such as algorithm.r_min_correct=0.5"
         )
-    if algorithm.scale == "group_std" and row.threshold:
+    credit = algorithm.partial_credit
+    if credit.kind != "sgpo" and credit.gamma > 1:
+        return (
+            f"algorithm.partial_credit.gamma={credit.gamma:g} with kind={credit.kind}: the threshold is eq. 2's, which "
+            "is not used; leave it out, or set algorithm.partial_credit=sgpo_printed"
+        )
+    if algorithm.scale == "group_std" and row.threshold and algorithm.keep != "reward_variance":
         return (
             f"algorithm.scale=group_std with algorithm.baseline={baseline} divides the equal, failed groups that "
-            "it learns from by nothing but std_eps: set algorithm.scale=none or fixed"
+            "it learns from by nothing but std_eps: set algorithm.scale=none or fixed, or remove such groups by "
+            "algorithm.keep=reward_variance algorithm.force_keep=true"
         )
     if algorithm.scale == "group_std" and not row.within_group:
         return (
@@ -161,6 +187,11 @@ def doubtful_algorithm(algorithm: AlgorithmConfig, least: float, largest: float)
 
     ``least`` and ``largest``: the range of the task's correctness reward.
     """
+    if algorithm.kl_coefficient > 0 and algorithm.kl_estimator == "k1":
+        yield (
+            "warning: algorithm.kl_estimator=k1 holds nothing back: its gradient is 0 on average while the policy "
+            "samples its own answers; k2 has the gradient of that KL"
+        )
     threshold = algorithm.r_min_correct
     if threshold is None or not algorithm.compared_with.threshold:
         return

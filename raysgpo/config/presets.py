@@ -14,6 +14,7 @@ from typing import Any, Literal
 Scale = Literal["group_std", "fixed", "none"]
 Aggregation = Literal["token-mean", "sequence-mean", "group-token-mean", "constant"]
 Bonus = Literal["right", "all"]
+Estimator = Literal["k1", "k2", "k3"]
 Denominator = Literal["trained", "sampled"]
 LearnFrom = Literal["all", "right", "positive"]
 CreditKind = Literal["none", "sgpo", "raw"]

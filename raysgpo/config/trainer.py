@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -22,10 +23,25 @@ class OptimizerConfig(Section):
     """AdamW's decoupled weight decay."""
     warmup_steps: int = Field(0, ge=0)
     """Steps over which the learning rate rises linearly to ``lr``."""
+    warmup_ratio: float | None = Field(None, ge=0, le=1)
+    """The same as a share of all steps, rounded up, in the place of ``warmup_steps``."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     """After the warm-up; linear and cosine fall to 0 just after the last step."""
     max_grad_norm: float = Field(1.0, gt=0)
     """The gradient is scaled down to this norm."""
+
+    @model_validator(mode="after")
+    def _one_warmup(self) -> Self:
+        if self.warmup_ratio is not None and self.warmup_steps:
+            raise ValueError(
+                f"optimizer.warmup_ratio={self.warmup_ratio:g} and optimizer.warmup_steps={self.warmup_steps} are both "
+                "the warm-up: set optimizer.warmup_steps=0, or leave the ratio out"
+            )
+        return self
+
+    def warmup(self, total_steps: int) -> int:
+        """Steps of the warm-up of a run of ``total_steps``."""
+        return self.warmup_steps if self.warmup_ratio is None else math.ceil(self.warmup_ratio * total_steps)
 
 
 class TrainerConfig(Section):

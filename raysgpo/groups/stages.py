@@ -160,6 +160,7 @@ def _compared(rollouts_G: Sequence[Rollout], config: AlgorithmConfig) -> list[Ro
         )
     if config.learn_from == "positive":
         advantages_G = np.maximum(advantages_G, 0.0)
+    advantages_G = advantages_G * np.where(advantages_G > 0, config.positive_weight, config.negative_weight)
     return [replace(r, advantage=float(a)) for r, a in zip(rollouts_G, advantages_G, strict=True)]
 
 

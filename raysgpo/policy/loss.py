@@ -2,7 +2,7 @@
 
 Shape legend: _N scored tokens of a micro-batch.
 
-    loss = sum_t weight_t (surrogate_t + beta k3_t) / denominator
+    loss = sum_t weight_t (surrogate_t + beta kl_t) / denominator
 
 ``algorithms.surrogates`` has the surrogates. The denominator is counted once for the whole step and passed in,
 so micro-batches and ranks only add up: however a step is divided, the gradient is the same.
@@ -10,6 +10,7 @@ so micro-batches and ranks only add up: however a step is divided, the gradient 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -26,6 +27,8 @@ class Objective(Bounds):
     surrogate: str = "clip"
     """A row of ``SURROGATES``."""
     kl_coefficient: float = 0.0
+    kl_estimator: str = "k3"
+    """A row of ``ESTIMATORS``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,20 @@ def k3(log_ratio_N: Tensor) -> Tensor:
     return torch.expm1(bounded_N) - bounded_N
 
 
+def k1(log_ratio_N: Tensor) -> Tensor:
+    """-d: unbiased. Its gradient is that of log p, whose mean under p is 0."""
+    return -log_ratio_N
+
+
+def k2(log_ratio_N: Tensor) -> Tensor:
+    """d^2 / 2: biased. The mean of its gradient under p is that of KL(p || q)."""
+    return 0.5 * log_ratio_N.square()
+
+
+ESTIMATORS: Mapping[str, Callable[[Tensor], Tensor]] = {"k1": k1, "k2": k2, "k3": k3}
+"""Estimates of KL(p || q) of the policy p to the reference q, by d = log q - log p of a sampled token."""
+
+
 def policy_loss(
     logprobs_N: Tensor,
     entropy_N: Tensor,
@@ -97,8 +114,10 @@ def policy_loss(
     size_N = (token_loss_N.detach() * loss_weight_N).abs().double()
     kl_N = torch.zeros_like(logprobs_N)
     if reference_logprobs_N is not None:
-        kl_N = k3(reference_logprobs_N - logprobs_N)
-        token_loss_N = token_loss_N + objective.kl_coefficient * kl_N
+        log_ratio_to_N = reference_logprobs_N - logprobs_N
+        kl_N = k3(log_ratio_to_N)
+        penalty_N = ESTIMATORS[objective.kl_estimator](log_ratio_to_N)
+        token_loss_N = token_loss_N + objective.kl_coefficient * penalty_N
     loss = (token_loss_N * loss_weight_N).sum() / denominator
 
     def over_sampled(values_N: Tensor) -> Tensor:

@@ -27,10 +27,12 @@ def plan_micro_batches(sizes: Sequence[Size], world: int, tokens_per_micro_batch
     """
     assert world >= 1, f"a step needs at least one rank, got {world}"
     assert tokens_per_micro_batch >= 1, f"the token budget must be positive, got {tokens_per_micro_batch}"
-    single = _Planner(sizes, world, tokens_per_micro_batch, layout)
+    planner = _Planner(sizes, world, tokens_per_micro_batch, layout)
     if layout != "shared":
-        return single.by_sequence()
-    return min((single.by_group(), single.by_sequence()), key=single.slowest)
+        return planner.by_sequence()
+    # The padded plan, and not one that was cut and halved by what is shared: sharing can only make its passes smaller.
+    padded = _Planner(sizes, world, tokens_per_micro_batch, "padded").by_sequence()
+    return min((planner.by_group(), [planner.largest_first(rank) for rank in padded]), key=planner.slowest)
 
 
 class _Planner:
@@ -56,6 +58,10 @@ class _Planner:
     def slowest(self, plan: Plan) -> int:
         """What the rank with most to compute computes, in tokens."""
         return max(sum(self._tokens(cut) + PASS_TOKENS for cut in rank) for rank in plan)
+
+    def largest_first(self, cuts: list[Indices]) -> list[Indices]:
+        """So that ranks that meet in a collective bring about the same work to it."""
+        return sorted(cuts, key=self._tokens, reverse=True)
 
     def _tokens(self, indices: Indices) -> int:
         return tokens_of([self._sizes[index] for index in indices], self._layout)
@@ -122,7 +128,6 @@ class _Planner:
         """Halve the largest micro-batches until there are ``count``; then the largest first on every rank.
 
         Halving costs little, an empty micro-batch costs a forward and backward pass over a filler.
-        Sorting lets ranks that meet in a collective bring about the same work to it.
         """
         cuts = list(cuts)
         while len(cuts) < count:
@@ -134,4 +139,4 @@ class _Planner:
             cuts.remove(largest)
             middle = len(largest) // 2
             cuts += [largest[:middle], largest[middle:]]
-        return sorted(cuts, key=self._tokens, reverse=True)
+        return self.largest_first(cuts)

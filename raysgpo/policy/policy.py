@@ -87,7 +87,7 @@ class Policy:
         rate = partial(
             learning_rate,
             peak=optimizer.lr,
-            warmup_steps=optimizer.warmup_steps,
+            warmup_steps=optimizer.warmup(total_steps),
             schedule=optimizer.schedule,
             total_steps=total_steps,
         )
@@ -108,6 +108,7 @@ class Policy:
                 clip_high=algorithm.clip_high,
                 truncation_cap=algorithm.truncation_cap,
                 kl_coefficient=algorithm.kl_coefficient,
+                kl_estimator=algorithm.kl_estimator,
             ),
             rate=rate,
             lay_out=lay,

@@ -122,8 +122,13 @@ def test_unknown_names_and_infinite_rewards_are_programming_errors() -> None:
         group_advantages([1.0, math.inf])
     with pytest.raises(AssertionError, match="needs r_min_correct"):
         group_advantages([1.0, 0.0], baseline="corpo", scale="none")
-    with pytest.raises(AssertionError, match="would explode"):
-        group_advantages([1.0, 0.0], baseline="static", r_min_correct=0.5)
+
+
+def test_under_a_threshold_the_groups_std_leaves_equal_groups_out() -> None:
+    """By hand: static at 0.5, rewards 1 and 0, whose sample std is sqrt(1/2); a failed, equal group has none."""
+    found = group_advantages([[1.0, 0.0], [0.0, 0.0]], baseline="static", r_min_correct=0.5, eps=0.0)
+    assert found.tolist() == [pytest.approx([0.5 / math.sqrt(0.5), -0.5 / math.sqrt(0.5)]), [0.0, 0.0]]
+    assert group_advantages([0.0, 0.0], baseline="corpo", r_min_correct=0.5).tolist() == [0.0, 0.0]
 
 
 def test_every_baseline_by_hand() -> None:

@@ -84,6 +84,11 @@ def test_every_section_and_setting_is_documented() -> None:
             "set algorithm.denominator=trained, or algorithm.refill=f",
         ),
         (["algorithm.denominator=sampled", "mode=offline", "algorithm=sgpo"], "set algorithm.denominator=trained"),
+        (["algorithm.partial_credit.gamma=10", "algorithm.partial_credit.kind=raw"], "partial_credit=sgpo_printed"),
+        (
+            ["optimizer.warmup_ratio=0.1", "optimizer.warmup_steps=3"],
+            "set optimizer.warmup_steps=0, or leave the ratio",
+        ),
         (["algorithm.refill_limit=1"], "greater than or equal to 2"),
         (["sampling.top_p=0.9"], "leave sampling.top_p=1 and sampling.top_k=0"),
         (["sampling.top_k=5"], "leave sampling.top_p=1 and sampling.top_k=0"),

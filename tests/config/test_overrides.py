@@ -45,7 +45,7 @@ def test_later_layers_and_words_win() -> None:
         ("algorithm.scale=standard", "algorithm.scale=standard: input should be 'group_std', 'fixed' or 'none'"),
         ("algorithm=[sgpo]", "algorithm=['sgpo']: no such preset; choose from grpo, sgpo"),
         ("algorithm=sgop", "algorithm=sgop: no such preset; choose from grpo, sgpo, static, corpo,"),
-        ("algorithm.partial_credit=sgp", "algorithm.partial_credit=sgp: no such preset; choose from none, sgpo, raw"),
+        ("algorithm.partial_credit=sgp", "algorithm.partial_credit=sgp: no such preset; choose from none, sgpo, sgpo_"),
         ("sampling=8", "sampling=8: sampling is a group of settings; set one of them, such as sampling.group_size="),
         ("task.terms=2,3", "task.terms=2,3: write a list, task.terms=[2,3]"),
         ("judge.replicas=1", "judge.replicas=1: write a list, judge.replicas=[1]"),

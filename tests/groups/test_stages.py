@@ -422,6 +422,15 @@ def test_what_is_learnt_from() -> None:
     )
 
 
+def test_each_sign_has_its_weight() -> None:
+    group = graded("ok", "a", "b", "ok")
+    config = AlgorithmConfig(scale="none", positive_weight=3.0, negative_weight=0.5)
+    assert [r.advantage for r in stages.advantage(group, config).rollouts_G] == [1.5, -0.25, -0.25, 1.5]
+    without = stages.advantage(group, AlgorithmConfig(scale="none", negative_weight=0.0))
+    positive = stages.advantage(group, AlgorithmConfig(scale="none", learn_from="positive"))
+    assert [r.advantage for r in without.rollouts_G] == [r.advantage for r in positive.rollouts_G]
+
+
 def test_what_is_kept() -> None:
     alike = stages.advantage(graded("a", "b"), AlgorithmConfig(baseline="static", scale="none", r_min_correct=0.5))
     assert stages.keep(alike).dropped is None

@@ -23,6 +23,8 @@ FURTHER = {
     "format": ["task.format_reward=0.25"],
     "format to all": ["task.format_reward=0.25", "algorithm.bonus=all"],
     "population": ["algorithm.std_ddof=0", "algorithm.std_eps=0.001"],
+    "weights": ["algorithm.positive_weight=2", "algorithm.negative_weight=0.25"],
+    "printed": ["algorithm.partial_credit=sgpo_printed"],
     "positive": ["algorithm.learn_from=positive"],
     "all kept": ["algorithm.keep=all"],
     "last step": ["algorithm.partial_credit.none_found=last_step"],
@@ -68,7 +70,7 @@ def advantages(
     ``step``: mean reward of the whole step.
     """
     if a.learn_from == "right":
-        return [float(r) for r in right]
+        return [float(r) * a.positive_weight for r in right]
     rewards = [v + o for v, o in zip(values, others, strict=True)]
     mean = statistics.fmean(rewards)
     if a.baseline == "mean":
@@ -89,7 +91,8 @@ def advantages(
         found = [f / (std + a.std_eps) for f in found]
     elif a.scale == "fixed":
         found = [f / a.fixed_scale for f in found]
-    return [max(f, 0.0) for f in found] if a.learn_from == "positive" else found
+    found = [max(f, 0.0) for f in found] if a.learn_from == "positive" else found
+    return [f * (a.positive_weight if f > 0 else a.negative_weight) for f in found]
 
 
 def recomputed(row: dict[str, Any], a: AlgorithmConfig, step: float = 0.0) -> tuple[list[float], list[float]]:

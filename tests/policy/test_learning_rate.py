@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raysgpo.config import OptimizerConfig
 from raysgpo.policy.learning_rate import Schedule, learning_rate
 
 
@@ -41,3 +42,9 @@ def test_after_the_warm_up_it_never_rises_and_never_dies(warmup: int, schedule: 
     after = rates(warmup, schedule, total)[warmup:]
     assert all(later <= earlier for earlier, later in pairwise(after))
     assert all(rate > 0 for rate in after)
+
+
+def test_a_warm_up_may_be_a_share_of_all_steps() -> None:
+    assert OptimizerConfig(warmup_ratio=0.1).warmup(41) == 5
+    assert OptimizerConfig(warmup_ratio=0.0).warmup(41) == 0
+    assert OptimizerConfig(warmup_steps=3).warmup(41) == 3

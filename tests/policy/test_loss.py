@@ -12,7 +12,7 @@ from torch import Tensor
 
 from raysgpo.algorithms.surrogates import SURROGATES, Bounds
 from raysgpo.policy.batch import Batch, ScorerInput
-from raysgpo.policy.loss import Objective, Terms, k3, over_sequences, policy_loss
+from raysgpo.policy.loss import ESTIMATORS, Objective, Terms, k3, over_sequences, policy_loss
 
 PLAIN = Objective(clip_low=0.2, clip_high=0.3)
 BOUNDS = Bounds(clip_low=0.2, clip_high=0.3)
@@ -99,6 +99,32 @@ def test_k3_is_never_negative_and_zero_only_where_the_policies_agree(difference:
 
 def test_k3_by_hand() -> None:
     assert k3(tensor(math.log(2))).item() == pytest.approx(1 - math.log(2))
+
+
+@pytest.mark.parametrize(("name", "expected"), [("k1", -0.5), ("k2", 0.125), ("k3", math.exp(0.5) - 1.5)])
+def test_the_estimators_by_hand(name: str, expected: float) -> None:
+    """d = log q - log p = 0.5."""
+    assert ESTIMATORS[name](torch.tensor([0.5], dtype=torch.float64)).item() == pytest.approx(expected)
+
+
+def test_as_a_penalty_k2_is_the_kl_of_policy_to_reference_and_k1_is_nothing() -> None:
+    """The exact mean under the policy of each estimate's gradient, over four tokens."""
+    theta = torch.tensor([0.3, -1.0, 0.7, 0.1], dtype=torch.float64, requires_grad=True)
+    reference = torch.tensor([-0.2, 0.4, 0.0, 0.9], dtype=torch.float64).log_softmax(0)
+
+    def gradient(value: Tensor) -> Tensor:
+        return torch.autograd.grad(value, theta)[0]
+
+    logp = theta.log_softmax(0)
+    true = gradient((logp.exp() * (logp - reference)).sum())
+    found = {}
+    for name, estimate in ESTIMATORS.items():
+        logp = theta.log_softmax(0)
+        found[name] = gradient((logp.exp().detach() * estimate(reference - logp)).sum())
+    torch.testing.assert_close(found["k2"], true)
+    torch.testing.assert_close(found["k1"], torch.zeros_like(true), atol=1e-12, rtol=0)
+    assert not torch.allclose(found["k3"], true, rtol=0.1), "its gradient is that of the other KL"
+    assert (found["k3"] * true).sum() > 0
 
 
 def test_the_penalty_pulls_the_policy_towards_the_reference() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raysgpo.config import TrainerConfig
@@ -124,6 +124,27 @@ def test_what_has_nothing_in_common_shares_nothing() -> None:
     assert shared_length([Size(5, 5, 0), Size(7, 5, 0)]) == 4, "a row has a token of its own"
 
 
+@example(
+    [
+        Size(prompt + answer, prompt, group)
+        for group, (prompt, answers) in enumerate(
+            [
+                (1, [23, 76]),
+                (2, [1, 2, 1, 2, 39, 80, 80]),
+                (100, [2, 4, 8, 37, 41, 70, 75, 75]),
+                (1, [29]),
+                (1, [1, 44, 55, 66, 80]),
+                (74, [1, 61]),
+                (92, [10, 10]),
+                (112, [1, 35]),
+                (31, [1, 1, 1, 1, 1, 14, 43, 64]),
+            ]
+        )
+        for answer in answers
+    ],
+    5,
+    308,
+)
 @given(SIZES, WORLD, BUDGET)
 def test_sharing_never_leaves_the_slowest_rank_more_to_compute(sizes: list[Size], world: int, budget: int) -> None:
     def slowest(layout: Layout) -> int:
