@@ -150,7 +150,7 @@ def advantages_of(group: Row, a: Row, step_mean: float) -> Float_G:
     found_G = np.zeros(len(values_G))
     if part_G.any():
         found_G[part_G] = compared(values_G[part_G], others_G[part_G], right_G[part_G], a, step_mean)
-    return found_G
+    return np.where(masked(group, a), 0.0, found_G)
 
 
 def capped(groups: Sequence[Row], found: Sequence[Float_G], most: float | None) -> list[Float_G]:
@@ -177,16 +177,23 @@ def fate(group: Row, advantages_G: Float_G, a: Row) -> str | None:
 # --- the loss ---
 
 
-def masses(group: Row, guidance: float) -> Float_G:
-    """Sum of the loss weights of each rollout's tokens: 1 a sampled one, ``guidance`` one that was given."""
-    return np.array([r["num_tokens"] + guidance * r["guidance_tokens"] for r in group["rollouts"]], dtype=np.float64)
+def masses(group: Row, config: Row) -> Float_G:
+    """Sum of the loss weights of each rollout's tokens: 1 a sampled one, the guidance's one that was given."""
+    guidance = config["guidance"]["loss_weight"]
+    m_G = np.array([r["num_tokens"] + guidance * r["guidance_tokens"] for r in group["rollouts"]], dtype=np.float64)
+    return np.where(masked(group, config["algorithm"]), 0.0, m_G)
+
+
+def masked(group: Row, a: Row) -> NDArray[np.bool_]:
+    """Answers that were cut off and bear no loss for it."""
+    return np.array([bool(a["mask_truncated"] and rollout["truncated"]) for rollout in group["rollouts"]])
 
 
 def denominator_of(groups: Sequence[Row], config: Row) -> float:
     """One number a step; what is dropped for want of a signal counts under ``sampled``."""
     a = config["algorithm"]
     counted = [g for g in groups if g["dropped"] is None or (a["denominator"] == "sampled" and without_signal(g))]
-    each = [masses(group, config["guidance"]["loss_weight"]) for group in counted]
+    each = [masses(group, config) for group in counted]
     if a["aggregation"] == "token-mean":
         return float(sum(m_G.sum() for m_G in each))
     if a["aggregation"] == "sequence-mean":
@@ -202,13 +209,13 @@ def without_signal(group: Row) -> bool:
 
 def loss_of(groups: Sequence[Row], advantages: Sequence[Float_G], config: Row, denominator: float) -> float:
     """Where the policy is the one that sampled, every ratio is 1: a token's loss is -A, or -A log pi."""
-    a, guidance = config["algorithm"], config["guidance"]["loss_weight"]
-    total = 0.0
+    a, total = config["algorithm"], 0.0
     for group, advantages_G in zip(groups, advantages, strict=True):
         if group["dropped"] is not None:
             continue
-        m_G = masses(group, guidance)
+        m_G = masses(group, config)
         terms_G = np.array([logprob_sum(r) for r in group["rollouts"]]) if a["surrogate"] == "log_prob" else m_G
+        terms_G = np.where(masked(group, a), 0.0, terms_G)
         if a["aggregation"] == "sequence-mean":
             terms_G = np.divide(terms_G, m_G, out=np.zeros_like(m_G), where=m_G > 0)
         elif a["aggregation"] == "group-token-mean":

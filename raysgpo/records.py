@@ -254,6 +254,13 @@ class Rollout:
         return sum(len(s.token_ids_T) for s in self.segments if s.role is Role.COMPLETION)
 
     @property
+    def answer_tokens(self) -> int:
+        """Number of tokens of the answer, guidance included where the answer begins with it."""
+        before = self.segments[-2] if len(self.segments) > 1 else None
+        given = len(before.token_ids_T) if before is not None and before.role is Role.GUIDANCE else 0
+        return given + self.num_tokens
+
+    @property
     def has_logprobs(self) -> bool:
         return not any(np.isnan(s.logprobs_T).any() for s in self.segments)
 

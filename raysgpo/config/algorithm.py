@@ -68,6 +68,11 @@ class AlgorithmConfig(Section):
     """Which answers a reward part beside the correctness, such as ``task.format_reward``, may add to: ``right`` ones
     alone, or ``all``. One well formed answer in a group of wrong ones would be a signal where there is none. What a
     part takes away counts for all."""
+    soft_overlong: float = Field(0.0, ge=0, le=1)
+    """The last share of ``sampling.max_tokens``, over which a reward part ``overlong`` falls from 0 to -1 with the
+    length of the answer (DAPO, arXiv 2503.14476, eq. 13); 0: none."""
+    mask_truncated: bool = False
+    """An answer that was cut off has no advantage, and its tokens no loss; its reward is compared all the same."""
     scale: Scale = "group_std"
     """What the difference is divided by: the group's standard deviation, ``fixed_scale``, or nothing."""
     std_ddof: Literal[0, 1] = 1

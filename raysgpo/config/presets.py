@@ -42,6 +42,7 @@ class Preset:
     clip_low: float = 0.2
     clip_high: float = 0.2
     refill: bool = False
+    soft_overlong: float = 0.0
     partial_credit: Credit = Credit()
 
     def settings(self) -> dict[str, Any]:
@@ -59,7 +60,8 @@ PRESETS: Mapping[str, Preset] = {
     "sgpo_corpo": Preset(baseline="corpo", scale="none", r_min_correct=0.5, partial_credit=Credit("sgpo", 0.5)),
     "rloo": Preset(baseline="leave_one_out", scale="none"),
     "dr_grpo": Preset(scale="none", aggregation="constant"),
-    "dapo": Preset(clip_high=0.28, refill=True),
+    # Its paper's answers have 16,384 tokens and 4,096 more in which the penalty grows.
+    "dapo": Preset(clip_high=0.28, refill=True, soft_overlong=0.2),
     # The bounds of its paper: the ratio of a whole answer moves little.
     "gspo": Preset(surrogate="clip_sequence", aggregation="sequence-mean", clip_low=3e-4, clip_high=4e-4),
     # No lower bound, as in its paper; the upper one, a weight of 5, is that of ScaleRL (arXiv 2510.13786).

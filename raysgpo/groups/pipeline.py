@@ -82,11 +82,12 @@ class Pipeline:
 
 
 async def compared(group: Group, config: ResolvedConfig, task: Task, panel: Panel | None) -> Group:
-    """What happens to a graded group: bonus -> judge -> credit -> advantage -> keep -> success_filter.
+    """What happens to a graded group: overlong -> bonus -> judge -> credit -> advantage -> keep -> success_filter.
 
     One that was judged is not judged again: what its votes say follows from the settings of now.
     """
     algorithm = config.algorithm
+    group = stages.overlong(group, algorithm.soft_overlong, config.sampling.max_tokens)
     group = stages.bonus(group, algorithm.bonus)
     if config.needs_judge:
         if group.judged:

@@ -31,6 +31,9 @@ from raysgpo.records import CORRECTNESS, Drop, Group, Rollout, Verdict
 from raysgpo.tasks.grader import Grader
 from raysgpo.tasks.task import Grade, Task
 
+OVERLONG = "overlong"
+"""The reward part of ``algorithm.soft_overlong``."""
+
 
 async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong") -> Group:
     """Grade every response, and measure its steps: ``correct``, ``reward_parts``, ``readings``, ``reasoning_steps``,
@@ -58,6 +61,22 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
     error = f"grading an answer failed ({', '.join(failures)})" if failures and failed == "drop" else None
     error = error or next((bad for rollout in rollouts if (bad := _bad_part(rollout)) is not None), None)
     return group if error is None else replace(group, dropped=Drop.NO_REWARD, error=error)
+
+
+def overlong(group: Group, share: float, max_tokens: int) -> Group:
+    """DAPO's soft penalty (eq. 13) as the reward part ``overlong``: 0 up to the last ``share`` of ``max_tokens``, then
+    falling with the length of the answer to -1 at its end."""
+    if group.dropped is not None:
+        return group
+
+    def punished(rollout: Rollout) -> Rollout:
+        parts = {name: value for name, value in rollout.reward_parts.items() if name != OVERLONG}
+        if share > 0:
+            over = (rollout.answer_tokens - (1 - share) * max_tokens) / (share * max_tokens)
+            parts[OVERLONG] = -min(max(over, 0.0), 1.0)
+        return replace(rollout, reward_parts=parts)
+
+    return group.with_rollouts([punished(rollout) for rollout in group.rollouts_G])
 
 
 def bonus(group: Group, to: Bonus) -> Group:
@@ -161,6 +180,8 @@ def _compared(rollouts_G: Sequence[Rollout], config: AlgorithmConfig) -> list[Ro
     if config.learn_from == "positive":
         advantages_G = np.maximum(advantages_G, 0.0)
     advantages_G = advantages_G * np.where(advantages_G > 0, config.positive_weight, config.negative_weight)
+    if config.mask_truncated:
+        advantages_G = np.where([rollout.truncated for rollout in rollouts_G], 0.0, advantages_G)
     return [replace(r, advantage=float(a)) for r, a in zip(rollouts_G, advantages_G, strict=True)]
 
 

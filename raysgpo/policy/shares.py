@@ -28,7 +28,7 @@ def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int
     counted = [group for group in groups_P if counts(group, algorithm.denominator)]
     aggregation = aggregate(
         algorithm.aggregation,
-        [[_loss_weight_T(rollout) for rollout in group.rollouts_G] for group in counted],
+        [[_loss_weight_T(rollout, algorithm.mask_truncated) for rollout in group.rollouts_G] for group in counted],
         config.sampling.max_tokens,
     )
     weighted = [
@@ -36,7 +36,7 @@ def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int
         for group, weights_G in zip(counted, aggregation.weights, strict=True)
         if group.dropped is None or algorithm.kl_coefficient > 0
     ]
-    if not weighted:
+    if not weighted or aggregation.denominator == 0:
         return [Share(step, [[]], denominator=1.0, num_tokens=0)] * world
     trained = [group for group, _ in weighted]
     sequences = [
@@ -111,5 +111,6 @@ def _sequence(rollout: Rollout, loss_weight_T: np.ndarray) -> TrainSequence:
     )
 
 
-def _loss_weight_T(rollout: Rollout) -> np.ndarray:
-    return np.concatenate([segment.loss_weight_T for segment in rollout.segments])
+def _loss_weight_T(rollout: Rollout, mask_truncated: bool) -> np.ndarray:
+    weight_T = np.concatenate([segment.loss_weight_T for segment in rollout.segments])
+    return np.zeros_like(weight_T) if mask_truncated and rollout.truncated else weight_T

@@ -23,7 +23,7 @@ from raysgpo.output.group_json import group_from_row, group_row
 from raysgpo.records import Drop, Group, Problem, Rollout, Verdict
 from raysgpo.tasks.grader import InlineGrader
 from raysgpo.tasks.task import Grade, Task
-from tests.conftest import build_rollout
+from tests.conftest import build_group, build_rollout
 from tests.judging.scripted import Script, scripted
 
 PROBLEM = Problem(id="p", prompt="2+3=?", answer="5", reference="secret")
@@ -113,6 +113,23 @@ def test_a_bonus_is_for_right_answers_and_a_penalty_for_all() -> None:
     rollouts = [replace(r, reward_parts=r.reward_parts | {"length": -0.2}) for r in failed.rollouts_G]
     late = failed.with_rollouts(rollouts)
     assert [r.reward for r in stages.bonus(late, "right").rollouts_G] == [-0.2, -0.2]
+
+
+@pytest.mark.parametrize(("tokens", "penalty"), [(1, 0.0), (80, 0.0), (90, -0.5), (100, -1.0)])
+def test_the_overlong_penalty_by_hand(tokens: int, penalty: float) -> None:
+    """DAPO's eq. 13 for 100 tokens, the last 20 of which are punished."""
+    group = build_group(rollouts=[build_rollout(tokens=tokens)])
+    parts = stages.overlong(group, 0.2, 100).rollouts_G[0].reward_parts
+    assert parts == group.rollouts_G[0].reward_parts | {"overlong": pytest.approx(penalty)}
+    assert stages.overlong(stages.overlong(group, 0.2, 100), 0.0, 100) == group
+
+
+def test_an_answer_that_was_cut_off_may_be_left_out_of_the_loss_and_still_be_compared() -> None:
+    group = graded("ok", "a")
+    cut = group.with_rollouts([group.rollouts_G[0], replace(group.rollouts_G[1], finish_reason="length")])
+    config = AlgorithmConfig(scale="none", mask_truncated=True)
+    assert [r.advantage for r in stages.advantage(cut, config).rollouts_G] == [0.5, 0.0]
+    assert [r.advantage for r in stages.advantage(group, config).rollouts_G] == [0.5, -0.5]
 
 
 def test_a_verifier_that_raises_makes_a_wrong_answer_and_a_count() -> None:

@@ -91,6 +91,15 @@ def test_under_sampled_a_group_without_a_signal_counts_and_is_computed_for_its_k
     assert computed == {size: one for size, one in all_of_them.items() if kl or size != 9}
 
 
+def test_a_masked_answer_weighs_nothing(groups: list[Group]) -> None:
+    cut = groups[0].with_rollouts([groups[0].rollouts_G[0], replace(groups[0].rollouts_G[1], finish_reason="length")])
+    [share] = step_shares(0, [cut, groups[1]], config("algorithm.mask_truncated=true"), 1)
+    assert share.denominator == 13 - 4
+    assert {int(s.sampled_T.sum()): float(s.loss_weight_T.sum()) for s in sequences([share])}[4] == 0
+    all_cut = cut.with_rollouts([replace(r, finish_reason="length") for r in cut.rollouts_G])
+    assert step_shares(0, [all_cut], config("algorithm.mask_truncated=true"), 1)[0].num_tokens == 0
+
+
 @pytest.mark.parametrize("drop", [drop for drop in Drop if drop is not Drop.NO_SIGNAL])
 def test_what_failed_or_was_filtered_out_is_no_part_of_the_step(groups: list[Group], drop: Drop) -> None:
     settings = config("algorithm.denominator=sampled", "algorithm.kl_coefficient=0.001")
