@@ -153,6 +153,16 @@ def advantages_of(group: Row, a: Row, step_mean: float) -> Float_G:
     return np.where(masked(group, a), 0.0, found_G)
 
 
+def scaled(groups: Sequence[Row], found: Sequence[Float_G], a: Row) -> list[Float_G]:
+    """Under ``step_std`` over the spread of all differences of the step (REINFORCE++, arXiv 2501.03262)."""
+    if a["scale"] != "step_std":
+        return list(found)
+    part = [rewards_of(group, a)[2] for group in groups]
+    counted = [f_G[p_G] for g, f_G, p_G in zip(groups, found, part, strict=True) if g["dropped"] in (None, "no_signal")]
+    divisor = float(np.concatenate(counted).std(ddof=a["std_ddof"])) + a["std_eps"] if counted else 1.0
+    return [f_G / divisor if g["dropped"] is None else f_G for g, f_G in zip(groups, found, strict=True)]
+
+
 def capped(groups: Sequence[Row], found: Sequence[Float_G], most: float | None) -> list[Float_G]:
     """The negative advantages of the trained groups of a step, scaled down together where they are more than that."""
     trained = [advantages_G for group, advantages_G in zip(groups, found, strict=True) if group["dropped"] is None]
@@ -268,7 +278,7 @@ def audit_step(result: Audit, step: int, groups: list[Row], line: Row | None, co
             result.rewards.compare(float(reward), rollout["reward"], place(step, group, number))
     whole = [group for group in graded if group["dropped"] not in ("filtered", "too_old")]
     mean = step_mean(whole, a)
-    found = capped(whole, [advantages_of(group, a, mean) for group in whole], a["max_negative_mass"])
+    found = capped(whole, scaled(whole, [advantages_of(group, a, mean) for group in whole], a), a["max_negative_mass"])
     for group, advantages_G in zip(whole, found, strict=True):
         for number, (rollout, advantage) in enumerate(zip(group["rollouts"], advantages_G, strict=True)):
             result.advantages.compare(float(advantage), rollout["advantage"], place(step, group, number))

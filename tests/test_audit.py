@@ -31,6 +31,7 @@ FURTHER = {
     "format to all": ["task.format_reward=0.25", "algorithm.bonus=all"],
     "tokens": ["algorithm.partial_credit.rts=tokens"],
     "weights": ["algorithm.positive_weight=2", "algorithm.negative_weight=0.5"],
+    "step's std": ["algorithm.scale=step_std"],
     "overlong": ["algorithm.soft_overlong=1.0"],
     "masked": ["algorithm.mask_truncated=true"],
     "capped": ["algorithm.max_negative_mass=0.5"],

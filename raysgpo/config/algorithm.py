@@ -74,7 +74,8 @@ class AlgorithmConfig(Section):
     mask_truncated: bool = False
     """An answer that was cut off has no advantage, and its tokens no loss; its reward is compared all the same."""
     scale: Scale = "group_std"
-    """What the difference is divided by: the group's standard deviation, ``fixed_scale``, or nothing."""
+    """What the difference is divided by: the standard deviation of the group's rewards, that of the differences of the
+    whole step (``step_std``, as REINFORCE++ has it), ``fixed_scale``, or nothing."""
     std_ddof: Literal[0, 1] = 1
     """1: sample standard deviation; 0: population (the theory of SGPO section 3.2)."""
     std_eps: float = Field(1e-6, ge=0)
@@ -133,6 +134,11 @@ class AlgorithmConfig(Section):
         return self.compared_with.within_group and self.learn_from != "right"
 
     @property
+    def plain_advantages(self) -> bool:
+        """Whether an advantage is the difference to the baseline over the scale, and nothing more."""
+        return self.learn_from == "all" and self.positive_weight == self.negative_weight == 1
+
+    @property
     def needs_step(self) -> bool:
         """Whether a rollout is compared with those of the whole step, so that its advantage waits for them."""
         return self.compared_with.over == "step" and self.learn_from != "right"
@@ -162,6 +168,11 @@ def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int, threshold:
             f"algorithm.scale=group_std with algorithm.baseline={baseline} divides the equal, failed groups that "
             "it learns from by nothing but std_eps: set algorithm.scale=none or fixed, or remove such groups by "
             "algorithm.keep=reward_variance algorithm.force_keep=true"
+        )
+    if algorithm.scale == "step_std" and not algorithm.plain_advantages:
+        return (
+            "algorithm.scale=step_std is the spread of all differences of the step, which algorithm.learn_from, "
+            "positive_weight or negative_weight changes: set learn_from=all and both weights to 1, or another scale"
         )
     if algorithm.scale == "group_std" and not row.within_group:
         return (

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-Scale = Literal["group_std", "fixed", "none"]
+Scale = Literal["group_std", "step_std", "fixed", "none"]
 Aggregation = Literal["token-mean", "sequence-mean", "group-token-mean", "constant"]
 Bonus = Literal["right", "all"]
 Estimator = Literal["k1", "k2", "k3"]

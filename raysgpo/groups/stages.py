@@ -19,7 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from raysgpo.algorithms.advantages import group_advantages
+from raysgpo.algorithms.advantages import group_advantages, group_std
 from raysgpo.algorithms.partial_credit import partial_credit, trajectory_score
 from raysgpo.config import AlgorithmConfig, PartialCreditConfig
 from raysgpo.config.presets import Bonus
@@ -172,7 +172,7 @@ def _compared(rollouts_G: Sequence[Rollout], config: AlgorithmConfig) -> list[Ro
             auxiliary_G=np.array([rollout.auxiliary_reward for rollout in rollouts_G]),
             baseline=config.baseline,
             r_min_correct=config.r_min_correct,
-            scale=config.scale,
+            scale="none" if config.scale == "step_std" else config.scale,  # the step's is known when it is whole
             ddof=config.std_ddof,
             eps=config.std_eps,
             fixed_scale=config.fixed_scale,
@@ -206,12 +206,14 @@ def success_filter(group: Group, window: tuple[float, float] | None) -> Group:
 
 
 def over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> list[Group]:
-    """What is decided over all groups of a step: a baseline over the step, and the cap on negative mass.
+    """What is decided over all groups of a step: a baseline and a scale over the step, the cap on negative mass.
 
-    Only groups that are trained on take part, and only they are changed.
+    Only groups that are trained on take part, and only they are changed; but those without a signal count in the scale.
     """
     if config.needs_step:
         groups_P = _compared_over_step(groups_P, config)
+    if config.scale == "step_std":
+        groups_P = _scaled_over_step(groups_P, config)
     return cap_negative_mass(groups_P, config.max_negative_mass)
 
 
@@ -224,6 +226,18 @@ def _compared_over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> l
         else group
         for group in groups_P
     ]
+
+
+def _scaled_over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> list[Group]:
+    """Every advantage of the step over the standard deviation of all (REINFORCE++, arXiv 2501.03262)."""
+    counted = [group for group in groups_P if group.dropped in (None, Drop.NO_SIGNAL)]
+    advantages_R = np.array([[r.advantage for g in counted for r in g.rollouts_G if r.in_baseline]])
+    divisor = float(group_std(advantages_R, ddof=config.std_ddof)[0, 0]) + config.std_eps if counted else 0.0
+
+    def scaled(rollout: Rollout) -> Rollout:
+        return replace(rollout, advantage=rollout.advantage / divisor if rollout.advantage else 0.0)
+
+    return [g.with_rollouts([scaled(r) for r in g.rollouts_G]) if g.dropped is None else g for g in groups_P]
 
 
 def cap_negative_mass(groups_P: Sequence[Group], most: float | None) -> list[Group]:

@@ -42,7 +42,7 @@ def test_later_layers_and_words_win() -> None:
         ("judge.xyzzy=1", "judge.xyzzy: unknown key; known here: judge.kind, judge.model"),
         ("sampling.group_size=many", "sampling.group_size=many: input should be a valid integer"),
         ("sampling.group_size=0", "sampling.group_size=0: input should be greater than or equal to 1"),
-        ("algorithm.scale=standard", "algorithm.scale=standard: input should be 'group_std', 'fixed' or 'none'"),
+        ("algorithm.scale=standard", "algorithm.scale=standard: input should be 'group_std', 'step_std', 'fixed'"),
         ("algorithm=[sgpo]", "algorithm=['sgpo']: no such preset; choose from grpo, sgpo"),
         ("algorithm=sgop", "algorithm=sgop: no such preset; choose from grpo, sgpo, static, corpo,"),
         ("algorithm.partial_credit=sgp", "algorithm.partial_credit=sgp: no such preset; choose from none, sgpo, sgpo_"),

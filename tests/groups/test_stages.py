@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from raysgpo.config import AlgorithmConfig, JudgeConfig, PartialCreditConfig
+from raysgpo.config.algorithm import impossible_algorithm
 from raysgpo.config.overrides import resolve
 from raysgpo.groups import stages
 from raysgpo.judging.panel import Panel
@@ -437,6 +438,21 @@ def test_what_is_learnt_from() -> None:
     assert (
         stages.keep(stages.advantage(graded("a", "b"), AlgorithmConfig(learn_from="right"))).dropped is Drop.NO_SIGNAL
     )
+
+
+def test_the_steps_std_divides_the_differences_of_all_its_groups() -> None:
+    """By hand: differences 1/2, -1/2 | 0, 0: the population's std is sqrt(1/8)."""
+    config = AlgorithmConfig(scale="step_std", std_ddof=0, std_eps=0.0)
+    groups = [stages.keep(stages.advantage(group, config)) for group in (graded("ok", "a"), graded("ok", "ok"))]
+    first, second = stages.over_step(groups, config)
+    assert [r.advantage for r in first.rollouts_G] == pytest.approx([math.sqrt(2), -math.sqrt(2)])
+    assert second.dropped is Drop.NO_SIGNAL
+    whole = AlgorithmConfig(baseline="step_mean", scale="step_std", std_ddof=0, std_eps=0.0)
+    found = stages.over_step([graded("ok", "a"), graded("ok", "ok")], whole)
+    normalised = [r.advantage for group in found for r in group.rollouts_G]
+    assert normalised == pytest.approx([math.sqrt(1 / 3), -math.sqrt(3), math.sqrt(1 / 3), math.sqrt(1 / 3)])
+    with_weights = AlgorithmConfig(scale="step_std", negative_weight=0.5)
+    assert impossible_algorithm(with_weights, 8, None) is not None and impossible_algorithm(whole, 8, None) is None
 
 
 def test_each_sign_has_its_weight() -> None:
