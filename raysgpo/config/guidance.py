@@ -32,15 +32,19 @@ class GuidanceConfig(Section):
     quarters of ``sampling.max_tokens``."""
     window: int = Field(2, ge=1)
     """adaptive: W, the earlier steps whose mean reward a step's is compared with [paper: 2]."""
-    max_change: float = Field(2.0, gt=1)
-    """adaptive: one step multiplies or divides l by at most this (a step without any reward goes to
-    ``guidance.max_length`` at once)."""
+    max_change: float | None = Field(2.0, gt=1)
+    """adaptive: one step multiplies or divides l by at most this; a step without any reward multiplies by it. None: by
+    anything, and such a step goes to ``guidance.max_length``."""
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    """adaptive: s of r_k <- s r_(k-1) + (1 - s) r_k. In noise l drifts upwards, and less so with a smoother r."""
+    adapt_every: int = Field(1, ge=1)
+    """adaptive: steps from one change of l to the next [paper: 1; its code: 3]."""
     signal: Literal["reward", "accuracy"] = "reward"
     """adaptive: what r_k is the mean of, the rewards [paper] or the right answers; below 0 it counts as 0."""
     signal_of: Literal["all", "unguided"] = "all"
     """adaptive: whose mean r_k is, that of all rollouts of the step [paper] or of the unguided ones."""
     decay_steps: int | None = Field(None, ge=1)
-    """linear, concave: T, the steps after which l is 0; None takes all steps of the run."""
+    """linear, concave: T, the steps after which l is 0; None: the last step of the run has 0."""
     power: float = Field(2.0, gt=1)
     """concave: b of l0 (1 - t/T)^b."""
     factor: float = Field(0.5, gt=0, lt=1)

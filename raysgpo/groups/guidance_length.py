@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.prepared import Prompt
-from raysgpo.guidance.schedule import Mean, adapted, concave, guided_count, linear, rounded, stepwise
+from raysgpo.guidance.schedule import Mean, adapted, concave, guided_count, linear, rounded, smoothed, stepwise
 from raysgpo.records import Drop, Group, Hint
 
 State = dict[str, Any]
@@ -27,7 +28,7 @@ class GuidanceLength:
         self._settings = config.guidance
         self._rollouts = guided_count(config.guidance.ratio, config.sampling.group_size)
         self._staleness = config.max_staleness
-        self._steps = config.guidance.decay_steps or total_steps
+        self._steps = config.guidance.decay_steps or max(1, total_steps - 1)
         self._first = float(config.guidance.length or 0)
         state = state or {"lengths": [self._first] * (trained + 1), "means": [None] * trained}
         self._lengths: list[float] = list(state["lengths"])
@@ -69,16 +70,17 @@ class GuidanceLength:
         assert step == len(self._means), f"step {step} after {len(self._means)} steps"
         assert settings.max_length is not None, "the preparation fills the limit in"
         self._means.append(self._mean(groups_P))
-        self._lengths.append(
-            adapted(
-                self._lengths[-1],
-                self._means,
+        length = self._lengths[-1]
+        if len(self._means) % settings.adapt_every == 0:
+            length = adapted(
+                length,
+                smoothed(self._means, settings.smoothing),
                 window=settings.window,
                 shortest=settings.min_length,
                 longest=settings.max_length,
-                max_change=settings.max_change,
+                max_change=settings.max_change or math.inf,
             )
-        )
+        self._lengths.append(length)
 
     def state(self, steps: int) -> State:
         """What a checkpoint after ``steps`` steps must hold: nothing where the length follows from the step alone."""

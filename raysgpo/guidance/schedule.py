@@ -49,8 +49,8 @@ def adapted(
 
     Differences from the paper: it prints the ratio the other way up, against its own text ("when recent
     rewards rise, l is reduced") and its code; we follow the text. One step multiplies or divides l by
-    ``max_change`` at most. r_k = 0 gives ``longest``: guidance is needed most where nothing succeeds.
-    With no earlier step, or none that was measured, l stays.
+    ``max_change`` at most (infinite: by anything). r_k = 0 is the limit of a small one, the largest change there is:
+    guidance is needed most where nothing succeeds. With no earlier step, or none that was measured, l stays.
 
     l = 1000 and r = .2, .4, .5 with W = 2 give 1000 * .3 / .5 = 600.
     """
@@ -60,8 +60,19 @@ def adapted(
     if not earlier or means[-1] is None:
         return length
     now = max(means[-1], 0.0)
-    if now == 0:
-        return float(longest)
-    quotient = math.fsum(earlier) / len(earlier) / now
+    quotient = math.fsum(earlier) / len(earlier) / now if now > 0 else math.inf
     changed = length * min(max(quotient, 1 / max_change), max_change)
     return float(min(max(changed, shortest), longest))
+
+
+def smoothed(means: Sequence[Mean], smoothing: float) -> list[Mean]:
+    """r_k <- s r_{k-1} + (1 - s) r_k over the steps that were measured. Eq. 5 rises in noise, since 1 / r is convex;
+    a smoother r drifts less, and follows later."""
+    assert 0 <= smoothing < 1, f"a share of what was before, got {smoothing}"
+    found: list[Mean] = []
+    last: Mean = None
+    for mean in means:
+        if mean is not None:
+            last = mean if last is None else smoothing * last + (1 - smoothing) * mean
+        found.append(last if mean is not None else None)
+    return found

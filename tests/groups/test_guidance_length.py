@@ -68,7 +68,7 @@ def test_under_staleness_it_is_the_length_of_the_moment_when_the_slot_opened(sta
     ("words", "expected"),
     [
         (["guidance=guided"], [1000] * 4),
-        (["guidance=rdp"], [1000, 875, 750, 625]),
+        (["guidance=rdp", "guidance.decay_steps=8"], [1000, 875, 750, 625]),
         (["guidance=rdp", "guidance.decay_steps=2"], [1000, 500, 0, 0]),
         (["guidance.schedule=concave", "guidance.decay_steps=4"], [1000, 562.5, 250, 62.5]),
         (["guidance.schedule=stepwise", "guidance.every=2"], [1000, 1000, 500, 500]),
@@ -155,3 +155,17 @@ def test_a_hint_is_the_rounded_length_for_the_first_of_the_group(prompt: Callabl
     assert guiding("guidance=none").hint(prompt(True), 0) is None
     assert guiding("guidance.ratio=0.01").hint(prompt(True), 0) is None
     assert guiding("guidance=rdp", "guidance.decay_steps=2").hint(prompt(True), 5) is None
+
+
+def test_the_decay_ends_with_nothing_at_the_last_step() -> None:
+    assert guiding("guidance=rdp").length(STEPS - 1) == 0 < known(guiding("guidance=rdp").length(STEPS - 2))
+
+
+def test_the_length_may_change_at_every_third_step_alone() -> None:
+    adaptive = taught(guiding("guidance.adapt_every=3"), 0.2, 0.4, 0.5, 0.1, 0.1, 0.9)
+    assert adaptive.state(6)["lengths"] == pytest.approx([1000, 1000, 1000, 600, 600, 600, 300])
+
+
+def known(length: float | None) -> float:
+    assert length is not None
+    return length

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypedDict
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from raysgpo.guidance.schedule import adapted, concave, guided_count, linear, rounded, stepwise
+from raysgpo.guidance.schedule import adapted, concave, guided_count, linear, rounded, smoothed, stepwise
+from raysgpo.studies.guidance_drift import drift
 
 
 class Limits(TypedDict):
@@ -79,10 +81,11 @@ def test_rising_rewards_shorten_the_guidance() -> None:
         ([0.5, 0.5, 0.1], 2000),  # five times, but a step changes it twofold at most
         ([0.1, 0.1, 0.9], 500),
         ([0.0, 0.0, 0.9], 500),  # nothing, and now something
-        ([0.4, 0.2, 0.0], 3072),  # no reward at all: as long as may be
-        ([0.0, 0.0, 0.0], 3072),  # and no freeze where all of them are 0
+        ([0.4, 0.2, 0.0], 2000),  # no reward at all: the largest change
+        ([0.4, 0.2, 1e-9], 2000),  # as for nearly none
+        ([0.0, 0.0, 0.0], 2000),  # and no freeze where all of them are 0
         ([0.0], 1000),
-        ([-3.0, -2.0, -1.0], 3072),  # below 0 counts as 0
+        ([-3.0, -2.0, -1.0], 2000),  # below 0 counts as 0
         ([0.4, None, 0.2, 0.3], 1000),  # a step without rollouts is no step
         ([0.4, 0.2, None], 1000),
         ([None, 0.2], 1000),
@@ -95,6 +98,17 @@ def test_the_adaptive_length_by_hand(means: list[float | None], expected: float)
 def test_a_length_is_kept_between_its_limits() -> None:
     assert adapted(1.5, [0.1, 0.9], **PLAIN) == 1
     assert adapted(2000, [0.9, 0.1], **PLAIN) == 3072
+
+
+def test_without_a_largest_change_only_the_limits_hold() -> None:
+    free: Limits = {**PLAIN, "max_change": math.inf}
+    assert adapted(100, [0.5, 0.5, 0.1], **free) == pytest.approx(500)
+    assert (adapted(100, [0.5, 0.0], **free), adapted(100, [0.0, 0.5], **free)) == (3072, 1)
+
+
+def test_a_smoothed_reward_by_hand() -> None:
+    assert smoothed([0.4, 0.8, None, 0.0], 0.5) == pytest.approx([0.4, 0.6, None, 0.3])
+    assert smoothed([0.4, 0.8], 0.0) == [0.4, 0.8]
 
 
 def test_a_short_length_still_moves_because_it_is_not_rounded() -> None:
@@ -133,3 +147,10 @@ def test_the_unit_of_the_reward_does_not_matter(length: float, means: list[float
 @given(LENGTHS, REWARDS, st.integers(2, 6))
 def test_equal_rewards_leave_the_length_as_it_is(length: float, mean: float, steps: int) -> None:
     assert adapted(length, [mean] * steps, **PLAIN) == pytest.approx(length)
+
+
+def test_in_noise_the_length_drifts_upwards_and_less_so_by_smoothed_rewards() -> None:
+    """Jensen: 1 / r is convex."""
+    wide, narrow = drift(0.2), drift(0.1)
+    assert wide > 5 > narrow > 1.2
+    assert abs(drift(0.2, smoothing=0.5) - 1) < 1 and abs(drift(0.2, smoothing=0.9) - 1) < 0.1
