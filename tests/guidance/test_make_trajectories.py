@@ -100,7 +100,7 @@ def test_a_server_that_refuses_ends_the_job_and_what_is_there_stays(
     ("words", "message"),
     [
         (["sampels=3"], "sampels: unknown key; did you mean samples?"),
-        (["samples=0"], "samples=0: Input should be greater than or equal to 1"),
+        (["samples=0"], "samples=0: input should be greater than or equal to 1"),
         (["model=judge"], "base_url and model belong together"),
     ],
 )
