@@ -18,12 +18,11 @@ from raysgpo.output.group_json import group_row
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares, with_logprobs
 from raysgpo.records import Group
-from tests.policy.conftest import one_rank, qwen2  # noqa: F401
 from tests.preset_groups import finished_groups, settings
 
 pytestmark = pytest.mark.slow
 
-JOB = Path(__file__).parents[1] / "jobs" / "audit.py"
+JOB = Path(__file__).parents[2] / "jobs" / "audit.py"
 FURTHER = {
     "": [],
     "sampled": ["algorithm.denominator=sampled", "algorithm.refill=false"],
@@ -60,7 +59,7 @@ def on_policy(policy: Policy, config: Config) -> list[Group]:
 
 
 @pytest.fixture
-def recorded(one_rank: None, qwen2: str, tmp_path: Path) -> Any:  # noqa: F811
+def recorded(one_rank: None, qwen2: str, tmp_path: Path) -> Any:
     """Makes a run of one step by a real policy; gives its folder."""
 
     def make(preset: str, words: list[str]) -> Path:
