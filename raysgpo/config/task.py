@@ -38,6 +38,9 @@ class TaskConfig(Section):
     """Generated tasks: the operators a chain is drawn from, out of ``+-*``."""
     singles: float = Field(0.2, ge=0, le=1)
     """Verifier tasks: share of the training pairs with one right response that show one of the two alone."""
+    pair_reward: Literal["difference", "ratings"] = "difference"
+    """Verifier tasks: what the ratings of a pair with one right response are worth: the log-chance that their
+    ``difference`` gives to the truth [paper], or the mean of those of the two ``ratings``."""
     seed: int = 0
     """Generated tasks, verifier: seed of the problems, apart from the run's, so that seeds share their problems."""
     format_reward: float = Field(0.0, ge=0.0)

@@ -61,7 +61,7 @@ class ArithmeticVerifierTask:
             arithmetic_case(chain, HELD_OUT_TRUTHS[index % len(HELD_OUT_TRUTHS)], _generator(chain, config))
             for index, chain in enumerate(distinct_chains(config, held_out, held_out=True))
         )
-        self.grade = RatingGrading(config.format_reward)
+        self.grade = RatingGrading(config.format_reward, config.pair_reward == "difference")
 
     def split(self, text: str) -> list[str]:
         return split_lines(text)

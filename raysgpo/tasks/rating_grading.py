@@ -32,26 +32,32 @@ class RatingGrading:
 
     format_reward: float = 0.0
     """Reward part ``format``, given where the ratings could be read; 0 leaves the part out."""
+    by_difference: bool = True
+    """Of a pair with one right response: the worth of the ratings' difference, else the mean of each rating's own."""
 
     def __call__(self, problem: Problem, text: str) -> Grade:
         pair = problem.answer not in (RIGHT, WRONG)
-        grade = _pair(problem.answer, pair_ratings(text)) if pair else _single(problem.answer, single_rating(text))
+        grade = (
+            _pair(problem.answer, pair_ratings(text), self.by_difference)
+            if pair
+            else _single(problem.answer, single_rating(text))
+        )
         if self.format_reward > 0:
             grade.parts["format"] = self.format_reward if grade.readings else 0.0
         return grade
 
 
-def _pair(truth: str, ratings: tuple[float, float] | None) -> Grade:
+def _pair(truth: str, ratings: tuple[float, float] | None, by_difference: bool) -> Grade:
     if ratings is None:
         return _unreadable()
     first, second = ratings
+    apart = (single_reward(first, truth in (FIRST, BOTH)) + single_reward(second, truth in (SECOND, BOTH))) / 2
     if truth in (BOTH, NEITHER):
-        right = truth == BOTH
-        reward = (single_reward(first, right) + single_reward(second, right)) / 2
+        right, reward = truth == BOTH, apart
         correct = all((rating > MIDDLE) if right else (rating < MIDDLE) for rating in ratings)
     else:
         assert truth in (FIRST, SECOND), f"a pair's answer is {FIRST}, {SECOND}, {BOTH} or {NEITHER}, not {truth!r}"
-        reward = pair_reward(first, second, truth == SECOND)
+        reward = pair_reward(first, second, truth == SECOND) if by_difference else apart
         correct = second > first if truth == SECOND else first > second
     return Grade(correct, {CORRECTNESS: reward}, readings={"rating_a": first, "rating_b": second})
 

@@ -120,7 +120,7 @@ class VerifierTask:
         kept, left = divided(rows, source, held_out, lambda case: case.question, config.path)
         self.held_out: Sequence[Problem] = tuple(case.problem() for case in kept)
         self.train: Sequence[Problem] = tuple(_for_training(case, config).problem() for case in left)
-        self.grade = RatingGrading(config.format_reward)
+        self.grade = RatingGrading(config.format_reward, config.pair_reward == "difference")
         """Called as ``grade(problem, text)``."""
 
     def split(self, text: str) -> list[str]:

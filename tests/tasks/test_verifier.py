@@ -152,6 +152,10 @@ def test_the_ratings_are_kept_and_the_format_part_stands_apart() -> None:
     grade = RatingGrading(0.1)(problem(FIRST), "Rating A: 8\nRating B: 3")
     assert grade.readings == {"rating_a": 8.0, "rating_b": 3.0}
     assert grade.parts == {"correctness": pytest.approx(math.log(0.75)), "format": 0.1}
+    apart = RatingGrading(by_difference=False)(problem(FIRST), "Rating A: 8\nRating B: 3")
+    assert apart.parts["correctness"] == pytest.approx((math.log(0.8) + math.log(0.7)) / 2)
+    both_high = RatingGrading(by_difference=False)(problem(FIRST), "Rating A: 9\nRating B: 8")
+    assert both_high.correct and both_high.parts["correctness"] == pytest.approx((math.log(0.9) + math.log(0.2)) / 2)
     unread = RatingGrading(0.1)(problem(FIRST), "?")
     assert unread.readings == {}
     assert unread.parts == {"correctness": REWARD_RANGE[0], "format": 0.0}
