@@ -158,7 +158,10 @@ def test_rows_are_graded_with_their_format_beside(math_run: MathRun) -> None:
         assert not group["judged"]
         for rollout in group["rollouts"]:
             assert rollout["reward_parts"].keys() == {"correctness", "format"}
-            assert rollout["reward"] == pytest.approx(sum(rollout["reward_parts"].values()))
+            parts = rollout["reward_parts"]
+            assert rollout["reward"] == pytest.approx(sum(parts.values()) if rollout["correct"] else 0), (
+                "algorithm.bonus"
+            )
             assert rollout["correct"] == (rollout["reward_parts"]["correctness"] == 1)
     rollouts = [rollout for group in groups for rollout in group["rollouts"]]
     assert {rollout["reward_parts"]["format"] for rollout in rollouts} == {0.0, 0.1}

@@ -41,6 +41,7 @@ def test_the_page_is_laid_out_with_every_section_and_nothing_cut_off(seen: tuple
     found, _ = seen
     assert found["title"] == "arithmetic-algorithm"
     assert found["headings"] == [
+        "What was learned?",
         "Does it help?",
         "Means over seeds",
         "Curves",

@@ -24,6 +24,7 @@ from raysgpo.studies.replay import alone
 from tests.full.conftest import STEPS, Finished, checksums_by_version
 from tests.metrics_page import defined
 from tests.output.test_group_json import GROUP_KEYS, ROLLOUT_KEYS
+from tests.resolved import resolved
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -126,7 +127,7 @@ def guided_gaps(policy: str, rows: list[dict[str, Any]], config: Config) -> dict
     guided = [group.with_rollouts([r for r in group.rollouts_G if r.guided]) for group in groups]
     [share] = step_shares(0, [group for group in guided if group.rollouts_G], config, world=1)
     assert share.num_tokens > 8, "the step shows too little: choose other problems"
-    trainer = Policy.build(policy, config.trainer, config.optimizer, config.algorithm, 1.0, STEPS, world=1)
+    trainer = Policy.build(policy, resolved(config).trainer, config.optimizer, config.algorithm, 1.0, STEPS, world=1)
     return {name: value for name, value in trainer.accumulate(share).items() if value is not None}
 
 

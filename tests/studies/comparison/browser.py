@@ -37,7 +37,7 @@ INSPECT = """(() => {
                                             width: box(i).width, height: box(i).height})),
     verdict: [...document.querySelectorAll("#verdict tbody tr")].map(r => r.innerText),
     numbers: document.querySelectorAll("#numbers tbody tr").length,
-    colors: [...document.querySelectorAll(".up")].map(e => getComputedStyle(e).color),
+    colors: [...document.querySelectorAll("#verdict .up")].map(e => getComputedStyle(e).color),
     clipped: [...document.querySelectorAll("td, th, h1, h2, figcaption")].filter(
         e => e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1).map(e => e.innerText),
   });
