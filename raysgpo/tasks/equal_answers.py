@@ -19,6 +19,8 @@ from raysgpo.tasks.plain_math import plain, without_unit
 RELATIVE = 1.000001e-6
 """Numbers are equal that differ by less than this part of the larger one: rounded to six digits or more."""
 MOST_MEMBERS = 64
+DEEPEST = 32
+"""Brackets within brackets; an expression that is deeper is not worked out."""
 
 _CHOICE = re.compile(r"\(?([A-J])(?:$|[).:,](?=$|\s|[A-Z])|\s+(?=[A-Za-z])(?!and\b|or\b))\s*(.*)", re.DOTALL)
 _ALONE = re.compile(r"(?<![\w'])([A-J])(?![\w'])(?! [a-z])")
@@ -305,10 +307,18 @@ def _matched(wanted: Sequence[str], given: Sequence[str]) -> bool:
 
 
 def _same_expression(gold: str, answer: str) -> bool:
-    if _ENORMOUS.search(gold) or _ENORMOUS.search(answer):
+    if any(_ENORMOUS.search(side) or _depth(side) > DEEPEST for side in (gold, answer)):
         return False
     wanted, given = _parsed(gold), _parse(answer)
     return bool(wanted and given) and bool(math_verify.verify(wanted, given, timeout_seconds=None, float_rounding=12))
+
+
+def _depth(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 @lru_cache(maxsize=4096)
