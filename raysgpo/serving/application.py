@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import ray
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve._private.application_state import StatusOverview
 from ray.serve.config import ProxyLocation
 from ray.serve.context import _get_global_client
+from ray.serve.generated.serve_pb2 import StatusOverview as StatusOverviewProto
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from raysgpo.config.overrides import ConfigError
@@ -31,6 +33,8 @@ REPORT_PERIOD = 60.0
 """Seconds between words about what the start waits for."""
 HTTP_PORT = 8000
 """Where Serve listens, unless that is taken."""
+LOOK_EVERY = 10.0
+"""Seconds from one question to Serve's controller to the next, while a run goes on."""
 
 
 def quiet_logging() -> LoggingConfig:
@@ -168,6 +172,32 @@ def _overview(name: str) -> StatusOverview:
 def is_known(name: str) -> bool:
     """Whether Serve has an application of that name, in whatever state."""
     return bool(_overview(name).app_status.status != ApplicationStatus.NOT_STARTED)
+
+
+class Watch:
+    """Whether Serve goes on with an application. It gives up after a few replicas that died in starting, and a
+    controller that was started again itself does not know of those that ran before."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._pending: ray.ObjectRef | None = None
+        self._asked = time.monotonic()
+
+    def has_given_up(self) -> bool:
+        """By the last answer, once; asks every ``LOOK_EVERY`` seconds and never waits."""
+        if self._pending is None:
+            if time.monotonic() - self._asked > LOOK_EVERY:
+                self._asked = time.monotonic()
+                self._pending = _get_global_client()._controller.get_serve_status.remote(self._name)
+            return False
+        if not ray.wait([self._pending], timeout=0)[0]:
+            return False
+        pending, self._pending = self._pending, None
+        try:
+            said = StatusOverview.from_proto(StatusOverviewProto.FromString(ray.get(pending)))
+        except RayError:  # the controller is being started again
+            return False
+        return bool(said.app_status.status == ApplicationStatus.DEPLOY_FAILED)
 
 
 def _resources(start: Start) -> str:

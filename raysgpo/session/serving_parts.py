@@ -14,7 +14,7 @@ from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.remote import CALL_DEADLINE, Pulse, result
-from raysgpo.serving.application import delete, is_known
+from raysgpo.serving.application import Watch, delete, is_known
 from raysgpo.serving.deployment import start_rollout, wait_for_rollout
 from raysgpo.serving.handle import RolloutHandle
 from raysgpo.serving.judge_replicas import start_judge
@@ -45,6 +45,7 @@ class ServingParts:
         self._judge: JudgeAddress | None = None
         self._rollout: RolloutHandle | None = None
         self._stored = NOTHING_PUBLISHED
+        self._watch = Watch(names.rollout)
         self._store = start_weight_store()
         self._pulse = Pulse("the weight store", self._store.latest.remote)
         self.transport = StoreTransport(self._store)
@@ -88,7 +89,10 @@ class ServingParts:
             wait_for_judge_replicas(self._config, self._judge, self._names.judge, self._say)
 
     def check(self) -> None:
-        """Raises RuntimeError if the store died or hangs: no weights arrive anywhere until it is published to anew."""
+        """Raises RuntimeError if the store died or hangs: no weights arrive anywhere until it is published to anew; or
+        if Serve has given up on the replicas, which have to be deployed anew then."""
+        if self._watch.has_given_up():
+            raise RuntimeError("Ray Serve has given up on the rollout replicas, which died while they started")
         try:
             stored = self._pulse.answer()
         except RayActorError:  # Ray starts another, which is empty

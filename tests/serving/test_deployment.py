@@ -14,13 +14,15 @@ import ray
 import torch
 from ray.serve.handle import DeploymentHandle
 
+from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.serving import deployment
+from raysgpo.serving import application, deployment
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums, pack
 from raysgpo.weights.push import ANSWER_GRACE
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
+from tests.serving.fake_engine import fake_engine
 
 pytestmark = pytest.mark.ray
 
@@ -154,6 +156,22 @@ def test_a_start_that_fails_says_why(deploy_fake: Deploy, monkeypatch: pytest.Mo
     monkeypatch.setattr(deployment, "CONSTRUCTOR_ATTEMPTS", 1)
     with pytest.raises(RuntimeError, match="no_such_setting"):
         deploy_fake(StoreTransport(start_weight_store()), no_such_setting=1)
+
+
+def test_what_serve_has_given_up_is_noticed_without_waiting(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "CONSTRUCTOR_ATTEMPTS", 1)
+    monkeypatch.setattr(application, "LOOK_EVERY", 0.0)
+    rollout = RolloutConfig(cpus=0.1, kv_cache_gib=0.1, start_deadline=60, engine={"no_such_setting": 1})
+    transport = StoreTransport(start_weight_store())
+    deployment.start_rollout("model", rollout, transport, engine=fake_engine, name="broken", run_id="r")
+    watch, until = application.Watch("broken"), time.monotonic() + 60
+    try:
+        while not watch.has_given_up():
+            assert time.monotonic() < until, "Serve gives up after one attempt"
+            time.sleep(0.05)
+    finally:
+        application.delete("broken", deadline=0)
+    assert not any(application.Watch("nothing").has_given_up() for _ in range(3))
 
 
 def test_a_start_without_resources_ends_at_its_deadline_and_says_what_is_missing(deploy_fake: Any) -> None:

@@ -119,6 +119,15 @@ def test_a_store_that_is_gone_is_empty_and_one_that_hangs_is_killed(
     assert ("the store is killed" in cluster.events) == killed
 
 
+def test_replicas_that_serve_has_given_up_are_missed(cluster: Cluster) -> None:
+    cluster.parts.start(judging=False)
+    cluster.parts._pulse = SimpleNamespace(answer=lambda: None)  # type: ignore[assignment]
+    cluster.parts.check()
+    cluster.parts._watch = SimpleNamespace(has_given_up=lambda: True)  # type: ignore[assignment]
+    with pytest.raises(RuntimeError, match="Ray Serve has given up on the rollout replicas"):
+        cluster.parts.check()
+
+
 def test_a_store_that_lost_its_weights_is_missed(cluster: Cluster) -> None:
     answers: Any = iter([None, 3, None, 4])
     cluster.stored = 3
