@@ -85,8 +85,9 @@ def prepare(
         for prompts, tokens in ((train, config.sampling.max_tokens), (held_out, config.evaluation_tokens))
         for prompt in prompts
     )
-    config = with_machine(config, parameters(model_settings(model)), Machine.here())
-    rollout = resolved_rollout(config, model_settings(model), longest, len(train), len(held_out))
+    settings = model_settings(model)
+    config = with_machine(config, parameters(settings), Machine.here())
+    rollout = resolved_rollout(config, settings, longest, len(train), len(held_out))
     judge = config.judge
     if config.needs_judge:
         max_tokens = config.sampling.max_tokens

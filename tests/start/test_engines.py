@@ -8,7 +8,6 @@ from typing import Any
 
 import psutil
 import pytest
-import torch
 from transformers import LlamaConfig, PretrainedConfig
 
 from raysgpo.config import JudgeConfig, RolloutConfig
@@ -22,9 +21,8 @@ from raysgpo.start.engine_sizes import LEAST_GIB, Load, cache_gib, token_bytes, 
 from raysgpo.start.engines import COMPACT_MARGIN, VERIFY_MARGIN, judge_length
 from raysgpo.start.judge_questions import question_tokens
 from raysgpo.start.preparation import prepare
-from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
-from raysgpo.tiny.tiny_policy import TinyConfig
 from raysgpo.tiny.tokenizer import byte_tokenizer
+from tests.start.small import SMALL, shape_of, untrained
 
 GIB = 2**30
 SMOLLM = LlamaConfig(
@@ -38,8 +36,7 @@ SMOLLM = LlamaConfig(
     max_position_embeddings=8192,
 )
 """The shape of SmolLM2-135M: 46,080 bytes of keys and values a token in float32."""
-SHAPE = TinyConfig(hidden_size=8, intermediate_size=8, layers=1, heads=1, max_length=8192)
-SMALL = ["task.prompts=20", "evaluation.prompts=5", "task.terms=[3,4]", "sampling.max_tokens=40", "prompts_per_step=4"]
+SHAPE = shape_of(8192)
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +47,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    with torch.random.fork_rng():
-        save_tiny_model(build_tiny_model(SHAPE.shape), SHAPE, folder)
-    return folder
+    return untrained(tmp_path_factory.mktemp("model"), SHAPE)
 
 
 def load(**changes: Any) -> Load:

@@ -13,27 +13,21 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-import torch
 
 from raysgpo.config import TaskConfig
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.groups.prepared import Prepared
 from raysgpo.start.preparation import prepare
 from raysgpo.tasks.arithmetic import ArithmeticTask
-from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
-from raysgpo.tiny.tiny_policy import TinyConfig
+from tests.start.small import SMALL, shape_of, untrained
 
-SHAPE = TinyConfig(hidden_size=8, intermediate_size=8, layers=1, heads=1, max_length=100)
-SMALL = ["task.prompts=20", "evaluation.prompts=5", "task.terms=[3,4]", "sampling.max_tokens=40", "prompts_per_step=4"]
+SHAPE = shape_of(100)
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained policy whose context is 100 tokens."""
-    folder = tmp_path_factory.mktemp("model")
-    with torch.random.fork_rng():
-        save_tiny_model(build_tiny_model(SHAPE.shape), SHAPE, folder)
-    return folder
+    return untrained(tmp_path_factory.mktemp("model"), SHAPE)
 
 
 def prepared(model: Path | str, *words: str) -> tuple[Prepared, list[str]]:
