@@ -1,6 +1,6 @@
 """Recompute a run from its records: ``python jobs/audit.py RUN``.
 
-Rewards, advantages, which groups were dropped, the denominator and the loss of each step, from ``groups.jsonl`` and
+Rewards, advantages, which groups were dropped, the denominator and the loss of each update, from ``groups.jsonl`` and
 ``config.yaml`` and compared with what the run wrote down. Nothing of raysgpo is imported: the formulas stand here a
 second time, in plain NumPy, each with its source. Exit status 1 if something differs.
 
@@ -200,10 +200,9 @@ def masked(group: Row, a: Row) -> NDArray[np.bool_]:
 
 
 def denominator_of(groups: Sequence[Row], config: Row) -> float:
-    """One number a step; what is dropped for want of a signal counts under ``sampled``."""
+    """One number an update. ``groups``: those that count."""
     a = config["algorithm"]
-    counted = [g for g in groups if g["dropped"] is None or (a["denominator"] == "sampled" and without_signal(g))]
-    each = [masses(group, config) for group in counted]
+    each = [masses(group, config) for group in groups]
     if a["aggregation"] == "token-mean":
         return float(sum(m_G.sum() for m_G in each))
     if a["aggregation"] == "sequence-mean":
@@ -213,8 +212,16 @@ def denominator_of(groups: Sequence[Row], config: Row) -> float:
     return float(sum(len(m_G) for m_G in each) * config["sampling"]["max_tokens"])
 
 
-def without_signal(group: Row) -> bool:
-    return bool(group["dropped"] == "no_signal")
+def counts(group: Row, a: Row) -> bool:
+    """What is dropped for want of a signal counts under ``sampled``."""
+    return group["dropped"] is None or (a["denominator"] == "sampled" and group["dropped"] == "no_signal")
+
+
+def updates_of(groups: Sequence[Row], found: Sequence[Float_G], config: Row) -> list[list[tuple[Row, Float_G]]]:
+    """The groups that count, with their advantages, divided in their order over the updates of the step."""
+    counted = [pair for pair in zip(groups, found, strict=True) if counts(pair[0], config["algorithm"])]
+    parts = np.array_split(np.arange(len(counted)), config["optimizer"]["updates_per_step"])
+    return [[counted[index] for index in part] for part in parts]
 
 
 def loss_of(groups: Sequence[Row], advantages: Sequence[Float_G], config: Row, denominator: float) -> float:
@@ -284,16 +291,32 @@ def audit_step(result: Audit, step: int, groups: list[Row], line: Row | None, co
             result.advantages.compare(float(advantage), rollout["advantage"], place(step, group, number))
         same = fate(group, advantages_G, a) == group["dropped"]
         result.fates.compare(float(same), 1.0, f"step {step}, {group['prompt_id']} ({group['dropped'] or 'kept'})")
-    if line is None or line.get("policy/loss") is None:
+    if line is None:
         return
-    denominator = denominator_of(whole, config)
-    result.denominators.compare(denominator, line.get("policy/denominator"), f"step {step}")
-    if (why := no_loss(whole, config)) is not None:
+    updates = updates_of(whole, found, config)
+    for number, update in enumerate(updates, start=1):
+        audit_update(result, update, line, f"step {step}", f"/update_{number}" if len(updates) > 1 else "", config)
+
+
+def audit_update(
+    result: Audit, update: list[tuple[Row, Float_G]], line: Row, step: str, suffix: str, config: Row
+) -> None:
+    """``suffix``: of the names of its numbers, where the step has several updates."""
+    loss, where = line.get(f"policy/loss{suffix}"), f"{step}{suffix.replace('/update_', ', update ')}"
+    if loss is None:
+        return
+    groups, found = [group for group, _ in update], [advantages_G for _, advantages_G in update]
+    denominator = denominator_of(groups, config)
+    result.denominators.compare(denominator, line.get(f"policy/denominator{suffix}"), where)
+    why = "later updates of a step: their ratios are not recorded" if suffix not in ("", "/update_1") else None
+    why = why or no_loss(groups, config)
+    if why is not None:
         result.losses.skipped[why] += 1
         return
     largest = max(float(np.abs(advantages_G).max(initial=0.0)) for advantages_G in found)
-    gap = 2 * largest * float(line["policy/mismatch_abs"])  # the ratio is 1 but for the two engines' rounding
-    result.losses.compare(loss_of(whole, found, config, denominator), line["policy/loss"], f"step {step}", more=gap)
+    # The ratio is 1 but for the two engines' rounding.
+    gap = 2 * largest * float(line[f"policy/mismatch_abs{suffix}"])
+    result.losses.compare(loss_of(groups, found, config, denominator), loss, where, more=gap)
 
 
 def step_mean(groups: Sequence[Row], a: Row) -> float:
@@ -327,7 +350,7 @@ def report(result: Audit) -> int:
         if finding.wrong:
             print(f"    {finding.where}")
         for why, count in finding.skipped.items():
-            print(f"    {count} steps are left out: {why}")
+            print(f"    {count:,} left out: {why}")
     return 1 if any(finding.wrong for finding in result.findings) else 0
 
 

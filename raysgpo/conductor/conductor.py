@@ -117,8 +117,8 @@ class Conductor:
         self._decisions = {done: decision for done, decision in self._decisions.items() if done < step}
         await self._state.notify()
 
-    async def step(self, step: int, rank: int, world: int) -> Share:
-        """The share of a rank in a step; waits until all groups of the step are here.
+    async def step(self, step: int, rank: int, world: int) -> list[Share]:
+        """The shares of a rank in the updates of a step; waits until all groups of the step are here.
 
         Raises:
             RuntimeError: its groups will never come, or a checkpoint covers the step and they are gone.
@@ -133,7 +133,7 @@ class Conductor:
             if step not in self._issued:
                 self._issued.add(step, await self._source.groups(step), world)
         self._progress.phase = "training"
-        return self._issued.share(step, rank)
+        return self._issued.shares(step, rank)
 
     def unscored(self, batch: int, rank: int, world: int) -> Share | None:
         """See ``GroupSource.unscored``."""

@@ -21,8 +21,8 @@ from raysgpo.records import Drop, Group
 class _Issued:
     groups: list[Group]
     """With their age when the step was handed out."""
-    shares: list[Share]
-    """A rank each."""
+    updates: list[list[Share]]
+    """Of each update, a share a rank."""
 
 
 class IssuedSteps:
@@ -53,8 +53,9 @@ class IssuedSteps:
         """All of them, those included that carry no gradient."""
         return self._get(step).groups
 
-    def share(self, step: int, rank: int) -> Share:
-        return self._get(step).shares[rank]
+    def shares(self, step: int, rank: int) -> list[Share]:
+        """Those of one rank, update after update."""
+        return [update[rank] for update in self._get(step).updates]
 
     def put_away(self, step: int) -> None:
         """The step is trained: most likely nobody asks for it again. Where the disk is full it stays in memory."""

@@ -18,7 +18,7 @@ from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsCo
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
 from raysgpo.config.task import TaskConfig
-from raysgpo.config.trainer import OptimizerConfig, TrainerConfig
+from raysgpo.config.trainer import OptimizerConfig, TrainerConfig, doubtful_optimizer
 
 __all__ = [
     "AlgorithmConfig",
@@ -38,4 +38,5 @@ __all__ = [
     "TaskConfig",
     "TrainerConfig",
     "doubtful_algorithm",
+    "doubtful_optimizer",
 ]

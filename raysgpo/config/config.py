@@ -19,7 +19,7 @@ from raysgpo.config.run_name import checked_name
 from raysgpo.config.section import MOST_EPOCHS, Section
 from raysgpo.config.task import TaskConfig, impossible_task
 from raysgpo.config.task_kinds import TASK_KINDS
-from raysgpo.config.trainer import OptimizerConfig, TrainerConfig
+from raysgpo.config.trainer import OptimizerConfig, TrainerConfig, impossible_optimizer
 
 
 class Config(Section):
@@ -113,6 +113,8 @@ class Config(Section):
                 "offline.keep=all_negative with algorithm.partial_credit=none teaches nothing: the rewards of such a "
                 "group are all equal; set algorithm=sgpo and a judge, or offline.keep=positive"
             )
+        if (impossible := impossible_optimizer(self.optimizer, self.prompts_per_step)) is not None:
+            raise ValueError(impossible)
         if (impossible := impossible_judge(self.judge)) is not None:
             raise ValueError(impossible)
         if (impossible := impossible_guidance(self.guidance, self.sampling.max_tokens)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -11,8 +12,12 @@ from raysgpo.config.section import Section
 
 
 class OptimizerConfig(Section):
-    """AdamW and its schedule."""
+    """AdamW, its schedule, and how many updates a step makes."""
 
+    updates_per_step: int = Field(1, ge=1)
+    """The groups of a step are divided over so many updates, each with a denominator of its own; the weights go to the
+    replicas once, after the last. With 1 the policy is the one that sampled and, without staleness, no ratio is ever
+    clipped."""
     lr: float = Field(1e-6, ge=0)
     """Learning rate after the warm-up."""
     betas: tuple[float, float] = (0.9, 0.95)
@@ -22,11 +27,11 @@ class OptimizerConfig(Section):
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay."""
     warmup_steps: int = Field(0, ge=0)
-    """Steps over which the learning rate rises linearly to ``lr``."""
+    """Updates over which the learning rate rises linearly to ``lr``."""
     warmup_ratio: float | None = Field(None, ge=0, le=1)
-    """The same as a share of all steps, rounded up, in the place of ``warmup_steps``."""
+    """The same as a share of all updates, rounded up, in the place of ``warmup_steps``."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """After the warm-up; linear and cosine fall to 0 just after the last step."""
+    """After the warm-up; linear and cosine fall to 0 just after the last update."""
     max_grad_norm: float = Field(1.0, gt=0)
     """The gradient is scaled down to this norm."""
 
@@ -39,9 +44,35 @@ class OptimizerConfig(Section):
             )
         return self
 
-    def warmup(self, total_steps: int) -> int:
-        """Steps of the warm-up of a run of ``total_steps``."""
-        return self.warmup_steps if self.warmup_ratio is None else math.ceil(self.warmup_ratio * total_steps)
+    def warmup(self, total_updates: int) -> int:
+        """Updates of the warm-up of a run of ``total_updates``."""
+        return self.warmup_steps if self.warmup_ratio is None else math.ceil(self.warmup_ratio * total_updates)
+
+    def divided(self, groups: int) -> list[int]:
+        """How many of a step's ``groups`` each update takes: as equal as can be, the larger first."""
+        size, rest = divmod(groups, self.updates_per_step)
+        return [size + (number < rest) for number in range(self.updates_per_step)]
+
+
+def impossible_optimizer(optimizer: OptimizerConfig, prompts_per_step: int) -> str | None:
+    """What cannot work, with the fix."""
+    if optimizer.updates_per_step > prompts_per_step:
+        return (
+            f"optimizer.updates_per_step={optimizer.updates_per_step} is more than the "
+            f"prompts_per_step={prompts_per_step} that they are made of: set it to {prompts_per_step} or fewer"
+        )
+    return None
+
+
+def doubtful_optimizer(optimizer: OptimizerConfig, prompts_per_step: int) -> Iterator[str]:
+    """What is allowed and hardly meant, as lines for the console."""
+    sizes = optimizer.divided(prompts_per_step)
+    if len(set(sizes)) > 1:
+        yield (
+            f"warning: optimizer.updates_per_step={optimizer.updates_per_step} does not divide "
+            f"prompts_per_step={prompts_per_step}: the first updates of a step take {sizes[0]} groups, "
+            f"the last {sizes[-1]}"
+        )
 
 
 class TrainerConfig(Section):

@@ -15,7 +15,7 @@ from raysgpo.groups.order import Order
 from raysgpo.output.group_json import group_from_row, group_row
 from raysgpo.output.json_lines import read_rows, replace_rows
 from raysgpo.policy.sequences import Share
-from raysgpo.policy.shares import Logprobs, step_shares, with_logprobs
+from raysgpo.policy.shares import Logprobs, update_shares, with_logprobs
 from raysgpo.records import Group
 
 
@@ -75,7 +75,7 @@ class RecordedSource:
     def unscored(self, batch: int, rank: int, world: int) -> Share | None:
         if batch >= len(self._unscored):
             return None
-        return step_shares(batch, self._unscored[batch], self._state.config, world)[rank]
+        return update_shares(batch, self._unscored[batch], self._state.config, world)[rank]
 
     def scored(self, batch: int, rank: int, world: int, logprobs: Logprobs) -> None:
         """With the last of all they are written down, and training may begin."""

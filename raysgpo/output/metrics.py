@@ -21,26 +21,6 @@ Metrics = dict[str, Number]
 Value = TypeVar("Value")
 
 
-NO_UPDATE: Metrics = dict.fromkeys(
-    (
-        "policy/loss",
-        "policy/entropy",
-        "policy/clip_share",
-        "policy/kl",
-        "policy/mismatch_kl",
-        "policy/mismatch_abs",
-        "policy/mismatch_max",
-        "policy/ratio_mean",
-        "policy/denominator",
-        "policy/grad_norm",
-        "policy/lr",
-        "policy/skipped",
-        "advantage/r_loss",
-    )
-)
-"""What the trainer reports of a step without a group to train on: every number of ``Policy.update``, null."""
-
-
 @dataclass(frozen=True, slots=True)
 class StepTimes:
     """When the phases of one step ran: seconds since the Unix epoch."""

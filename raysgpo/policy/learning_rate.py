@@ -1,4 +1,4 @@
-"""The learning rate of a step: a function of the step alone, so there is no state to save."""
+"""The learning rate of an update: a function of its number alone, so there is no state to save."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Literal
 Schedule = Literal["constant", "linear", "cosine"]
 
 
-def learning_rate(step: int, peak: float, warmup_steps: int, schedule: Schedule, total_steps: int) -> float:
-    """The learning rate of update ``step`` = 0 ... total_steps - 1.
+def learning_rate(update: int, peak: float, warmup: int, schedule: Schedule, total: int) -> float:
+    """The learning rate of ``update`` = 0 ... total - 1.
 
-    Warm-up: step 0 takes peak / warmup_steps and step warmup_steps - 1 the peak. Then linear and
-    cosine fall from the peak towards 0, which they would reach at ``total_steps``: the last step
-    still moves the policy.
+    Over the first ``warmup`` updates it rises linearly: update 0 takes peak / warmup and update warmup - 1 the
+    peak. Then linear and cosine fall from the peak towards 0, which they would reach at ``total``: the last
+    update still moves the policy.
     """
-    if step < warmup_steps:
-        return peak * (step + 1) / warmup_steps
+    if update < warmup:
+        return peak * (update + 1) / warmup
     if schedule == "constant":
         return peak
-    fallen = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+    fallen = min(1.0, (update - warmup) / max(1, total - warmup))
     if schedule == "linear":
         return peak * (1 - fallen)
     return peak * 0.5 * (1 + math.cos(math.pi * fallen))

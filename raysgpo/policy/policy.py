@@ -23,6 +23,7 @@ from torch.distributed.tensor import DTensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
+from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.policy.batch import Batch, lay_out
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.learning_rate import learning_rate
@@ -34,7 +35,7 @@ from raysgpo.policy.sequences import Share, TrainSequence
 
 
 class Policy:
-    """A sharded model with its optimizer. One ``update`` is one optimizer step."""
+    """A sharded model with its optimizer."""
 
     def __init__(
         self,
@@ -66,13 +67,13 @@ class Policy:
         optimizer: OptimizerConfig,
         algorithm: AlgorithmConfig,
         temperature: float,
-        total_steps: int,
+        total_updates: int,
         world: int,
     ) -> Policy:
         """Load ``model_path`` (a folder or a hub name) and shard it over all ``world`` ranks.
 
         ``temperature`` is the sampler's: logprobs are those of the distribution that was sampled.
-        ``total_steps`` is what the learning-rate schedule falls over. Raises ValueError for a model
+        ``total_updates`` is what the learning-rate schedule falls over. Raises ValueError for a model
         that cannot be loaded or trained.
         """
         assert dist.is_initialized(), "initialise torch.distributed before building the policy"
@@ -87,9 +88,9 @@ class Policy:
         rate = partial(
             learning_rate,
             peak=optimizer.lr,
-            warmup_steps=optimizer.warmup(total_steps),
+            warmup=optimizer.warmup(total_updates),
             schedule=optimizer.schedule,
-            total_steps=total_steps,
+            total=total_updates,
         )
 
         def sharded() -> TokenScorer:
@@ -118,18 +119,21 @@ class Policy:
         )
 
     def update(self, share: Share) -> Metrics:
-        """One optimizer step over this rank's share; the metrics are the whole step's, equal on all ranks.
+        """One update over this rank's share; the metrics are the whole update's, equal on all ranks.
 
         ``policy/loss`` is the objective itself; ``policy/entropy``, ``clip_share``, ``kl``,
         ``mismatch_kl``, ``mismatch_abs`` and ``ratio_mean`` are means over the sampled tokens,
         ``mismatch_max`` the largest; ``denominator`` is the share's; ``grad_norm`` is the norm before clipping.
         ``advantage/r_loss`` is the sum of |loss| over tokens with A > 0, over that of those with A < 0; None if there
-        are none. A step whose gradient is not finite changes nothing and says ``policy/skipped`` = 1.
+        are none. An update whose gradient is not finite changes nothing and says ``policy/skipped`` = 1; without
+        anything to train on it is none, and every number None.
         """
+        if not share.num_tokens:
+            return NO_UPDATE
         metrics = self.accumulate(share)
         metrics["policy/denominator"] = share.denominator
         metrics["policy/grad_norm"] = norm = self._clip_gradients()
-        metrics["policy/lr"] = rate = self._rate(share.step)
+        metrics["policy/lr"] = rate = self._rate(share.update)
         metrics["policy/skipped"] = float(not math.isfinite(norm))
         if math.isfinite(norm):
             for group in self.optimizer.param_groups:
@@ -139,7 +143,7 @@ class Policy:
         return metrics
 
     def accumulate(self, share: Share) -> Metrics:
-        """The first half of ``update``: the step's gradient, summed over ranks, is left in the parameters."""
+        """The first half of ``update``: its gradient, summed over ranks, is left in the parameters."""
         self.optimizer.zero_grad()
         parts = []
         for sequences in share.micro_batches:
@@ -214,7 +218,7 @@ def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimi
 
 
 def _reduce(parts: list[Terms], num_tokens: int) -> Metrics:
-    """Metrics of the whole step from every rank's micro-batches: two small collectives."""
+    """Metrics of the whole update from every rank's micro-batches: two small collectives."""
     names = list(parts[0].sums)
     sums = torch.stack(
         [

@@ -1,4 +1,4 @@
-"""What the trainer trains on: token sequences, and one rank's share of a step. Numpy only.
+"""What the trainer trains on: token sequences, and one rank's share of an update. Numpy only.
 
 Shape legend: _T tokens of a sequence, prompt included.
 
@@ -70,17 +70,17 @@ class TrainSequence:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one rank does in one optimizer step."""
+    """What one rank does in one update."""
 
-    step: int
-    """The optimizer step, from 0; the learning rate follows from it."""
+    update: int
+    """From 0; the learning rate follows from it."""
     micro_batches: list[list[TrainSequence]]
     """One forward and backward pass each. Every rank has the same number, at least 1; some may be empty."""
     denominator: float
-    """The one number that divides the summed loss: the same for all ranks and micro-batches of the step."""
+    """The one number that divides the summed loss: the same for all ranks and micro-batches of the update."""
     num_tokens: int
-    """Sampled tokens of the whole step, over all ranks: what metrics are averaged over."""
+    """Sampled tokens of the whole update, over all ranks: what metrics are averaged over. 0: there is no update."""
 
     def __post_init__(self) -> None:
         assert self.micro_batches, "a share needs at least one micro-batch, even an empty one"
-        assert self.denominator > 0, f"the step's denominator must be positive, got {self.denominator}"
+        assert self.denominator > 0, f"the update's denominator must be positive, got {self.denominator}"

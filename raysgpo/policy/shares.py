@@ -1,9 +1,10 @@
-"""From the groups of a step to each rank's share: what the stages stamped, as the trainer reads it."""
+"""From the groups of a step to each rank's share of its updates: what the stages stamped, as the trainer reads it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
@@ -19,8 +20,20 @@ Logprobs = list[list[Float_T]]
 """Of one rank's share: micro-batch, sequence, token."""
 
 
-def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int) -> list[Share]:
-    """One share a rank; ``algorithm.denominator`` says which groups are counted.
+def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int) -> list[list[Share]]:
+    """The updates of a step, ``optimizer.updates_per_step`` of them, each one share a rank.
+
+    The groups that count are divided over them in their order, as evenly as can be.
+    """
+    counted = [group for group in groups_P if counts(group, config.algorithm.denominator)]
+    left = iter(counted)
+    parts = [list(islice(left, size)) for size in config.optimizer.divided(len(counted))]
+    first = step * config.optimizer.updates_per_step
+    return [update_shares(first + number, part, config, world) for number, part in enumerate(parts)]
+
+
+def update_shares(update: int, groups_P: Sequence[Group], config: Config, world: int) -> list[Share]:
+    """One share a rank of an update over all these groups; ``algorithm.denominator`` says which are counted.
 
     One without a signal has a gradient of its KL penalty alone: without that it is counted and not computed.
     """
@@ -37,7 +50,7 @@ def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int
         if group.dropped is None or algorithm.kl_coefficient > 0
     ]
     if not weighted or aggregation.denominator == 0:
-        return [Share(step, [[]], denominator=1.0, num_tokens=0)] * world
+        return [Share(update, [[]], denominator=1.0, num_tokens=0)] * world
     trained = [group for group, _ in weighted]
     sequences = [
         _sequence(rollout, weight_T)
@@ -47,18 +60,18 @@ def step_shares(step: int, groups_P: Sequence[Group], config: Config, world: int
     plan = _plan(trained, config, world)
     num_tokens = sum(int(sequence.sampled_T.sum()) for sequence in sequences)
     return [
-        Share(step, [[sequences[index] for index in batch] for batch in rank], aggregation.denominator, num_tokens)
+        Share(update, [[sequences[index] for index in batch] for batch in rank], aggregation.denominator, num_tokens)
         for rank in plan
     ]
 
 
 def counts(group: Group, denominator: Denominator) -> bool:
-    """Whether the step's denominator counts it: what failed, was filtered out or is too old is no part of the step."""
+    """Whether the denominator counts it: what failed, was filtered out or is too old is no part of the step."""
     return group.dropped is None or (denominator == "sampled" and group.dropped is Drop.NO_SIGNAL)
 
 
 def with_logprobs(groups_P: Sequence[Group], config: Config, logprobs: Sequence[Logprobs]) -> list[Group]:
-    """The groups with the logprobs that the ranks worked out for their shares of ``step_shares``, one entry a rank.
+    """The groups with the logprobs that the ranks worked out for their shares of ``update_shares``, one entry a rank.
 
     ``Policy.logprobs`` gives them; they take the place of those of the completions. No group may be dropped.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,7 +12,7 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, TrainerConfig, doubtful_algorithm
+from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, TrainerConfig, doubtful_algorithm, doubtful_optimizer
 from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable, user_path
@@ -61,7 +61,7 @@ def prepare(
     _check_records(task, config)
     check_arguments("rollout.engine", config.rollout.engine, ENGINE)
     config = config.model_copy(update={"algorithm": _with_threshold(config)})
-    for doubt in doubtful_algorithm(config.algorithm, *task.reward_range):
+    for doubt in _doubts(config, task):
         say(doubt)
     model = find_model(config, say)
     _check_trainable(model)
@@ -139,6 +139,11 @@ def _with_threshold(config: Config) -> AlgorithmConfig:
     if algorithm.r_min_correct is not None or not algorithm.compared_with.threshold:
         return algorithm
     return algorithm.model_copy(update={"r_min_correct": config.task.row.threshold})
+
+
+def _doubts(config: Config, task: Task) -> Iterator[str]:
+    yield from doubtful_algorithm(config.algorithm, *task.reward_range)
+    yield from doubtful_optimizer(config.optimizer, config.prompts_per_step)
 
 
 def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:

@@ -21,6 +21,7 @@ from raysgpo.output import checkpoint
 from raysgpo.output.group_json import group_from_row
 from raysgpo.output.json_lines import read_rows
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.update_metrics import over_updates
 from raysgpo.policy.model_size import parameters
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import step_shares
@@ -69,9 +70,9 @@ def _train(run: RunFolder, start: Path | None, losses: dict[int, float | None]) 
         if start is not None:
             policy.load(start)
         for step, groups in _recorded(run, losses):
-            [share] = step_shares(step, groups, config, world=1)
-            loss = policy.update(share)["policy/loss"] if share.num_tokens else None
-            yield ReplayedStep(step, loss, losses[step])
+            updates = step_shares(step, groups, config, world=1)
+            metrics = over_updates([(policy.update(share), share.num_tokens) for [share] in updates])
+            yield ReplayedStep(step, metrics["policy/loss"], losses[step])
 
 
 def _checkpoint(run: RunFolder, step: int) -> Path:
@@ -114,7 +115,7 @@ def _policy(config: Config) -> Policy:
         config.optimizer,
         config.algorithm,
         config.sampling.temperature,
-        total_steps=steps,
+        total_updates=steps * config.optimizer.updates_per_step,
         world=1,
     )
 

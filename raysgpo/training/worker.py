@@ -9,8 +9,9 @@ from tenacity import Retrying
 
 from raysgpo.conductor.messages import Decision, TrainReport
 from raysgpo.output import checkpoint
-from raysgpo.output.metrics import NO_UPDATE, Interval, Metrics
+from raysgpo.output.metrics import Interval, Metrics
 from raysgpo.output.room import waiting_for_room
+from raysgpo.output.update_metrics import over_updates
 from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.model_files import Snapshot
 from raysgpo.policy.policy import Policy
@@ -33,7 +34,7 @@ class TrainWorker:
             config.optimizer,
             config.algorithm,
             config.sampling.temperature,
-            job.total_steps,
+            job.total_steps * config.optimizer.updates_per_step,
             self._world,
         )
         self._checkpoint_interval: Interval = (0.0, 0.0)
@@ -56,9 +57,9 @@ class TrainWorker:
 
     def _step(self, step: int) -> Decision:
         waited, conductor = time.time(), self._job.conductor
-        share = result(conductor.step.remote(step, self._rank, self._world), None)
+        shares = result(conductor.step.remote(step, self._rank, self._world), None)
         started = time.time()
-        metrics = self._policy.update(share) if share.num_tokens else NO_UPDATE
+        metrics = over_updates([(self._policy.update(share), share.num_tokens) for share in shares])
         trained = time.time()
         version, sync = self._publish(step + 1)
         synced = time.time()

@@ -126,7 +126,8 @@ class FakeRun:
         return self.version
 
     def step(self, step: int) -> Share:
-        share: Share = self.call("step", step, 0, 1)
+        [share] = self.call("step", step, 0, 1)
+        assert isinstance(share, Share)
         self.shares[step] = share
         return share
 

@@ -40,7 +40,13 @@ def steps(tmp_path: Path) -> IssuedSteps:
 
 def tokens(steps: IssuedSteps, step: int) -> list[list[int]]:
     return [
-        [int(t) for batch in steps.share(step, rank).micro_batches for sequence in batch for t in sequence.token_ids_T]
+        [
+            int(t)
+            for share in steps.shares(step, rank)
+            for batch in share.micro_batches
+            for sequence in batch
+            for t in sequence.token_ids_T
+        ]
         for rank in (0, 1)
     ]
 
@@ -65,7 +71,7 @@ def test_nothing_that_is_covered_stays(
     for step in range(3):
         issue(steps, step)
         steps.put_away(step)
-    steps.share(0, 0)  # back in memory
+    steps.shares(0, 0)  # back in memory
     steps.forget_before(2)
     assert [step in steps for step in range(3)] == [False, False, True]
     steps.close()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from raysgpo.config import Config, Section, doubtful_algorithm
+from raysgpo.config import Config, Section, doubtful_algorithm, doubtful_optimizer
 from raysgpo.config.overrides import ConfigError, resolve
 
 
@@ -88,6 +88,10 @@ def test_every_section_and_setting_is_documented() -> None:
         (
             ["optimizer.warmup_ratio=0.1", "optimizer.warmup_steps=3"],
             "set optimizer.warmup_steps=0, or leave the ratio",
+        ),
+        (
+            ["optimizer.updates_per_step=5", "prompts_per_step=4"],
+            "optimizer.updates_per_step=5 is more than the prompts_per_step=4 that they are made of: set it to 4 or",
         ),
         (["algorithm.refill_limit=1"], "greater than or equal to 2"),
         (["sampling.top_p=0.9"], "leave sampling.top_p=1 and sampling.top_k=0"),
@@ -236,3 +240,12 @@ def test_lengths_of_guidance_that_is_off_or_in_the_prompt_are_not_bounded_by_the
     assert resolve({}, overrides=["guidance.length=999"]).guidance.length == 999
     words = ["guidance=guided", "guidance.length=999", "guidance.placement=prompt"]
     assert resolve({}, overrides=words).guidance.length == 999
+
+
+def test_updates_that_do_not_divide_a_step_are_said() -> None:
+    assert list(doubtful_optimizer(resolve({}, overrides=["optimizer.updates_per_step=4"]).optimizer, 32)) == []
+    [told] = doubtful_optimizer(resolve({}, overrides=["optimizer.updates_per_step=3"]).optimizer, 32)
+    assert told == (
+        "warning: optimizer.updates_per_step=3 does not divide prompts_per_step=32: the first updates of a step take "
+        "11 groups, the last 10"
+    )

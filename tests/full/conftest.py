@@ -32,6 +32,8 @@ DEADLINE = 900.0
 """Seconds that anything here may take."""
 STEPS = 4
 """Of the run that most tests look at."""
+UPDATES = 2
+"""That a step of it makes."""
 JUDGED = 7
 """Steps that the battered run judges."""
 
@@ -196,10 +198,14 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(small: list[str], tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """One run of four steps under S = 0, from the command line to its end. Half of its rollouts are guided."""
+    """One run of four steps under S = 0, from the command line to its end.
+
+    Half of its rollouts are guided, and each step makes two updates.
+    """
     storage = tmp_path_factory.mktemp("storage")
     words = [str(ROOT / "jobs" / "train.py"), *small, f"storage={storage}", f"steps={STEPS}"]
     words += ["guidance=g2rpo_a", "guidance.ratio=0.5", "guidance.length=4", "guidance.max_length=5"]
+    words += [f"optimizer.updates_per_step={UPDATES}"]
     status, output = run_to_end(tmp_path_factory.mktemp("elsewhere"), *words)
     folders = sorted((storage / "runs").glob("*"))
     assert len(folders) == 1, output

@@ -18,10 +18,11 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import load, resolve
 from raysgpo.output import checkpoint
 from raysgpo.output.group_json import group_from_row
+from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.policy.policy import Policy
-from raysgpo.policy.shares import step_shares
+from raysgpo.policy.shares import update_shares
 from raysgpo.studies.replay import alone
-from tests.full.conftest import STEPS, Finished, checksums_by_version
+from tests.full.conftest import STEPS, UPDATES, Finished, checksums_by_version
 from tests.metrics_page import defined
 from tests.output.test_group_json import GROUP_KEYS, ROLLOUT_KEYS
 from tests.resolved import resolved
@@ -29,7 +30,9 @@ from tests.resolved import resolved
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 SEGMENT_KEYS = {"role", "token_ids", "loss_weight", "logprobs"}
-METRIC_KEYS = {"step", *(name for name in defined() if not name.startswith(("eval/", "readings/")))}
+METRIC_KEYS = {"step", *(name for name in defined() if not name.startswith(("eval/", "readings/")))} | {
+    f"{name}/update_{number}" for name in NO_UPDATE for number in range(1, UPDATES + 1)
+}
 """All that the page defines; this task reads nothing in the answers."""
 EVALUATION_KEYS = {"eval/accuracy", "eval/accuracy/difficulty_3", "eval/prompts", "eval/failed"}
 ANSWER_KEYS = {"step", "prompt_id", "correct", "text", "num_tokens", "truncated", "samples_correct"}
@@ -105,7 +108,9 @@ def test_sampler_and_trainer_agree_on_every_logprob(finished: Finished) -> None:
     trained = [row for row in finished.metrics if row["policy/loss"] is not None]
     assert max(row["policy/mismatch_abs"] for row in trained) < 1e-5
     assert max(row["policy/mismatch_max"] for row in trained) < 1e-4
-    assert max(abs(row["policy/ratio_mean"] - 1) for row in trained) < 1e-5
+    first, second = ([row[f"policy/ratio_mean/update_{number}"] for row in trained] for number in (1, 2))
+    assert max(abs(ratio - 1) for ratio in first if ratio is not None) < 1e-5
+    assert max(abs(ratio - 1) for ratio in second if ratio is not None) > 1e-5, "the first update moved the policy"
     # Not because nothing was learned: the policy moved between the steps.
     checksums = checksums_by_version(finished.run)
     assert len({tuple(sorted(weights.items())) for weights in checksums.values()}) > 1
@@ -125,7 +130,7 @@ def test_what_was_sampled_behind_guidance_has_the_trainers_logprobs(finished: Fi
 def guided_gaps(policy: str, rows: list[dict[str, Any]], config: Config) -> dict[str, float]:
     groups = [group_from_row(row | {"dropped": None}) for row in rows]
     guided = [group.with_rollouts([r for r in group.rollouts_G if r.guided]) for group in groups]
-    [share] = step_shares(0, [group for group in guided if group.rollouts_G], config, world=1)
+    [share] = update_shares(0, [group for group in guided if group.rollouts_G], config, world=1)
     assert share.num_tokens > 8, "the step shows too little: choose other problems"
     trainer = Policy.build(policy, resolved(config).trainer, config.optimizer, config.algorithm, 1.0, STEPS, world=1)
     return {name: value for name, value in trainer.accumulate(share).items() if value is not None}

@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raysgpo.output.metrics import (
-    NO_UPDATE,
     Solved,
     StepTimes,
     evaluation_metrics,
@@ -21,6 +20,7 @@ from raysgpo.output.metrics import (
     time_metrics,
     union_seconds,
 )
+from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment, Verdict
 from tests.metrics_page import defined
 

@@ -81,14 +81,14 @@ def one_rank() -> Iterator[None]:
 
 @pytest.fixture
 def build(one_rank: None) -> Build:
-    """build(model_path, lr=..., kl=..., temperature=..., total_steps=..., surrogate=..., **trainer settings)."""
+    """build(model_path, lr=..., kl=..., temperature=..., total_updates=..., surrogate=..., **trainer settings)."""
 
     def make(
         model_path: str,
         lr: float = 1e-3,
         kl: float = 0.0,
         temperature: float = 1.0,
-        total_steps: int = 10,
+        total_updates: int = 10,
         optimizer: dict[str, Any] | None = None,
         surrogate: str = "clip",
         **trainer: Any,
@@ -99,7 +99,7 @@ def build(one_rank: None) -> Build:
             OptimizerConfig(lr=lr, **(optimizer or {})),
             AlgorithmConfig(kl_coefficient=kl, surrogate=surrogate),
             temperature,
-            total_steps,
+            total_updates,
             world=1,
         )
 

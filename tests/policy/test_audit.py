@@ -15,8 +15,9 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import dump
 from raysgpo.config.presets import PRESETS
 from raysgpo.output.group_json import group_row
+from raysgpo.output.update_metrics import over_updates
 from raysgpo.policy.policy import Policy
-from raysgpo.policy.shares import step_shares, with_logprobs
+from raysgpo.policy.shares import step_shares, update_shares, with_logprobs
 from raysgpo.records import Group
 from tests.preset_groups import finished_groups, settings
 
@@ -36,6 +37,7 @@ FURTHER = {
     "capped": ["algorithm.max_negative_mass=0.5"],
     "sequences": ["algorithm.aggregation=sequence-mean"],
     "groups": ["algorithm.aggregation=group-token-mean"],
+    "updates": ["optimizer.updates_per_step=2", "algorithm.denominator=sampled"],
 }
 
 
@@ -53,7 +55,7 @@ def on_policy(policy: Policy, config: Config) -> list[Group]:
     """The groups of a step with the policy's own logprobs, as if it had sampled them."""
     groups = finished_groups(config)
     kept = [group for group in groups if group.dropped is None]
-    [share] = step_shares(0, kept, config, world=1)
+    [share] = update_shares(0, kept, config, world=1)
     scored = iter(with_logprobs(kept, config, [policy.logprobs(share)]))
     return [next(scored) if group.dropped is None else group for group in groups]
 
@@ -66,8 +68,9 @@ def recorded(one_rank: None, qwen2: str, tmp_path: Path) -> Any:
         config = settings(preset, [*words, "trainer.dtype=float32"])
         policy = Policy.build(qwen2, config.trainer, config.optimizer, config.algorithm, 1.0, 10, world=1)
         groups = on_policy(policy, config)
-        [share] = step_shares(0, groups, config, world=1)
-        metrics = policy.update(share)
+        metrics = over_updates(
+            [(policy.update(share), share.num_tokens) for [share] in step_shares(0, groups, config, world=1)]
+        )
         folder = tmp_path / "run"
         folder.mkdir()
         (folder / "config.yaml").write_text(dump(config))

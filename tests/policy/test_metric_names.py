@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raysgpo.output.metrics import NO_UPDATE
+from raysgpo.output.update_metrics import NO_UPDATE
 from tests.metrics_page import defined
 from tests.policy.conftest import Build, Sequences, Shares
 

@@ -202,7 +202,7 @@ def test_the_first_update_is_adams_and_its_rate_follows_the_step(
     qwen2: str, build: Build, sequences: Sequences, shares: Shares
 ) -> None:
     settings = {"warmup_steps": 4, "schedule": "linear"}
-    policy = build(qwen2, lr=4e-3, total_steps=9, optimizer=settings)
+    policy = build(qwen2, lr=4e-3, total_updates=9, optimizer=settings)
     share = shares(sequences(5, seed=9), step=2)[0]
     before = weights(policy)
     policy.accumulate(share)
@@ -217,6 +217,24 @@ def test_the_first_update_is_adams_and_its_rate_follows_the_step(
         clear = g.abs() > 1e-4  # so that Adam's eps does not matter
         step = (after - before[name])[clear]
         torch.testing.assert_close(step, -3e-3 * g[clear].sign(), rtol=2e-2, atol=1e-6)
+
+
+def test_only_the_first_update_of_a_step_is_made_by_the_policy_that_sampled(
+    qwen2: str, build: Build, sequences: Sequences, shares: Shares
+) -> None:
+    policy, made = build(qwen2, optimizer={"warmup_steps": 4}), sequences(6, seed=12)
+    parts = [on_policy(policy, shares(some, step=n)[0]) for n, some in enumerate((made[:2], made[2:]))]
+    first, second = [policy.update(part) for part in parts]
+    assert first["policy/ratio_mean"] == pytest.approx(1, abs=1e-5)
+    assert abs(known(second, "policy/ratio_mean") - 1) > 1e-4
+    assert [update["policy/lr"] for update in (first, second)] == [2.5e-4, 5e-4]
+
+
+def test_an_update_with_nothing_to_train_on_is_none(qwen2: str, build: Build) -> None:
+    policy = build(qwen2)
+    before = weights(policy)
+    assert set(policy.update(Share(0, [[]], denominator=1.0, num_tokens=0)).values()) == {None}
+    assert distance(weights(policy), before) == 0
 
 
 def test_gradient_clipping_keeps_the_direction_and_bounds_the_norm(

@@ -14,7 +14,7 @@ from raysgpo.config import Config
 from raysgpo.config.presets import PRESETS
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share
-from raysgpo.policy.shares import step_shares, with_logprobs
+from raysgpo.policy.shares import update_shares, with_logprobs
 from tests.policy.conftest import known
 from tests.preset_groups import finished_groups, settings
 
@@ -36,8 +36,8 @@ def built(model: str, config: Config) -> Policy:
 def on_policy_share(policy: Policy, config: Config, signs: set[int]) -> Share:
     """The answers with an advantage of these signs, as if the policy had sampled them: nothing is clipped."""
     groups = [group for group in finished_groups(config) if group.dropped is None]
-    [share] = step_shares(0, groups, config, world=1)
-    [share] = step_shares(0, with_logprobs(groups, config, [policy.logprobs(share)]), config, world=1)
+    [share] = update_shares(0, groups, config, world=1)
+    [share] = update_shares(0, with_logprobs(groups, config, [policy.logprobs(share)]), config, world=1)
     kept = [[s for s in cut if np.sign(s.advantages_T[-1]) in signs] for cut in share.micro_batches]
     return replace(share, micro_batches=kept)
 

@@ -13,7 +13,7 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.sequences import Share, TrainSequence
-from raysgpo.policy.shares import step_shares, with_logprobs
+from raysgpo.policy.shares import step_shares, update_shares, with_logprobs
 from raysgpo.records import Drop, Group, Role, Rollout, Segment
 
 
@@ -43,8 +43,8 @@ def content(sequence: TrainSequence) -> tuple[tuple[float, ...], ...]:
 
 
 def test_a_sequence_is_the_rollout_with_its_stamps(groups: list[Group]) -> None:
-    [share] = step_shares(7, groups[:1], config(), 1)
-    assert share.step == 7 and share.num_tokens == 6
+    [share] = update_shares(7, groups[:1], config(), 1)
+    assert share.update == 7 and share.num_tokens == 6
     short = min(sequences([share]), key=len)
     assert short.token_ids_T.tolist() == [1, 2, 10, 11]
     assert short.loss_weight_T.tolist() == [0, 0, 1, 1]
@@ -66,7 +66,7 @@ def test_a_sequence_is_the_rollout_with_its_stamps(groups: list[Group]) -> None:
 def test_dropped_groups_count_nowhere_and_the_denominator_is_the_steps(
     groups: list[Group], aggregation: str, denominator: float, weights: dict[int, float], world: int
 ) -> None:
-    shares = step_shares(0, groups, config(f"algorithm.aggregation={aggregation}"), world)
+    shares = update_shares(0, groups, config(f"algorithm.aggregation={aggregation}"), world)
     assert len(shares) == world
     assert {share.denominator for share in shares} == {denominator}
     assert {share.num_tokens for share in shares} == {13}
@@ -83,9 +83,9 @@ def test_under_sampled_a_group_without_a_signal_counts_and_is_computed_for_its_k
 ) -> None:
     """As if it had been kept: its advantages are 0, so what it adds to the loss is its KL penalty."""
     words = [f"algorithm.aggregation={aggregation}", f"algorithm.kl_coefficient={kl}"]
-    [kept] = step_shares(0, [*groups[:2], replace(groups[2], dropped=None)], config(*words), 1)
-    [sampled] = step_shares(0, groups, config(*words, "algorithm.denominator=sampled"), 1)
-    assert sampled.denominator == kept.denominator > step_shares(0, groups, config(*words), 1)[0].denominator
+    [kept] = update_shares(0, [*groups[:2], replace(groups[2], dropped=None)], config(*words), 1)
+    [sampled] = update_shares(0, groups, config(*words, "algorithm.denominator=sampled"), 1)
+    assert sampled.denominator == kept.denominator > update_shares(0, groups, config(*words), 1)[0].denominator
     computed = {int(s.sampled_T.sum()): content(s) for s in sequences([sampled])}
     all_of_them = {int(s.sampled_T.sum()): content(s) for s in sequences([kept])}
     assert computed == {size: one for size, one in all_of_them.items() if kl or size != 9}
@@ -93,37 +93,60 @@ def test_under_sampled_a_group_without_a_signal_counts_and_is_computed_for_its_k
 
 def test_a_masked_answer_weighs_nothing(groups: list[Group]) -> None:
     cut = groups[0].with_rollouts([groups[0].rollouts_G[0], replace(groups[0].rollouts_G[1], finish_reason="length")])
-    [share] = step_shares(0, [cut, groups[1]], config("algorithm.mask_truncated=true"), 1)
+    [share] = update_shares(0, [cut, groups[1]], config("algorithm.mask_truncated=true"), 1)
     assert share.denominator == 13 - 4
     assert {int(s.sampled_T.sum()): float(s.loss_weight_T.sum()) for s in sequences([share])}[4] == 0
     all_cut = cut.with_rollouts([replace(r, finish_reason="length") for r in cut.rollouts_G])
-    assert step_shares(0, [all_cut], config("algorithm.mask_truncated=true"), 1)[0].num_tokens == 0
+    assert update_shares(0, [all_cut], config("algorithm.mask_truncated=true"), 1)[0].num_tokens == 0
 
 
 @pytest.mark.parametrize("drop", [drop for drop in Drop if drop is not Drop.NO_SIGNAL])
 def test_what_failed_or_was_filtered_out_is_no_part_of_the_step(groups: list[Group], drop: Drop) -> None:
     settings = config("algorithm.denominator=sampled", "algorithm.kl_coefficient=0.001")
-    [share] = step_shares(0, [*groups[:2], replace(groups[2], dropped=drop)], settings, 1)
+    [share] = update_shares(0, [*groups[:2], replace(groups[2], dropped=drop)], settings, 1)
     assert (share.denominator, share.num_tokens) == (13, 13)
+
+
+@pytest.mark.parametrize("denominator", ["trained", "sampled"])
+@pytest.mark.parametrize("world", [1, 2])
+def test_the_groups_that_count_are_divided_over_the_updates_of_a_step(
+    make_group: Callable[..., Group], make_rollout: Callable[..., Rollout], denominator: str, world: int
+) -> None:
+    """Groups of 1 ... 7 tokens, two of them without a signal: 3, 2, 2 or 2, 2, 1, each with what divides it."""
+    drops = {2: Drop.NO_SIGNAL, 6: Drop.NO_SIGNAL}
+    groups = [make_group(n, [make_rollout(tokens=n, advantage=1.0)], dropped=drops.get(n)) for n in range(1, 8)]
+    settings = config(f"algorithm.denominator={denominator}", "optimizer.updates_per_step=3")
+    updates = step_shares(5, groups, settings, world)
+    assert [{share.update for share in update} for update in updates] == [{15}, {16}, {17}]
+    lengths = [sorted(int(s.sampled_T.sum()) for s in sequences(update)) for update in updates]
+    counted = {"trained": [[1, 3], [4, 5], [7]], "sampled": [[1, 2, 3], [4, 5], [6, 7]]}[denominator]
+    assert lengths == [[n for n in part if n not in drops] for part in counted]
+    assert [{share.denominator for share in update} for update in updates] == [{sum(part)} for part in counted]
+    assert [{share.num_tokens for share in update} for update in updates] == [{sum(part)} for part in lengths]
+
+
+def test_fewer_groups_than_updates_leave_the_last_of_them_out(groups: list[Group]) -> None:
+    updates = step_shares(0, groups, config("optimizer.updates_per_step=4"), 1)
+    assert [share.num_tokens for [share] in updates] == [6, 7, 0, 0]
 
 
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 @pytest.mark.parametrize("world", [2, 3, 5])
 def test_any_number_of_ranks_carries_the_same_sequences(groups: list[Group], layout: Layout, world: int) -> None:
     settings = config(f"trainer.layout={layout}", "trainer.tokens_per_micro_batch=8")
-    one, many = step_shares(0, groups, settings, 1), step_shares(0, groups, settings, world)
+    one, many = update_shares(0, groups, settings, 1), update_shares(0, groups, settings, world)
     assert Counter(map(content, sequences(one))) == Counter(map(content, sequences(many)))
     assert len({len(share.micro_batches) for share in many}) == 1
 
 
 def test_asking_twice_gives_the_same_shares(groups: list[Group]) -> None:
-    first, again = (step_shares(0, groups, config(), 2) for _ in range(2))
+    first, again = (update_shares(0, groups, config(), 2) for _ in range(2))
     assert [content(s) for s in sequences(first)] == [content(s) for s in sequences(again)]
 
 
 def test_a_step_without_a_signal_says_so_to_every_rank(groups: list[Group]) -> None:
-    shares = step_shares(3, groups[2:], config(), 2)
-    assert [(share.step, share.num_tokens, sequences([share])) for share in shares] == [(3, 0, []), (3, 0, [])]
+    shares = update_shares(3, groups[2:], config(), 2)
+    assert [(share.update, share.num_tokens, sequences([share])) for share in shares] == [(3, 0, []), (3, 0, [])]
 
 
 def test_guidance_is_neither_sampled_nor_counted(
@@ -131,7 +154,7 @@ def test_guidance_is_neither_sampled_nor_counted(
 ) -> None:
     plain = make_rollout(tokens=2, advantage=1.0)
     guided = make_rollout(segments=(plain.segments[0], Segment.given(Role.GUIDANCE, [8, 9]), plain.segments[1]))
-    [share] = step_shares(0, [make_group(0, [guided])], config(), 1)
+    [share] = update_shares(0, [make_group(0, [guided])], config(), 1)
     [sequence] = sequences([share])
     assert sequence.sampled_T.tolist() == [False] * 4 + [True] * 2
     assert sequence.loss_weight_T.tolist() == [0, 0, 0, 0, 1, 1] and share.num_tokens == share.denominator == 2
@@ -142,7 +165,7 @@ def test_guidance_is_neither_sampled_nor_counted(
 def test_logprobs_that_the_ranks_worked_out_find_their_tokens(groups: list[Group], layout: Layout, world: int) -> None:
     """Each sequence's logprobs are made from its advantage, which no other has; only completions take them."""
     settings = config(f"trainer.layout={layout}", "trainer.tokens_per_micro_batch=8")
-    shares = step_shares(0, groups[:2], settings, world)
+    shares = update_shares(0, groups[:2], settings, world)
     said = [
         [
             [s.advantages_T.max() * np.arange(1, len(s) + 1, dtype=np.float32) for s in batch]
@@ -183,7 +206,7 @@ def test_weighted_guidance_counts_in_the_loss_and_its_denominator_alone(
     prompt, answer = free.segments
     guidance = Segment.given(Role.GUIDANCE, [8, 9], weight)
     guided = make_rollout(segments=(prompt, guidance, answer), advantage=1.0)
-    [share] = step_shares(0, [make_group(0, [guided, free])], config(f"algorithm.aggregation={aggregation}"), 1)
+    [share] = update_shares(0, [make_group(0, [guided, free])], config(f"algorithm.aggregation={aggregation}"), 1)
     assert share.denominator == denominator and share.num_tokens == 4
     long = max(sequences([share]), key=len)
     np.testing.assert_allclose(long.loss_weight_T, [0, 0, given, given, own, own], rtol=1e-6)

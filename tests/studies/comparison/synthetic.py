@@ -10,7 +10,6 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import dump
 from raysgpo.output.json_lines import JsonLines, Row
 from raysgpo.output.metrics import (
-    NO_UPDATE,
     Solved,
     StepTimes,
     evaluation_metrics,
@@ -20,6 +19,7 @@ from raysgpo.output.metrics import (
 )
 from raysgpo.output.pass_at_k import mean_pass_at_k, reported_k
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.records import Drop, Group, Role, Segment, Verdict
 from raysgpo.studies.comparison.plan import Plan, PlannedRun, make_plan
 from tests.conftest import build_group, build_rollout

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from raysgpo.output.json_lines import read_rows
-from raysgpo.output.metrics import NO_UPDATE, StepTimes, group_metrics, guidance_metrics, time_metrics
+from raysgpo.output.metrics import StepTimes, group_metrics, guidance_metrics, time_metrics
 from raysgpo.output.pass_at_k import pass_at_k
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.studies.comparison import figures, results
 from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.report import write_report
