@@ -27,20 +27,37 @@ class CurriculumConfig(Section):
     """Names of tiers from easy to hard [paper]."""
     remove_above: float | str | None = None
     """Training prompts of a greater difficulty, or of a harder tier if a name is given, are left out."""
+    replace_above: float | str | None = None
+    """The same, but the harder half of those that stay takes their places in an epoch, and stands there again."""
     success_window: tuple[float, float] | None = None
     """Groups whose share of right answers does not lie strictly between these two are not trained on: [0.2,0.8];
     [0,1] drops both extremes (Reinforce-Rej)."""
 
     @property
+    def above(self) -> float | str | None:
+        """Above which difficulty, or tier, a training prompt is not trained on; None: all are."""
+        return self.remove_above if self.replace_above is None else self.replace_above
+
+    @property
+    def filter_key(self) -> str:
+        """The name of the setting that ``above`` is from."""
+        return "curriculum.remove_above" if self.replace_above is None else "curriculum.replace_above"
+
+    @property
     def by_tier(self) -> bool:
-        return self.order == "tier" or isinstance(self.remove_above, str)
+        return self.order == "tier" or isinstance(self.above, str)
 
 
 def impossible_curriculum(curriculum: CurriculumConfig) -> str | None:
     """What cannot work among the settings."""
-    window, above = curriculum.success_window, curriculum.remove_above
+    window, above, key = curriculum.success_window, curriculum.above, curriculum.filter_key
     if window is not None and not 0 <= window[0] < window[1] <= 1:
         return f"curriculum.success_window={list(window)}: give two shares, the lower one first, as in [0.2,0.8]"
+    if curriculum.remove_above is not None and curriculum.replace_above is not None:
+        return (
+            f"curriculum.remove_above={curriculum.remove_above} and curriculum.replace_above={above} both say what "
+            "becomes of hard training prompts: leave one of them out"
+        )
     if above is not None and curriculum.by_tier and above not in curriculum.tiers:
-        return f"curriculum.remove_above={above}: no such tier; curriculum.tiers has {', '.join(curriculum.tiers)}"
+        return f"{key}={above}: no such tier; curriculum.tiers has {', '.join(curriculum.tiers)}"
     return None

@@ -58,9 +58,9 @@ def impossible_offline(
             f"curriculum.success_window={list(curriculum.success_window)}: offline.keep={offline.keep} says which "
             "groups of an offline run are trained on: set curriculum.success_window=null"
         )
-    if curriculum.remove_above is not None and offline.groups is not None:
+    if curriculum.above is not None and offline.groups is not None:
         return (
-            f"curriculum.remove_above={curriculum.remove_above}: the groups of offline.groups are there already: "
-            "remove the rows from the file, or set curriculum.remove_above=null"
+            f"{curriculum.filter_key}={curriculum.above}: the groups of offline.groups are there already: "
+            f"remove the rows from the file, or set {curriculum.filter_key}=null"
         )
     return None

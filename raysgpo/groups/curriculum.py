@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle, islice
+
+import numpy as np
 
 from raysgpo.config import CurriculumConfig
 from raysgpo.records import Problem
+from raysgpo.seeds import derive_seed
 
 NAMED = 5
 """How many rows a message names."""
@@ -34,13 +38,31 @@ def order_ranks(problems: Sequence[Problem], config: CurriculumConfig) -> list[f
     return ranks(problems, config) if config.order in ("difficulty", "tier") else None
 
 
-def chosen(problems: Sequence[Problem], config: CurriculumConfig) -> list[int]:
-    """Indices of the training problems that stay (Remove, G2RPO-A's Table 7, drops the hard ones).
+def filtered(problems: Sequence[Problem], config: CurriculumConfig, seed: int) -> list[int]:
+    """Indices of the training problems of an epoch: those that stay, then what takes the places of the hard ones.
+
+    Remove and Replace of G2RPO-A's Table 7. Which moderate problems replace the hard ones the paper does not say:
+    here the harder half of those that stay, the hardest first, each about as often.
 
     Raises:
         ValueError: no problem stays, or one cannot be ranked that must be.
     """
-    above = config.remove_above
+    kept = chosen(problems, config)
+    if config.replace_above is None:
+        return kept
+    rank = ranks(problems, config)
+    shuffled = np.random.default_rng(derive_seed("replaced", seed)).permutation(kept).tolist()
+    harder = sorted(shuffled, key=lambda index: -rank[index])[: (len(kept) + 1) // 2]
+    return kept + list(islice(cycle(harder), len(problems) - len(kept)))
+
+
+def chosen(problems: Sequence[Problem], config: CurriculumConfig) -> list[int]:
+    """Indices of the training problems that stay.
+
+    Raises:
+        ValueError: no problem stays, or one cannot be ranked that must be.
+    """
+    above = config.above
     if above is None:
         order_ranks(problems, config)  # Whatever is wrong with the rows is said now.
         return list(range(len(problems)))
@@ -48,7 +70,7 @@ def chosen(problems: Sequence[Problem], config: CurriculumConfig) -> list[int]:
     kept = [index for index, rank in enumerate(ranks(problems, config)) if rank <= limit]
     if not kept:
         raise ValueError(
-            f"curriculum.remove_above={above}: all of the {len(problems)} training prompts are harder: raise it"
+            f"{config.filter_key}={above}: all of the {len(problems)} training prompts are harder: raise it"
         )
     return kept
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +19,7 @@ from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, check_judge_path,
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable, user_path
 from raysgpo.config.resolved import ResolvedConfig
-from raysgpo.groups.curriculum import chosen
+from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
@@ -76,7 +78,7 @@ def prepare(
     _check_room(section, room[1], config.evaluation_tokens, context)
     train = _fitting(tokenizer, problems, before, "training", room[0], say)
     held_out = _fitting(tokenizer, task.held_out, before, "held-out", room[1], say)
-    train = _kept(config, train, say)
+    train = _filtered(config, train, say)
     if config.guidance.on:
         train = with_trajectories(tokenizer, train, task, config, context)
         config = config.model_copy(update={"guidance": resolved_guidance(config, train, context, say)})
@@ -146,16 +148,26 @@ def _doubts(config: Config, task: Task) -> Iterator[str]:
     yield from doubtful_optimizer(config.optimizer, config.prompts_per_step)
 
 
-def _kept(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
-    """The training prompts that the curriculum takes."""
+def _filtered(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
+    """The training prompts of an epoch; one that stands there again has another id, so another answer is sampled."""
+    curriculum = config.curriculum
     try:
-        kept = chosen([prompt.problem for prompt in train], config.curriculum)
+        indices = filtered([prompt.problem for prompt in train], curriculum, config.seed)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if len(kept) < len(train):
-        above = config.curriculum.remove_above
-        say(f"{len(train) - len(kept)} training prompts are harder than {above} and are left out")
-    return [train[index] for index in kept]
+    times: Counter[int] = Counter()
+    prompts = []
+    for index in indices:
+        times[index] += 1
+        prompts.append(train[index] if times[index] == 1 else _again(train[index], times[index]))
+    if (hard := len(train) - len(times)) > 0:
+        fate = "left out" if len(prompts) < len(train) else f"replaced: {hard} easier ones stand in an epoch again"
+        say(f"{hard} training prompts are harder than {curriculum.above} and are {fate}")
+    return prompts
+
+
+def _again(prompt: Prompt, time: int) -> Prompt:
+    return replace(prompt, problem=replace(prompt.problem, id=f"{prompt.problem.id}#{time}"))
 
 
 def find_model(config: Config, say: Callable[[str], None]) -> str:

@@ -125,6 +125,11 @@ def test_every_section_and_setting_is_documented() -> None:
         (["curriculum.success_window=[-0.1,1]"], "give two shares"),
         (["curriculum.remove_above=imo"], "curriculum.tiers has cn_contest"),
         (["curriculum.remove_above=3", "curriculum=tier"], "no such tier"),
+        (
+            ["curriculum.replace_above=imo"],
+            "curriculum.replace_above=imo: no such tier; curriculum.tiers has cn_contest",
+        ),
+        (["curriculum.remove_above=3", "curriculum.replace_above=2"], "leave one of them out"),
         (["steps=-1"], "greater than or equal to 0"),
         (["steps=0", "evaluation.every=0"], "set evaluation.every to 1 or more"),
         (["task.kind=math"], "needs task.path"),
@@ -149,6 +154,7 @@ def test_an_impossible_combination_names_the_key_and_the_fix(words: list[str], f
         (["curriculum=success"], "curriculum.order=success: an offline run shuffles"),
         (["curriculum.success_window=[0.2,0.8]"], "set curriculum.success_window=null"),
         (["curriculum.remove_above=2", "offline.groups=f.jsonl"], "set curriculum.remove_above=null"),
+        (["curriculum.replace_above=2", "offline.groups=f.jsonl"], "set curriculum.replace_above=null"),
     ],
 )
 def test_what_has_no_meaning_offline_is_refused_there_alone(words: list[str], fix: str) -> None:

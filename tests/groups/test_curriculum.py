@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysgpo.config import CurriculumConfig
-from raysgpo.groups.curriculum import chosen, order_ranks, ranks
+from raysgpo.groups.curriculum import chosen, filtered, order_ranks, ranks
 from raysgpo.records import Problem
 
 
@@ -63,3 +63,19 @@ def test_the_hard_ones_are_left_out_in_any_order() -> None:
 def test_if_none_stays_it_says_so() -> None:
     with pytest.raises(ValueError, match=r"curriculum\.remove_above=1.0: all of the 2 training prompts are harder"):
         chosen(problems("difficulty", 2, 3), CurriculumConfig(remove_above=1))
+
+
+def test_the_harder_half_of_those_that_stay_takes_the_places_of_the_hard_ones() -> None:
+    """Five above 3: of rows 1, 3 and 4 the harder two take their places, the hardest first."""
+    rows = problems("difficulty", 5, 1, 5, 3, 2, 5, 5, 5)
+    config = CurriculumConfig(replace_above=3)
+    assert filtered(rows, config, seed=0) == [1, 3, 4, 3, 4, 3, 4, 3]
+    assert filtered(rows, CurriculumConfig(remove_above=3), seed=0) == [1, 3, 4]
+    assert filtered(rows[3:5], config, seed=0) == [0, 1], "there is nothing to replace"
+
+
+def test_which_of_equal_ones_stand_again_is_the_seeds() -> None:
+    rows = problems("difficulty", *([3] * 50), *([5] * 10))
+    drawn = [filtered(rows, CurriculumConfig(replace_above=3), seed) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert all(len(set(indices[50:])) == 10 for indices in drawn)

@@ -164,6 +164,13 @@ def test_hard_prompts_are_left_out_and_counted(model: Path) -> None:
     ready, said = prepared(model, "curriculum.remove_above=3")
     assert {p.problem.metadata["terms"] for p in ready.train} == {3} and len(ready.held_out) == 5
     assert said == [f"{hard} training prompts are harder than 3.0 and are left out"]
+    ready, said = prepared(model, "curriculum.replace_above=3")
+    assert {p.problem.metadata["terms"] for p in ready.train} == {3} and len(ready.train) == len(whole.train)
+    assert said == [
+        f"{hard} training prompts are harder than 3.0 and are replaced: {hard} easier ones stand in an epoch again"
+    ]
+    ids = [p.problem.id for p in ready.train]
+    assert len(set(ids)) == len(ids) and sum("#" in name for name in ids) == hard
     assert "curriculum.field=year" in refused(model, "curriculum=difficulty", "curriculum.field=year")
 
 

@@ -58,7 +58,14 @@ METRICS = (
     ("Spread of the advantages", "advantage/std", False, "Standard deviation over all rollouts."),
     ("All-negative groups", "groups/all_negative_share", True, "Groups in which every answer is wrong."),
     ("Reasoning Trajectory Score", "judge/rts_mean", True, "Mean RTS of the judged rollouts."),
-    ("Policy entropy", "policy/entropy", False, "Nats, at the sampled tokens; steps without an update are left out."),
+    ("Entropy of all answers", "entropy/sampled", False, "Nats: minus the mean logprob of the sampled tokens."),
+    (
+        "Entropy of what was trained on",
+        "policy/entropy",
+        False,
+        "Nats, at the sampled tokens of the groups with a gradient; variants that drop other groups show other tokens.",
+    ),
+    ("Clipped tokens", "policy/clip_share", True, "Tokens whose ratio the clip, or the truncation, cut."),
     (
         "Training problems ever solved",
         "train/problems_solved_ever",

@@ -22,6 +22,7 @@ SHARES = (
     "truncated failures",
     "logical failures",
     "wrong and reinforced",
+    "clipped tokens",
     "judge overhead",
 )
 """Numbers that are shown in percent, by how their names begin."""

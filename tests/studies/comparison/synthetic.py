@@ -66,6 +66,7 @@ def write_run(path: Path, run: PlannedRun, gain: float, steps: int = STEPS, prom
                 "train/problems_solved_ever": solved.add(groups),
                 **NO_UPDATE,
                 "policy/entropy": 1.0 - chance,
+                "policy/clip_share": 0.05,
                 **time_metrics(groups, times),
             }
         )
