@@ -14,6 +14,7 @@ from raysgpo.start.resume import AUTO, auto_resumed, resume_config
 Mode = Literal["online", "offline"]
 COMMANDS: dict[Mode, str] = {"online": "jobs/train.py", "offline": "jobs/offline.py"}
 """Mode to the command that runs it."""
+SURROGATE = "algorithm.surrogate"
 
 
 def configure(words: Words, recipes: Recipes, mode: Mode = "online") -> Config:
@@ -36,9 +37,14 @@ def configure(words: Words, recipes: Recipes, mode: Mode = "online") -> Config:
 
 def _new(words: Words, recipes: Recipes, mode: Mode) -> Config:
     layers = words.layers(recipes)
-    if mode == "offline" and not any(_is_offline(layer) for layer in layers):
-        layers.append(_offline(words.recipe))
-    return resolve(*layers, overrides=words.overrides)
+    if mode == "online" or any(_is_offline(layer) for layer in layers):
+        return resolve(*layers, overrides=words.overrides)
+    layers.append(_offline(words.recipe))
+    config = resolve(*layers, overrides=words.overrides)
+    if config.algorithm.surrogate == "clip" and words.value(SURROGATE) is None:
+        # The default of nearly every preset, and made for answers of the policy of now.
+        return resolve(*layers, overrides=[*words.overrides, f"{SURROGATE}=log_prob"])
+    return config
 
 
 def _is_offline(layer: Config | Tree) -> bool:
@@ -47,7 +53,7 @@ def _is_offline(layer: Config | Tree) -> bool:
 
 
 def _offline(recipe: str | None) -> Tree:
-    """What an offline run changes: its number of steps follows from the groups."""
+    """What an offline run changes beside the loss: its number of steps follows from the groups."""
     named = {"name": f"{recipe}-offline"} if recipe else {}
     return {"mode": "offline", "steps": None, **named}
 

@@ -7,13 +7,15 @@ _H hidden size.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -52,6 +54,11 @@ class TokenScorer(nn.Module):
         head = self.causal.get_output_embeddings()
         return token_logprobs(hidden_AH[inputs.predict_N], head.weight, inputs.targets_N, self.temperature, self.chunk)
 
+    def own_logits(self, token_ids_RL: Tensor) -> Tensor:
+        """The model's own [R, L, V], at no temperature: to compare with, for a few tokens."""
+        logits_RLV: Tensor = self.causal(input_ids=token_ids_RL, use_cache=False).logits
+        return logits_RLV
+
     def _hidden(self, token_ids_RL: Tensor, position_ids_RL: Tensor | None, cache: DynamicCache | None) -> Tensor:
         """Last hidden states [R L, H]. ``cache``: keys and values of what stands before, to which these are added;
         they carry their gradient."""
@@ -73,27 +80,40 @@ def training_device() -> torch.device:
     return torch.device("cpu")
 
 
-def load_causal(model_path: str, attention: str) -> PreTrainedModel:
-    """The checkpoint in float32 on the CPU, without dropout.
+def build_causal(model_path: str, attention: str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The architecture that ``config.json`` names, on the meta device: without weights, and without dropout.
 
-    Raises ValueError for a path that holds no model, or an architecture we would get wrong.
+    Raises:
+        ValueError: there is none, transformers does not know it, or we would get it wrong.
     """
     transformers_logging.disable_progress_bar()
-    try:
+    with _naming(model_path, attention):
         config = AutoConfig.from_pretrained(model_path)
-        _without_dropout(config)
-        causal = AutoModelForCausalLM.from_pretrained(
-            model_path, config=config, dtype=torch.float32, attn_implementation=attention
+    _refuse_quantized(model_path, config)
+    _without_dropout(config)
+    with _naming(model_path, attention), torch.device("meta"):
+        causal = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention)
+    _refuse_unknown_heads(model_path, causal)
+    if not causal._no_split_modules:
+        raise ValueError(
+            f"model={model_path}: {type(causal).__name__} does not say which of its modules are layers "
+            "(_no_split_modules), so it cannot be sharded layer by layer: choose another model"
         )
+    _make_savable(causal)
+    return causal
+
+
+@contextmanager
+def _naming(model_path: str, attention: str) -> Iterator[None]:
+    """What transformers cannot do with a model, with its name and what to give instead."""
+    try:
+        yield
     except (OSError, ValueError, ImportError) as error:
         kind = "folder" if Path(model_path).exists() else "name (there is no such folder here)"
         raise ValueError(
             f"model={model_path}: transformers cannot load this {kind} with trainer.attention={attention}: "
             f"{error}. Give a folder or a hub name that holds a causal language model"
         ) from error
-    _refuse_unknown_heads(model_path, causal)
-    _make_savable(causal)
-    return causal
 
 
 def _without_dropout(config: Any) -> None:
@@ -101,6 +121,16 @@ def _without_dropout(config: Any) -> None:
     for name, value in list(vars(config).items()):
         if ("dropout" in name or name.endswith("_pdrop")) and isinstance(value, float):
             setattr(config, name, 0.0)
+
+
+def _refuse_quantized(model_path: str, config: Any) -> None:
+    quantized = getattr(config, "quantization_config", None)
+    if quantized is not None:
+        method = quantized.get("quant_method") if isinstance(quantized, dict) else None
+        raise ValueError(
+            f"model={model_path}: its weights are quantized ({method or 'quantization_config'}), which cannot be "
+            "trained: give the checkpoint that they were made from"
+        )
 
 
 def _refuse_unknown_heads(model_path: str, causal: PreTrainedModel) -> None:
@@ -123,12 +153,12 @@ def _make_savable(causal: PreTrainedModel) -> None:
 def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, mesh: DeviceMesh) -> TokenScorer:
     """Wrap and shard over the mesh: each decoder layer alone, and the rest (embedding, norm, head).
 
-    Parameters stay float32 whatever ``trainer.dtype``; with bfloat16, forward and backward use a
+    Parameters keep their type whatever ``trainer.dtype``; with bfloat16, forward and backward use a
     rounded copy, and gradients are summed over ranks in float32.
     """
     if trainer.gradient_checkpointing:
         causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    scorer = TokenScorer(causal, temperature, trainer.logprob_chunk).to(mesh.device_type)
+    scorer = TokenScorer(causal, temperature, trainer.logprob_chunk)
     scorer.train()  # Gradient checkpointing acts in this mode only; there is no dropout to wake up.
     settings: dict[str, Any] = {"mesh": mesh}
     if trainer.dtype == "bfloat16":
@@ -138,6 +168,7 @@ def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, m
         if type(module).__name__ in layer_classes:
             fully_shard(module, **settings)
     fully_shard(scorer, **settings)
+    register_fsdp_forward_method(scorer, "own_logits")
     _sum_gradients(scorer)
     return scorer
 

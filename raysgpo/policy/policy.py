@@ -27,8 +27,9 @@ from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.policy.batch import Batch, lay_out
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.learning_rate import learning_rate
+from raysgpo.policy.loading import load_scorer
 from raysgpo.policy.loss import Objective, Terms, policy_loss
-from raysgpo.policy.model import TokenScorer, load_causal, shard, training_device
+from raysgpo.policy.model import TokenScorer, training_device
 from raysgpo.policy.model_files import Snapshot, load
 from raysgpo.policy.scorer_check import check_scorer
 from raysgpo.policy.sequences import Share, TrainSequence
@@ -93,15 +94,15 @@ class Policy:
             total=total_updates,
         )
 
-        def sharded() -> TokenScorer:
-            causal = load_causal(model_path, trainer.attention)
-            check_scorer(model_path, causal, layout)
-            return shard(causal, trainer, temperature, mesh)
-
-        scorer = sharded()
+        scorer = load_scorer(model_path, trainer, temperature, mesh, torch.float32)
+        check_scorer(model_path, scorer, layout, trainer.dtype)
+        dtype = getattr(torch, trainer.dtype)
+        reference = None
+        if algorithm.kl_coefficient > 0:  # in the type it is computed in: nothing is added to it
+            reference = load_scorer(model_path, trainer, temperature, mesh, dtype).requires_grad_(False)
         return cls(
             scorer=scorer,
-            reference=sharded().requires_grad_(False) if algorithm.kl_coefficient > 0 else None,
+            reference=reference,
             optimizer=_adamw(scorer, optimizer),
             objective=Objective(
                 surrogate=algorithm.surrogate,
@@ -114,7 +115,7 @@ class Policy:
             rate=rate,
             lay_out=lay,
             max_grad_norm=optimizer.max_grad_norm,
-            dtype=getattr(torch, trainer.dtype),
+            dtype=dtype,
             source=model_path,
         )
 

@@ -1,4 +1,4 @@
-"""Are the scorer's logprobs the model's own? Asked once, of a few tokens, when a model has been loaded.
+"""Are the scorer's logprobs the model's own? Asked once, of a few tokens, when a policy has been loaded.
 
 Also behind a prompt that is computed once, where that is how it trains: what keeps no cache of keys and values would
 answer as if there were no prompt.
@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.distributed.fsdp import FSDPModule
 
 from raysgpo.policy.batch import ScorerInput, SharedPrompts
 from raysgpo.policy.layout import Layout
@@ -31,39 +31,42 @@ TARGETS = 32
 """Tokens whose logprobs are compared at each place, spread over the vocabulary."""
 LARGEST = 64.0
 """The logits are scaled so that this is their largest: a cap shows at large ones only, and a random model has none."""
-TOLERANCE = 0.01
-"""Nats. Rounding stays far below, and what is no rounding lies far above."""
+TOLERANCE = {"float32": 0.01, "bfloat16": 2.0}
+"""Nats, by the type that is computed in. Rounding stays far below, and what is no rounding lies far above."""
 
 
 @torch.no_grad()
-def check_scorer(model_path: str, causal: PreTrainedModel, layout: Layout) -> None:
-    """Return if both agree. The model is whole, on the CPU, and comes back as it was.
+def check_scorer(model_path: str, scorer: TokenScorer, layout: Layout, dtype: str) -> None:
+    """Return if both agree; the scorer comes back as it was. ``dtype``: what it computes in. Collective.
 
     Raises:
         ValueError: they do not, or the model has no head.
     """
+    causal = scorer.causal
     head = causal.get_output_embeddings()
     if head is None:
         raise ValueError(f"model={model_path}: it has no output head over tokens: choose a causal language model")
-    vocabulary = len(head.weight)
-    ids_RL = _spread(TOKENS, vocabulary)[None]
-    predict_N = torch.arange(TOKENS).repeat_interleave(TARGETS)
-    targets_N = _spread(TARGETS, vocabulary).repeat(TOKENS)
-    with _on_cpu(causal), _scaled(head) as scale:
-        logits_LV = causal(input_ids=ids_RL, use_cache=False).logits[0].float()
+    device, vocabulary = head.weight.device, len(head.weight)
+    ids_RL = _spread(TOKENS, vocabulary, device)[None]
+    predict_N = torch.arange(TOKENS, device=device).repeat_interleave(TARGETS)
+    targets_N = _spread(TARGETS, vocabulary, device).repeat(TOKENS)
+    with _scaled(head) as scale:
+        logits_LV = scorer.own_logits(ids_RL)[0].float()
         own_N = torch.log_softmax(logits_LV, dim=-1)[predict_N, targets_N]
-        # Dividing by a temperature is what multiplies the scorer's logits.
-        scorer = TokenScorer(causal, temperature=1 / (scale[0] if scale else 1.0), chunk=len(predict_N))
+    # Dividing by a temperature is what multiplies the scorer's logits.
+    with _at_temperature(scorer, 1 / (scale[0] if scale else 1.0)):
         whole = ScorerInput(None, ids_RL, None, predict_N, targets_N)
         gap = _largest_gap(scorer, whole, own_N)
         shared_gap = _largest_gap(scorer, _behind_prompt(whole), own_N) if layout == "shared" else 0.0
-    if not gap <= TOLERANCE:
+    if isinstance(scorer, FSDPModule):
+        scorer.reshard()  # After a forward pass alone its parameters are still whole.
+    if not gap <= TOLERANCE[dtype]:
         raise ValueError(
             f"model={model_path}: its own logprobs and those that the trainer works out from its head differ by up to "
             f"{gap:.3g} nats: {type(causal).__name__} changes its logits in a way that the trainer does not know. "
             "Choose a model of another architecture"
         )
-    if not shared_gap <= TOLERANCE:
+    if not shared_gap <= TOLERANCE[dtype]:
         raise ValueError(
             f"model={model_path}: {type(causal).__name__} keeps no cache of keys and values, so an answer cannot go on "
             "from a prompt that was computed once for its group: set trainer.layout=padded"
@@ -84,18 +87,19 @@ def _largest_gap(scorer: TokenScorer, inputs: ScorerInput, own_N: Tensor) -> flo
 def _behind_prompt(whole: ScorerInput) -> ScorerInput:
     """The same, with the first half of the row as a prompt of its own."""
     head = TOKENS // 2
-    prompts = SharedPrompts(whole.token_ids_RL[:, :head], torch.zeros(1, dtype=torch.int64))
+    ids_RL = whole.token_ids_RL
+    prompts = SharedPrompts(ids_RL[:, :head], torch.zeros(1, dtype=torch.int64, device=ids_RL.device))
     return replace(
         whole,
         prompts=prompts,
-        token_ids_RL=whole.token_ids_RL[:, head:],
-        position_ids_RL=torch.arange(head, TOKENS)[None],
+        token_ids_RL=ids_RL[:, head:],
+        position_ids_RL=torch.arange(head, TOKENS, device=ids_RL.device)[None],
     )
 
 
-def _spread(count: int, size: int) -> Tensor:
+def _spread(count: int, size: int, device: torch.device) -> Tensor:
     """``count`` numbers below ``size``, over all of them."""
-    return torch.linspace(0, size - 1, count).long()
+    return torch.linspace(0, size - 1, count, dtype=torch.float64).long().to(device)
 
 
 @contextmanager
@@ -116,14 +120,9 @@ def _scaled(head: torch.nn.Module) -> Iterator[list[float]]:
 
 
 @contextmanager
-def _on_cpu(causal: PreTrainedModel) -> Iterator[None]:
-    """The kernels of flash attention run on a GPU only; which one is used makes no difference to the head."""
-    chosen = causal.config._attn_implementation
-    if "flash" not in str(chosen):
-        yield
-        return
-    causal.set_attn_implementation("eager")
+def _at_temperature(scorer: TokenScorer, temperature: float) -> Iterator[None]:
+    own, scorer.temperature = scorer.temperature, temperature
     try:
         yield
     finally:
-        causal.set_attn_implementation(chosen)
+        scorer.temperature = own

@@ -23,6 +23,7 @@ from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
+from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.model_size import parameters
 from raysgpo.policy.plain_head import changed_logits, refusal
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
@@ -72,6 +73,10 @@ def prepare(
     if shows_date(tokenizer):
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
+    try:
+        check_loadable(model)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
     room = context - config.sampling.max_tokens, context - config.evaluation_tokens
     _check_room("sampling", room[0], config.sampling.max_tokens, context)

@@ -187,6 +187,27 @@ def test_an_offline_run_of_a_recipe_counts_its_steps_from_the_groups(
     assert capsys.readouterr().out == file.read_text(), "its own file says everything"
 
 
+@pytest.mark.parametrize(
+    ("words", "surrogate"),
+    [
+        ([], "log_prob"),
+        (["algorithm=sgpo"], "log_prob"),
+        (["algorithm.surrogate=clip", "algorithm=sgpo", "algorithm.surrogate=clip"], "clip"),
+        (["algorithm.surrogate=cispo"], "cispo"),
+        (["algorithm=gspo", "offline.keep=positive"], "clip_sequence"),
+    ],
+)
+def test_an_offline_run_trains_without_a_ratio_unless_one_is_asked_for(
+    offline: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    surrogate: str,
+) -> None:
+    assert run(offline, monkeypatch, "arithmetic", "--dry-run", *words) == 0
+    assert f"  surrogate: {surrogate}" in capsys.readouterr().out.splitlines()
+
+
 def test_a_run_belongs_to_the_command_that_began_it(
     train: ModuleType,
     offline: ModuleType,

@@ -25,6 +25,8 @@ from transformers import (
 )
 
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
+from raysgpo.policy.layout import Layout
+from raysgpo.policy.model import TokenScorer
 from raysgpo.policy.plain_head import changed_logits
 from raysgpo.policy.scorer_check import check_scorer
 from tests.policy.conftest import Build, checkpoint
@@ -64,13 +66,17 @@ def random_model(name: str, **changes: Any) -> PreTrainedModel:
     return model(settings(**{**SMALL, **own, **changes})).eval()
 
 
+def check(name: str, model: PreTrainedModel, layout: Layout) -> None:
+    check_scorer(name, TokenScorer(model, temperature=0.7, chunk=64), layout, "float32")
+
+
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_a_plain_head_of_any_architecture_agrees(name: str, tied: bool) -> None:
     model = random_model(name, tie_word_embeddings=tied)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     logits = model(input_ids=torch.arange(5)[None]).logits
-    check_scorer("m", model, "shared" if keeps_keys_and_values(model.config) else "padded")
+    check("m", model, "shared" if keeps_keys_and_values(model.config) else "padded")
     assert (name == "falcon_h1") != keeps_keys_and_values(model.config)
     assert changed_logits(model.config) is None
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
@@ -85,7 +91,7 @@ def test_changed_logits_are_refused_by_their_setting_and_without_knowing_it(
     [(setting, value)] = change.items()
     assert changed_logits(model.config) == f"{setting}={value}"
     with pytest.raises(ValueError, match=rf"^model=m: its own logprobs .* differ by up to .* {type(model).__name__}"):
-        check_scorer("m", model, "shared")
+        check("m", model, "shared")
 
 
 class _Doubtful(Qwen2ForCausalLM):
@@ -110,32 +116,19 @@ def _one_token_off(logits: Tensor) -> Tensor:
 )
 def test_what_no_setting_says_is_found_too(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = _Doubtful(Qwen2Config(**SMALL)).eval()
-    check_scorer("m", model, "shared")
+    check("m", model, "shared")
     monkeypatch.setattr(_Doubtful, "change", staticmethod(change))
     with pytest.raises(ValueError, match="in a way that the trainer does not know"):
-        check_scorer("m", model, "shared")
+        check("m", model, "shared")
 
 
 def test_a_bias_of_the_head_is_found_and_a_model_without_a_head_is_named() -> None:
     model = random_model("qwen2", tie_word_embeddings=False)
     model.lm_head.bias = nn.Parameter(torch.linspace(0, 1, SMALL["vocab_size"]))
     with pytest.raises(ValueError, match="differ by up to"):
-        check_scorer("m", model, "shared")
+        check("m", model, "shared")
     with pytest.raises(ValueError, match="no output head over tokens"):
-        check_scorer("m", model.model, "shared")
-
-
-def test_attention_that_runs_on_a_gpu_only_is_not_used_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, used = random_model("llama"), []
-    model.config._attn_implementation_internal = "flash_attention_2"
-
-    def use(name: str) -> None:
-        used.append(name)
-        model.config._attn_implementation_internal = name
-
-    monkeypatch.setattr(model, "set_attn_implementation", use)
-    check_scorer("m", model, "shared")
-    assert used == ["eager", "flash_attention_2"]
+        check("m", model.model, "shared")
 
 
 def test_a_policy_and_its_reference_are_checked_when_they_are_built(

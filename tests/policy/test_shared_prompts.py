@@ -10,6 +10,7 @@ from transformers import MambaConfig, MambaForCausalLM, Qwen2Config, Qwen2ForCau
 from raysgpo.policy.batch import lay_out
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import Layout, Size, tokens_of
+from raysgpo.policy.model import TokenScorer
 from raysgpo.policy.scorer_check import check_scorer
 from tests.policy.conftest import SIZES, Build, Sequences, Shares, checkpoint
 from tests.policy.test_policy import distance, gradient
@@ -104,10 +105,10 @@ def test_a_model_with_a_state_in_the_place_of_keys_and_values_is_refused(layout:
     sizes = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}
     model = MambaForCausalLM(MambaConfig(**sizes)).eval()
     if layout == "padded":
-        check_scorer("m", model, layout)
+        check_scorer("m", TokenScorer(model, 1.0, 64), layout, "float32")
         assert not keeps_keys_and_values(model.config)
         return
     with pytest.raises(
         ValueError, match=r"MambaForCausalLM keeps no cache of keys and values, .* set trainer.layout=padded"
     ):
-        check_scorer("m", model, layout)
+        check_scorer("m", TokenScorer(model, 1.0, 64), layout, "float32")

@@ -258,6 +258,13 @@ def test_a_head_that_the_trainer_would_get_wrong_is_refused_before_anything_star
     assert message.startswith(f"model={copy}: its config sets final_logit_softcapping=30.0, which changes the logits")
 
 
+def test_weights_of_another_model_are_refused_before_anything_starts(copy: Path) -> None:
+    message = refused(changed(copy, intermediate_size=7))
+    assert message.startswith(f"model={copy}: its weights cannot be used: model.layers.0.mlp.gate_proj.weight has the")
+    message = refused(changed(copy, quantization_config={"quant_method": "awq"}))
+    assert message.startswith(f"model={copy}: its weights are quantized (awq)")
+
+
 def test_a_config_json_that_no_checkpoint_could_be_saved_with_is_refused(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
