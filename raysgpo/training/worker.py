@@ -17,6 +17,7 @@ from raysgpo.policy.model_files import Snapshot
 from raysgpo.policy.policy import Policy
 from raysgpo.remote import result
 from raysgpo.training.job import TrainJob
+from raysgpo.training.peak_memory import PeakMemory
 
 
 class TrainWorker:
@@ -28,15 +29,18 @@ class TrainWorker:
         context = ray.train.get_context()
         self._rank, self._world = context.get_world_rank(), context.get_world_size()
         config = job.config
-        self._policy = Policy.build(
-            config.model,
-            config.trainer,
-            config.optimizer,
-            config.algorithm,
-            config.sampling.temperature,
-            job.total_steps * config.optimizer.updates_per_step,
-            self._world,
-        )
+        with PeakMemory() as peak:
+            self._policy = Policy.build(
+                config.model,
+                config.trainer,
+                config.optimizer,
+                config.algorithm,
+                config.sampling.temperature,
+                job.total_steps * config.optimizer.updates_per_step,
+                self._world,
+            )
+        self._start_memory = peak.of_all_ranks()
+        """For the first step that is reported."""
         self._checkpoint_interval: Interval = (0.0, 0.0)
 
     def run(self) -> None:
@@ -66,13 +70,14 @@ class TrainWorker:
         if self._rank != 0:
             return result(conductor.decision.remote(step), None)
         report = TrainReport(
-            metrics={**metrics, **sync},
+            metrics={**metrics, **sync, **self._start_memory},
             version=version,
             wait=(waited, started),
             train=(started, trained),
             sync=(trained, synced),
             checkpoint=self._checkpoint_interval,
         )
+        self._start_memory = {}
         return result(conductor.trained.remote(step, report), None)
 
     def _publish(self, step: int) -> tuple[int, Metrics]:
