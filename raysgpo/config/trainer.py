@@ -80,6 +80,8 @@ class TrainerConfig(Section):
 
     workers: int = Field(1, ge=1)
     """Ranks that the policy and each step are sharded over."""
+    shard_size: int | None = Field(None, ge=1)
+    """Ranks that one copy of the policy is sharded over, such as those of a node (HSDP); None: all of them (FSDP)."""
     cpus: float = Field(0.5, ge=0)
     """CPUs that Ray reserves for one worker."""
     gpus: float = Field(0, ge=0)
@@ -99,8 +101,9 @@ class TrainerConfig(Section):
     """Most tokens (padding included) in one forward and backward pass."""
     logprob_chunk: int = Field(1024, ge=1)
     """Tokens whose logits [chunk, vocabulary] exist at one time."""
-    gradient_checkpointing: bool = False
-    """Compute activations again in the backward pass, to save memory."""
+    gradient_checkpointing: bool | None = None
+    """Compute activations again in the backward pass, to save memory; None: on GPUs, for models of a billion parameters
+    or more."""
     max_failures: int = Field(2, ge=0)
     """How often dead train workers are started again from the last checkpoint."""
     collective_timeout: float = Field(600.0, gt=0)
@@ -108,6 +111,11 @@ class TrainerConfig(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
+        if self.shard_size is not None and self.workers % self.shard_size:
+            raise ValueError(
+                f"trainer.shard_size={self.shard_size} does not divide trainer.workers={self.workers}: set it to a "
+                "number of ranks that does, or leave it out to shard over all of them"
+            )
         if self.layout == "shared" and self.gradient_checkpointing:
             raise ValueError(
                 "trainer.layout=shared computes the prompt of a group once and keeps its keys and values, which "

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from raysgpo.policy.layout import Layout, Size, shared_length
+from raysgpo.policy.layout import Layout, Size, forced_length, shared_length
 from raysgpo.policy.sequences import TrainSequence
 
 
@@ -30,13 +30,15 @@ class Arrangement:
     """Which prompt a row goes on from."""
 
 
-def arrange(sequences: Sequence[TrainSequence], layout: Layout) -> Arrangement:
-    """``shared`` is ``padded`` where no two sequences begin alike."""
+def arrange(sequences: Sequence[TrainSequence], layout: Layout, apart: bool | None = None) -> Arrangement:
+    """``shared`` is ``padded`` where no two sequences begin alike; ``apart``: where it is, whatever they are."""
     if layout == "packed":
         return _packed(sequences)
     groups = _numbered([sequence.token_ids_T[: sequence.prompt_length].tobytes() for sequence in sequences])
     sizes = [Size(len(s), s.prompt_length, group) for s, group in zip(sequences, groups, strict=True)]
-    return _rows(sequences, shared_length(sizes) if layout == "shared" else 0)
+    if layout == "padded" or apart is False:
+        return _rows(sequences, 0)
+    return _rows(sequences, forced_length(sizes) if apart else shared_length(sizes))
 
 
 def _packed(sequences: Sequence[TrainSequence]) -> Arrangement:

@@ -62,26 +62,31 @@ class Batch:
     """int64 [N]: the number, within the batch, of the token's sequence."""
 
 
-def lay_out(sequences: Sequence[TrainSequence], layout: Layout, device: torch.device) -> Batch:
+def lay_out(
+    sequences: Sequence[TrainSequence], layout: Layout, device: torch.device, apart: bool | None = None
+) -> Batch:
     """Tensors of these sequences. Without any scored token it is a filler's batch, whose loss is 0.
 
     Padded: one row a sequence, padded on the right. No attention mask is needed: attention is
     causal, so no real token sees the padding behind it, and no padding is ever scored. That keeps
     the kernels' fast causal path.
 
-    Shared: the same, behind prompts that stand there once for all rows of their group.
+    Shared: the same, behind prompts that stand there once for all rows of their group, where that saves anything, or as
+    ``apart`` says.
 
     Packed: one row. Without a mask and a cache, transformers reads the restarting positions as
     borders and keeps the sequences apart.
     """
     if not any(sequence.scored_T.any() for sequence in sequences):
-        return _tensors([TrainSequence.filler()], layout, device, scored=[np.array([False, True])])
-    return _tensors(sequences, layout, device, scored=[sequence.scored_T for sequence in sequences])
+        filler = [TrainSequence.filler()]
+        return _tensors(filler, arrange(filler, layout, apart), device, scored=[np.array([False, True])])
+    scored = [sequence.scored_T for sequence in sequences]
+    return _tensors(sequences, arrange(sequences, layout, apart), device, scored)
 
 
 def _tensors(
     sequences: Sequence[TrainSequence],
-    layout: Layout,
+    arrangement: Arrangement,
     device: torch.device,
     scored: Sequence[NDArray[np.bool_]],
 ) -> Batch:
@@ -91,7 +96,6 @@ def _tensors(
     def gather(field: str) -> NDArray[np.generic]:
         return np.concatenate([getattr(s, field)[mask_T] for s, mask_T in zip(sequences, scored, strict=True)])
 
-    arrangement = arrange(sequences, layout)
     positions_L = arrangement.position_ids_L
     # A token's logprob comes from the place of the one before it.
     predict_N = np.concatenate(

@@ -51,6 +51,14 @@ def shared_length(sizes: Sequence[Size]) -> int:
     return min(min(size.prompt, size.length - 1) for size in sizes)
 
 
+def forced_length(sizes: Sequence[Size]) -> int:
+    """S of a pass that computes prompts apart whether or not it saves anything, because another rank's does.
+
+    At least 1: the first token of a sequence is given, whatever it says of its prompt.
+    """
+    return max(1, min(min(size.prompt, size.length - 1) for size in sizes))
+
+
 def tokens_of(sizes: Sequence[Size], layout: Layout) -> int:
     """Tokens that a forward pass over these sequences computes, padding included."""
     if not sizes:

@@ -35,6 +35,13 @@ def plan_micro_batches(sizes: Sequence[Size], world: int, tokens_per_micro_batch
     return min((planner.by_group(), [planner.largest_first(rank) for rank in padded]), key=planner.slowest)
 
 
+def prompts_apart(plan: Plan, sizes: Sequence[Size], layout: Layout) -> bool | None:
+    """What ``Share.prompts_apart`` says: whether any pass of any rank saves anything by it."""
+    if layout != "shared" or len(plan) == 1:
+        return None
+    return any(shared_length([sizes[index] for index in cut]) > 0 for rank in plan for cut in rank if cut)
+
+
 class _Planner:
     def __init__(self, sizes: Sequence[Size], world: int, budget: int, layout: Layout) -> None:
         self._sizes = sizes

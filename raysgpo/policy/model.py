@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -148,6 +148,22 @@ def _make_savable(causal: PreTrainedModel) -> None:
     except ValueError:
         kept = ("bos_token_id", "eos_token_id", "pad_token_id")
         causal.generation_config = GenerationConfig(**{name: getattr(generation, name) for name in kept})
+
+
+def rank_mesh(device_type: str, world: int, shard_size: int | None) -> DeviceMesh:
+    """All ranks in a row, or in rows of ``shard_size``, each row with a copy of the model."""
+    if shard_size is None or shard_size == world:
+        return init_device_mesh(device_type, (world,))
+    shape = (world // shard_size, shard_size)
+    return init_device_mesh(device_type, shape, mesh_dim_names=("replicate", "shard"))
+
+
+def sum_over_copies(scorer: TokenScorer, now: bool) -> None:
+    """Whether the next backward pass sums its gradients over the copies of the model: after the last one it is enough.
+
+    Over the shards of a copy each pass sums, whatever is said here."""
+    assert isinstance(scorer, FSDPModule)
+    scorer.set_requires_all_reduce(now)
 
 
 def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, mesh: DeviceMesh) -> TokenScorer:

@@ -18,7 +18,6 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
@@ -29,10 +28,10 @@ from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loading import load_scorer
 from raysgpo.policy.loss import Objective, Terms, policy_loss
-from raysgpo.policy.model import TokenScorer, training_device
+from raysgpo.policy.model import TokenScorer, rank_mesh, sum_over_copies, training_device
 from raysgpo.policy.model_files import Snapshot, load
 from raysgpo.policy.scorer_check import check_scorer
-from raysgpo.policy.sequences import Share, TrainSequence
+from raysgpo.policy.sequences import Share
 
 
 class Policy:
@@ -45,7 +44,7 @@ class Policy:
         optimizer: torch.optim.Optimizer,
         objective: Objective,
         rate: Callable[[int], float],
-        lay_out: Callable[[list[TrainSequence]], Batch],
+        lay_out: Callable[..., Batch],
         max_grad_norm: float,
         dtype: torch.dtype,
         source: str,
@@ -83,7 +82,7 @@ class Policy:
         device = training_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        mesh = init_device_mesh(device.type, (world,))
+        mesh = rank_mesh(device.type, world, trainer.shard_size)
         layout = choose_layout(trainer)
         lay = partial(lay_out, layout=layout, device=device)
         rate = partial(
@@ -147,8 +146,9 @@ class Policy:
         """The first half of ``update``: its gradient, summed over ranks, is left in the parameters."""
         self.optimizer.zero_grad()
         parts = []
-        for sequences in share.micro_batches:
-            terms = self._terms(self._lay_out(sequences), share.denominator)
+        for number, sequences in enumerate(share.micro_batches, start=1):
+            sum_over_copies(self.scorer, number == len(share.micro_batches))
+            terms = self._terms(self._lay_out(sequences, apart=share.prompts_apart), share.denominator)
             terms.loss.backward()
             parts.append(replace(terms, loss=terms.loss.detach()))
         return _reduce(parts, share.num_tokens)
@@ -171,7 +171,7 @@ class Policy:
         """log pi of the scored tokens under the weights of now, an array [T] a sequence; 0 elsewhere."""
         result = []
         for sequences in share.micro_batches:
-            batch = self._lay_out(sequences)
+            batch = self._lay_out(sequences, apart=share.prompts_apart)
             logprobs_N, _ = self.scorer(batch.inputs)
             rest_N = logprobs_N.cpu().numpy()
             arrays = []

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from raysgpo.config import Config
+from raysgpo.config import Config, TrainerConfig
 
 Dtype = Literal["float32", "bfloat16"]
 
 REAL = 10_000_000
 """Parameters from which on a model's arithmetic, not the program around it, takes the time: below it more threads
 wait for each other, and bfloat16 converts more than it saves."""
+LARGE = 1_000_000_000
+"""Parameters from which on the activations of a model's layers outgrow what is left of a GPU beside its shard."""
 BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 """Of a CPU that multiplies bfloat16 by itself, as /proc/cpuinfo names them."""
 
@@ -56,7 +58,7 @@ def _text(file: Path) -> str:
 
 
 def with_machine(config: Config, parameters: int, machine: Machine) -> Config:
-    """The settings with threads and types filled in. ``parameters``: of the policy."""
+    """The settings with threads, types and what is kept of a forward pass filled in. ``parameters``: of the policy."""
     real = parameters >= REAL
     trainer, rollout, judge = config.trainer, config.rollout, config.judge
     free_choice = "bfloat16" if trainer.gpus else cpu_dtype(parameters, machine)
@@ -69,7 +71,13 @@ def with_machine(config: Config, parameters: int, machine: Machine) -> Config:
     sampling, training = (max(1, cores // max(1, processes)) for processes in together)
     return config.model_copy(
         update={
-            "trainer": trainer.model_copy(update={"dtype": dtype, "threads": trainer.threads or training}),
+            "trainer": trainer.model_copy(
+                update={
+                    "dtype": dtype,
+                    "threads": trainer.threads or training,
+                    "gradient_checkpointing": _checkpointing(trainer, parameters),
+                }
+            ),
             "rollout": rollout.model_copy(
                 update={
                     "dtype": rollout.dtype if rollout.dtype != "auto" else dtype,
@@ -79,6 +87,13 @@ def with_machine(config: Config, parameters: int, machine: Machine) -> Config:
             "judge": judge.model_copy(update={"threads": judge.threads or sampling}),
         }
     )
+
+
+def _checkpointing(trainer: TrainerConfig, parameters: int) -> bool:
+    """A GPU's memory is what a large model runs out of; a CPU's time is what it has none of."""
+    if trainer.gradient_checkpointing is not None:
+        return trainer.gradient_checkpointing
+    return bool(trainer.gpus) and parameters >= LARGE and trainer.layout != "shared"
 
 
 def cpu_dtype(parameters: int, machine: Machine) -> Dtype:

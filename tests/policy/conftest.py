@@ -16,7 +16,7 @@ from transformers import PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3C
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
 from raysgpo.policy.layout import Layout, Size
-from raysgpo.policy.micro_batches import plan_micro_batches
+from raysgpo.policy.micro_batches import plan_micro_batches, prompts_apart
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 
@@ -179,4 +179,5 @@ def _shares(
     sizes = [Size(len(s), s.prompt_length, groups.index(group)) for s, group in zip(sequences, groups, strict=True)]
     plan = plan_micro_batches(sizes, world, budget, layout)
     tokens = int(sum(s.sampled_T.sum() for s in sequences))
-    return [Share(step, [[sequences[i] for i in cut] for cut in rank], 100.0, tokens) for rank in plan]
+    apart = prompts_apart(plan, sizes, layout)
+    return [Share(step, [[sequences[i] for i in cut] for cut in rank], 100.0, tokens, apart) for rank in plan]

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raysgpo.config import TrainerConfig
-from raysgpo.policy.layout import Layout, Size, choose_layout, shared_length, tokens_of
-from raysgpo.policy.micro_batches import PASS_TOKENS, plan_micro_batches
+from raysgpo.policy.layout import Layout, Size, choose_layout, forced_length, shared_length, tokens_of
+from raysgpo.policy.micro_batches import PASS_TOKENS, plan_micro_batches, prompts_apart
 
 SIZES = st.lists(st.tuples(st.integers(1, 120), st.lists(st.integers(1, 80), min_size=1, max_size=8)), max_size=9).map(
     lambda groups: [
@@ -172,3 +172,14 @@ def test_auto_packs_for_variable_length_kernels_and_shares_prompts_where_a_cache
     assert chosen(attention="sdpa", gradient_checkpointing=True) == "padded"
     assert chosen(layout="packed", attention="sdpa") == "packed"
     assert chosen(layout="padded", attention="flash_attention_2") == "padded"
+
+
+def test_all_ranks_compute_prompts_apart_or_none() -> None:
+    """Else they would meet in different collectives: the second rank's only sequence shares nothing by itself."""
+    sizes = [Size(9, 5, 0), Size(8, 5, 0), Size(9, 5, 1)]
+    assert prompts_apart([[[0, 1]], [[2]]], sizes, "shared") is True
+    assert prompts_apart([[[0]], [[2]], [[]]], sizes, "shared") is False
+    assert prompts_apart([[[0, 1], [2]]], sizes, "shared") is None, "one rank"
+    assert prompts_apart([[[0, 1]], [[2]]], sizes, "padded") is None
+    assert forced_length([Size(9, 5, 1)]) == 5
+    assert forced_length([Size(2, 0, 1)]) == 1, "a filler"

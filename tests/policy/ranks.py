@@ -1,4 +1,4 @@
-"""Two ranks, forked so that the imports are paid once: ``python two_ranks.py FOLDER``.
+"""Several ranks, forked so that the imports are paid once: ``python ranks.py FOLDER WORLD``.
 
 Reads FOLDER/job.pkl, and rank 0 writes result.pkl. The tests compare with one rank in their own process.
 """
@@ -29,47 +29,47 @@ def weights(policy: Policy) -> dict[str, Tensor]:
 
 
 def save(rank: int, policy: Policy, folder: Path) -> None:
-    """Rank 0 writes only once the other has gone on, and would wait for ever if that waited in a collective."""
+    """Rank 0 writes only once the others have gone on, and would wait for ever if they waited in a collective."""
     snapshot, gone_on = policy.snapshot(), folder / "gone_on"
-    if rank == 1:
-        gone_on.touch()
+    if rank > 0:
+        gone_on.with_suffix(f".{rank}").touch()
         return
     until = time.monotonic() + 60
-    while not gone_on.exists():
-        assert time.monotonic() < until, "the other rank waits for what rank 0 writes"
+    while len(list(folder.glob("gone_on*"))) < dist.get_world_size() - 1:
+        assert time.monotonic() < until, "the other ranks wait for what rank 0 writes"
         time.sleep(0.01)
-    snapshot.write(folder / "from_two")
+    snapshot.write(folder / "from_several")
 
 
-def work(rank: int, folder: Path) -> None:
+def work(rank: int, world: int, folder: Path) -> None:
     job = pickle.loads((folder / "job.pkl").read_bytes())
     dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=60)
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=world, timeout=timedelta(seconds=60)
     )
     settings = (OptimizerConfig(**job["optimizer"]), AlgorithmConfig(kl_coefficient=job["kl"]))
-    policy = Policy.build(job["model"], TrainerConfig(**job["trainer"]), *settings, 1.0, 10, world=2)
-    result: dict[str, Any] = {}
-    for name, pair in job["gradients"].items():
-        metrics = policy.accumulate(pair[rank])
+    policy = Policy.build(job["model"], TrainerConfig(**job["trainer"]), *settings, 1.0, 10, world)
+    result: dict[str, Any] = {"folder": str(folder)}
+    for name, shares in job["gradients"].items():
+        metrics = policy.accumulate(shares[rank])
         result[name] = (metrics, gradient(policy))
     result["logprobs"] = policy.logprobs(job["gradients"]["many"][rank])
-    result["updates"] = [policy.update(pair[rank]) for pair in job["updates"]]
+    result["updates"] = [policy.update(shares[rank]) for shares in job["updates"]]
     result["weights"] = weights(policy)
     save(rank, policy, folder)
     policy.load(Path(job["from_one"]))
     result["loaded"] = weights(policy)
     policy.update(job["continued"][rank])
     result["continued"] = weights(policy)
-    everyone = [None, None]
+    everyone = [None] * world
     dist.all_gather_object(everyone, result)
     if rank == 0:
         (folder / "result.pkl").write_bytes(pickle.dumps(everyone))
     dist.destroy_process_group()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, world: int) -> None:
     fork = multiprocessing.get_context("fork")
-    ranks = [fork.Process(target=work, args=(rank, folder), daemon=True) for rank in range(2)]
+    ranks = [fork.Process(target=work, args=(rank, world, folder), daemon=True) for rank in range(world)]
     for rank in ranks:
         rank.start()
     for rank in ranks:
@@ -79,4 +79,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
