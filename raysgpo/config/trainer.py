@@ -10,6 +10,9 @@ from pydantic import Field, model_validator
 
 from raysgpo.config.section import Section
 
+VARLEN = "varlen"
+"""PyTorch's own attention over packed rows, as ``trainer.attention`` names it."""
+
 
 class OptimizerConfig(Section):
     """AdamW, its schedule, and how many updates a step makes."""
@@ -95,8 +98,9 @@ class TrainerConfig(Section):
     """Rows of a micro-batch: ``packed`` for variable-length attention kernels (flash attention); for others ``shared``,
     which computes the prompt of a group once, or ``padded``, one row a sequence, where the model or
     ``trainer.gradient_checkpointing`` keeps no cache of keys and values."""
-    attention: str = "sdpa"
-    """The attention kernel, by transformers' name."""
+    attention: str | None = None
+    """The attention kernel, by transformers' name, or ``varlen``, PyTorch's own for packed rows; None: ``varlen`` on
+    GPUs in bfloat16 for models that ask no more of it, else ``sdpa``."""
     tokens_per_micro_batch: int = Field(4096, ge=1)
     """Most tokens (padding included) in one forward and backward pass."""
     logprob_chunk: int = Field(1024, ge=1)
@@ -115,6 +119,11 @@ class TrainerConfig(Section):
             raise ValueError(
                 f"trainer.shard_size={self.shard_size} does not divide trainer.workers={self.workers}: set it to a "
                 "number of ranks that does, or leave it out to shard over all of them"
+            )
+        if self.attention == VARLEN and self.layout in ("shared", "padded"):
+            raise ValueError(
+                f"trainer.attention={VARLEN} is for packed rows, and trainer.layout={self.layout} makes no such: set "
+                "trainer.layout=packed, or trainer.attention=sdpa"
             )
         if self.layout == "shared" and self.gradient_checkpointing:
             raise ValueError(

@@ -28,6 +28,8 @@ class Arrangement:
     """None where each row holds its whole sequence."""
     prompt_R: NDArray[np.int64] | None = None
     """Which prompt a row goes on from."""
+    packed_lengths: list[int] | None = None
+    """Of the sequences of a packed row, in their order."""
 
 
 def arrange(sequences: Sequence[TrainSequence], layout: Layout, apart: bool | None = None) -> Arrangement:
@@ -48,6 +50,7 @@ def _packed(sequences: Sequence[TrainSequence]) -> Arrangement:
         token_ids_RL=np.concatenate([sequence.token_ids_T for sequence in sequences])[None],
         position_ids_L=np.concatenate([np.arange(length) for length in lengths]),
         places=[start + np.arange(length) for start, length in zip(starts, lengths, strict=True)],
+        packed_lengths=lengths,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,24 @@ class SharedPrompts:
 
 
 @dataclass(frozen=True, slots=True)
+class Borders:
+    """Where the sequences of a packed row begin, as kernels of variable length want it."""
+
+    cumulative: Tensor
+    """int32, one more than there are sequences: 0, and where each ends."""
+    longest: int
+
+    def for_kernels(self) -> dict[str, Any]:
+        """What ``forward`` of transformers' models hands on to the attention of each layer."""
+        return {
+            "cu_seq_lens_q": self.cumulative,
+            "cu_seq_lens_k": self.cumulative,
+            "max_length_q": self.longest,
+            "max_length_k": self.longest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class ScorerInput:
     """What the model computes, and of which tokens it gives the logprobs."""
 
@@ -45,6 +64,8 @@ class ScorerInput:
     """int64 [N]: the flat place in [P, S] followed by [R, L] whose hidden state predicts the token, one before it."""
     targets_N: Tensor
     """int64 [N]: the token itself."""
+    borders: Borders | None = None
+    """Of the sequences of a packed row; None where a row is a sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +131,7 @@ def _tensors(
             position_ids_RL=None if positions_L is None else tensor(positions_L[None], torch.int64),
             predict_N=tensor(predict_N, torch.int64),
             targets_N=tensor(gather("token_ids_T"), torch.int64),
+            borders=_borders(arrangement, device),
         ),
         loss_weight_N=tensor(gather("loss_weight_T"), torch.float32),
         advantages_N=tensor(gather("advantages_T"), torch.float32),
@@ -117,6 +139,14 @@ def _tensors(
         sampled_N=tensor(sampled_N, torch.bool),
         sequence_N=tensor(sequence_N, torch.int64),
     )
+
+
+def _borders(arrangement: Arrangement, device: torch.device) -> Borders | None:
+    lengths = arrangement.packed_lengths
+    if lengths is None:
+        return None
+    ends = np.cumsum([0, *lengths], dtype=np.int32)
+    return Borders(torch.from_numpy(ends).to(device), max(lengths))
 
 
 def _shared_prompts(arrangement: Arrangement, device: torch.device) -> SharedPrompts | None:

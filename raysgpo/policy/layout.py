@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from raysgpo.config import TrainerConfig
+from raysgpo.config.trainer import VARLEN
 
 Layout = Literal["shared", "padded", "packed"]
 
@@ -31,7 +32,7 @@ class Size(NamedTuple):
 
 
 def choose_layout(trainer: TrainerConfig) -> Layout:
-    """``auto`` packs for variable-length attention kernels (flash attention), and shares prompts for the others.
+    """``auto`` packs for variable-length attention kernels (varlen, flash), and shares prompts for the others.
 
     A dense kernel computes the whole square of a packed row: on CPU with sdpa, 128 sequences took 1.57 s packed to
     1,024 tokens and 0.56 s as length-sorted padded rows. Gradient checkpointing keeps no keys and values from one
@@ -39,7 +40,8 @@ def choose_layout(trainer: TrainerConfig) -> Layout:
     """
     if trainer.layout != "auto":
         return trainer.layout
-    if "flash" in trainer.attention:
+    attention = trainer.attention or ""
+    if "flash" in attention or attention == VARLEN:
         return "packed"
     return "padded" if trainer.gradient_checkpointing else "shared"
 

@@ -40,7 +40,7 @@ def load_scorer(
     ``dtype``: of the parameters. Collective. Raises ValueError for a path that holds no model, an architecture we
     would get wrong, or weights that are not this architecture's.
     """
-    causal = build_causal(model_path, trainer.attention, dtype)
+    causal = build_causal(model_path, trainer.attention or "sdpa", dtype)
     folder = weight_folder(model_path)
     names = _names(model_path, causal, folder)
     buffers = _unsaved_buffers(causal, torch.device(mesh.device_type))

@@ -20,7 +20,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, Generat
 from transformers.utils import logging as transformers_logging
 
 from raysgpo.config import TrainerConfig
-from raysgpo.policy.batch import ScorerInput
+from raysgpo.policy import varlen  # noqa: F401  the kernel that it names has to be known when a model is made
+from raysgpo.policy.batch import Borders, ScorerInput
 from raysgpo.policy.logprobs import token_logprobs
 from raysgpo.policy.plain_head import changed_logits, refusal
 
@@ -43,7 +44,7 @@ class TokenScorer(nn.Module):
     def forward(self, inputs: ScorerInput) -> tuple[Tensor, Tensor]:
         """Logprobs [N] and entropies [N] at the sampling temperature."""
         if inputs.prompts is None:
-            hidden_AH = self._hidden(inputs.token_ids_RL, inputs.position_ids_RL, None)
+            hidden_AH = self._hidden(inputs.token_ids_RL, inputs.position_ids_RL, None, inputs.borders)
         else:
             cache = DynamicCache()
             prompts_AH = self._hidden(inputs.prompts.token_ids_PS, None, cache)
@@ -59,7 +60,13 @@ class TokenScorer(nn.Module):
         logits_RLV: Tensor = self.causal(input_ids=token_ids_RL, use_cache=False).logits
         return logits_RLV
 
-    def _hidden(self, token_ids_RL: Tensor, position_ids_RL: Tensor | None, cache: DynamicCache | None) -> Tensor:
+    def _hidden(
+        self,
+        token_ids_RL: Tensor,
+        position_ids_RL: Tensor | None,
+        cache: DynamicCache | None,
+        borders: Borders | None = None,
+    ) -> Tensor:
         """Last hidden states [R L, H]. ``cache``: keys and values of what stands before, to which these are added;
         they carry their gradient."""
         output = self.causal.base_model(
@@ -68,6 +75,7 @@ class TokenScorer(nn.Module):
             attention_mask=None,
             past_key_values=cache,
             use_cache=cache is not None,
+            **(borders.for_kernels() if borders is not None else {}),
         )
         hidden_AH: Tensor = output.last_hidden_state.flatten(0, 1)
         return hidden_AH

@@ -19,6 +19,7 @@ from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, check_judge_path,
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable, user_path
 from raysgpo.config.resolved import ResolvedConfig
+from raysgpo.config.trainer import VARLEN
 from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
@@ -258,8 +259,9 @@ def _check_trainable(model: str) -> None:
 
 
 def _with_layout(config: Config, model: str, say: Callable[[str], None]) -> TrainerConfig:
-    """The trainer with its layout chosen; if the prompt of a group must be computed once an answer, that is said."""
+    """The trainer with its kernel and layout chosen; that a prompt must be computed once an answer is said."""
     trainer = config.trainer
+    trainer = trainer.model_copy(update={"attention": trainer.attention or _kernel(trainer, _settings(model))})
     layout = choose_layout(trainer)
     why = "trainer.gradient_checkpointing=true" if trainer.gradient_checkpointing else None
     if layout == "shared" and not keeps_keys_and_values(_settings(model)):
@@ -267,6 +269,15 @@ def _with_layout(config: Config, model: str, say: Callable[[str], None]) -> Trai
     if trainer.layout == "auto" and layout == "padded" and why is not None:
         say(f"{why} keeps no cache of keys and values: a prompt is computed once for each of its answers in training")
     return trainer.model_copy(update={"layout": layout})
+
+
+def _kernel(trainer: TrainerConfig, settings: PretrainedConfig) -> str:
+    """The attention's: what packs, where it is there and enough."""
+    text = settings.get_text_config()
+    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
+    plain = kinds == {"full_attention"} and getattr(text, "attn_logit_softcapping", None) is None
+    may_pack = trainer.layout in ("auto", "packed") and trainer.dtype == "bfloat16"
+    return VARLEN if trainer.gpus and may_pack and plain else "sdpa"
 
 
 def _check_stop(config: Config, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -93,6 +93,7 @@ def test_every_section_and_setting_is_documented() -> None:
             ["optimizer.updates_per_step=5", "prompts_per_step=4"],
             "optimizer.updates_per_step=5 is more than the prompts_per_step=4 that they are made of: set it to 4 or",
         ),
+        (["trainer.attention=varlen", "trainer.layout=padded"], "trainer.layout=packed, or trainer.attention=sdpa"),
         (["trainer.workers=4", "trainer.shard_size=3"], "trainer.shard_size=3 does not divide trainer.workers=4"),
         (["algorithm.refill_limit=1"], "greater than or equal to 2"),
         (["sampling.top_p=0.9"], "leave sampling.top_p=1 and sampling.top_k=0"),

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
 
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
-from tests.policy.conftest import Build, Sequences, Shares, Tensors, known
+from tests.policy.conftest import Build, Sequences, Shares, Tensors, checkpoint, known
+from tests.policy.test_scorer_check import SMALL
 
 
 def gradient(policy: Policy) -> Tensors:
@@ -113,12 +114,22 @@ def test_packed_and_padded_give_the_same_loss_and_gradient(
     qwen2: str, build: Build, sequences: Sequences, shares: Shares
 ) -> None:
     made, found = sequences(12, seed=3), []
-    for layout in ("padded", "packed"):
-        policy = build(qwen2, layout=layout)
+    for layout, attention in (("padded", "sdpa"), ("packed", "sdpa"), ("packed", "varlen")):
+        policy = build(qwen2, layout=layout, attention=attention)
         metrics = policy.accumulate(shares(made, budget=128, layout=layout)[0])
         found.append((metrics, gradient(policy)))
-    assert found[1][0] == pytest.approx(found[0][0], rel=1e-5)
-    assert distance(found[1][1], found[0][1]) < 1e-5
+    for metrics, slope in found[1:]:
+        assert metrics == pytest.approx(found[0][0], rel=1e-5)
+        assert distance(slope, found[0][1]) < 1e-5
+
+
+def test_the_kernel_for_packed_rows_refuses_what_it_does_not_do(tmp_path: Path, build: Build) -> None:
+    settings = {**SMALL, "head_dim": 8, "final_logit_softcapping": None, "pad_token_id": 0}
+    path = checkpoint(tmp_path, Gemma2ForCausalLM, Gemma2Config(**settings))
+    with pytest.raises(
+        ValueError, match=r"trainer.attention=varlen: Gemma2Attention sets .*: set trainer.attention=sdpa"
+    ):
+        build(path, attention="varlen", layout="packed")
 
 
 def test_empty_micro_batches_change_nothing(qwen2: str, build: Build, sequences: Sequences, shares: Shares) -> None:
