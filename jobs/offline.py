@@ -18,6 +18,7 @@ from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError, dump
 from raysgpo.offline.kept_groups import selected
+from raysgpo.planning.dry_run import memory_comments
 
 
 def main() -> int:
@@ -27,6 +28,8 @@ def main() -> int:
         config = configure(Words.of(arguments), RECIPES, "offline")
         if arguments.dry_run:
             print(dump(config), end="")
+            for line in memory_comments(config):
+                print(line)
             return DONE
         check_places(config)
         groups = selected(config)

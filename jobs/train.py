@@ -12,6 +12,7 @@ from raysgpo.command.parser import run_parser
 from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError, dump
+from raysgpo.planning.dry_run import memory_comments
 
 
 def main() -> int:
@@ -21,6 +22,8 @@ def main() -> int:
         config = configure(Words.of(arguments), RECIPES)
         if arguments.dry_run:
             print(dump(config), end="")
+            for line in memory_comments(config):
+                print(line)
             return DONE
         check_places(config)
     except ConfigError as error:

@@ -44,6 +44,8 @@ class Config(Section):
     """S, most optimizer steps between the weights that sampled a token and the step that trains on it."""
     max_restarts: int = Field(3, ge=0)
     """How often within an hour a run whose parts failed starts again from its last checkpoint by itself."""
+    gpu_gib: float = Field(79.0, gt=0)
+    """Memory of one GPU of the cluster, GiB: what ``--dry-run`` plans with [an H100 of 80 GB]."""
     storage: Storage = "~/raysgpo"
     """Folder under which runs are numbered. Shared by all nodes."""
     model_cache: Storage = "~/.cache/raysgpo"

@@ -21,8 +21,8 @@ from raysgpo.policy.weight_files import names_in_files, read_weights, saved_buff
 UNSET = float("nan")
 
 
-def check_loadable(model_path: str) -> None:
-    """What ``load_scorer`` would refuse of a model, said without reading a weight; of a hub name, what its config says.
+def check_loadable(model_path: str) -> PreTrainedModel:
+    """The architecture, without weights. What ``load_scorer`` would refuse is refused now; of a hub name by its config.
 
     Raises:
         ValueError: no rank could load it.
@@ -30,6 +30,7 @@ def check_loadable(model_path: str) -> None:
     causal = build_causal(model_path, "eager")  # the kernels of the workers' GPUs may not be here
     if Path(model_path).is_dir():
         _names(model_path, causal, Path(model_path))
+    return causal
 
 
 def load_scorer(

@@ -22,6 +22,8 @@ from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.config.trainer import VARLEN
 from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.planning.model_shape import ModelShape
+from raysgpo.planning.plan import check_fits
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.loading import check_loadable
@@ -75,7 +77,7 @@ def prepare(
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
     try:
-        check_loadable(model)
+        architecture = check_loadable(model)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
@@ -103,6 +105,7 @@ def prepare(
         judge = ready_judge(config, known or longest_answers(train, tokenizer, task, max_tokens), say)
     trainer = _with_layout(config, model, say)
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
+    check_fits(ModelShape.of(architecture), config, longest)
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
 
 

@@ -13,7 +13,9 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from raysgpo.planning.model_shape import ModelShape
 from raysgpo.policy.layout import Layout
+from raysgpo.policy.model import build_causal
 from raysgpo.policy.policy import Policy
 from tests.policy.conftest import Sequences, Shares, Tensors
 
@@ -147,6 +149,12 @@ def test_updates_and_their_metrics_are_the_same_on_every_rank(
         assert found["policy/grad_norm"] > OPTIMIZER["max_grad_norm"]
     for rank in several:
         assert distance(rank["weights"], one[0]["weights"]) < 1e-5
+
+
+def test_each_rank_holds_what_the_plan_says(job: Job, several: list[Result], request: pytest.FixtureRequest) -> None:
+    shape = ModelShape.of(build_causal(job["model"], "eager"))
+    ranks = 2 if "2" in request.node.callspec.params["several"] else 4
+    assert {rank["shard"] for rank in several} == {4 * shape.sharded(ranks)}
 
 
 def test_every_rank_scores_its_own_share(job: Job, several: list[Result]) -> None:

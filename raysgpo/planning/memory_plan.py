@@ -1,0 +1,116 @@
+"""How many bytes each process of a run will hold: counted where they are known, estimated where they are not.
+
+Static are the shards of the policy, its optimizer, its gradients and the reference. The rest is what stands beside them
+at the worst moment of an update.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from raysgpo.config import Config
+from raysgpo.planning.model_shape import ModelShape
+
+BYTES = {"float32": 4, "bfloat16": 2}
+MASTER, MOMENTS, SLOPES = 4, 8, 4
+"""Bytes a parameter in float32: itself, AdamW's two moments, its gradient."""
+ENGINE = 3 * 2**30
+"""Bytes of a replica's GPU beside weights and cache: CUDA graphs, activations, the communicator [estimated]."""
+UTILISATION = 0.9
+"""vLLM's own ``gpu_memory_utilization``."""
+MOST_SEQUENCES = 1024
+"""Sequences that vLLM runs at once on a large GPU, if nobody says."""
+
+
+@dataclass(slots=True)
+class Account:
+    """What one process holds. ``rows``: what, and its bytes."""
+
+    name: str
+    rows: list[tuple[str, int]] = field(default_factory=list)
+    static: int = 0
+    """Of the total, what stays from one update to the next."""
+
+    @property
+    def total(self) -> int:
+        return sum(size for _, size in self.rows)
+
+
+def trainer_account(shape: ModelShape, config: Config, longest: int) -> Account:
+    """Of one rank. ``longest``: tokens of the longest sequence."""
+    trainer, reference = config.trainer, config.algorithm.kl_coefficient > 0
+    ranks = trainer.shard_size or trainer.workers
+    number = BYTES.get(trainer.dtype, 4)
+    shard = shape.sharded(ranks)
+    rows = [
+        ("weights, float32", MASTER * shard),
+        ("AdamW", MOMENTS * shard),
+        ("gradients, float32", SLOPES * shard),
+        ("reference", number * shard if reference else 0),
+    ]
+    static = sum(size for _, size in rows)
+    tokens = max(trainer.tokens_per_micro_batch, longest)
+    # One layer is computed while the next is gathered; the root stays whole from its forward to its backward pass.
+    gathered = shape.root_numbers + 2 * shape.layer_numbers
+    copies = number if ranks > 1 or number != MASTER else 0  # one rank alone computes with what it holds
+    rows += [
+        ("gathered: embedding, head, two layers", copies * gathered * (2 if reference else 1)),
+        ("gradients of embedding, head, a layer", number * (shape.root_numbers + shape.layer_numbers)),
+        ("the head's gradient, float32", 4 * shape.vocabulary * shape.hidden),
+        (f"activations of {tokens:,} tokens, about", activations(shape, tokens, number, config)),
+        ("logits of a chunk", min(trainer.logprob_chunk, tokens) * shape.vocabulary * (number + 12)),
+    ]
+    return Account(f"trainer, each of {trainer.workers}", [row for row in rows if row[1]], static)
+
+
+def activations(shape: ModelShape, tokens: int, number: int, config: Config) -> int:
+    """What the forward pass keeps for the backward one; attention keeps nothing quadratic, as its kernels do not."""
+    layer = tokens * (
+        number * (4 * shape.inner + 2 * shape.query + 2 * shape.key_value + 4 * shape.hidden) + 8 * shape.hidden
+    )
+    kept = tokens * number * shape.hidden
+    count = len(shape.layers)
+    return layer + count * kept if config.trainer.gradient_checkpointing else count * layer
+
+
+def replica_account(shape: ModelShape, config: Config, longest: int, gpu: int) -> tuple[Account, int]:
+    """Of one GPU of a replica, and how many of the longest sequences its cache has room for; ``gpu``: its bytes."""
+    engine = config.rollout.engine
+    parts = int(engine.get("tensor_parallel_size") or 1)
+    number = 4 if str(engine.get("dtype", config.rollout.dtype)) == "float32" else 2
+    weights = number * shape.parameters // parts
+    heads = max(1, shape.key_value_heads // parts) / shape.key_value_heads
+    token = int(2 * len(shape.layers) * shape.key_value * heads * number)
+    room = int(gpu * float(engine.get("gpu_memory_utilization") or UTILISATION)) - weights - ENGINE
+    asked = sequences_at_once(config)
+    cache = min(max(room, token * longest), token * longest * asked)
+    rows = [("weights", weights), ("engine, about", ENGINE), (f"cache, {token / 2**10:.0f} KiB a token", cache)]
+    return Account(f"replica, each GPU of {config.rollout.replicas} x {parts}", rows), cache // (token * longest)
+
+
+def sequences_at_once(config: Config) -> int:
+    """The most that one replica is asked for, and takes."""
+    prompts = (config.max_staleness + 1) * config.prompts_per_step * config.refill_limit
+    asked = math.ceil(prompts * config.sampling.group_size / config.rollout.replicas)
+    return min(asked, int(config.rollout.engine.get("max_num_seqs") or MOST_SEQUENCES))
+
+
+def further_accounts(shape: ModelShape, config: Config) -> list[Account]:
+    """Of the machines: what the weights take on their way to the replicas, and a checkpoint."""
+    published = BYTES.get(config.trainer.dtype, 4) * shape.parameters
+    checkpoint = (MASTER + MOMENTS) * shape.parameters
+    return [
+        Account(
+            "shared memory of a node: the store's weights twice, and each replica's",
+            [
+                ("weights, twice", 2 * published),
+                (f"replicas, {config.rollout.replicas} at most", published * config.rollout.replicas),
+            ],
+        ),
+        Account("host memory of rank 0 while it writes a checkpoint", [("weights and AdamW, float32", checkpoint)]),
+        Account(
+            f"disk: {config.checkpoint.keep} checkpoints",
+            [("weights and AdamW, float32", checkpoint * config.checkpoint.keep)],
+        ),
+    ]

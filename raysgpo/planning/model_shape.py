@@ -1,0 +1,72 @@
+"""The shape of a model, of its tensors and of its layers, by its ``config.json``; no weight is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from transformers import PreTrainedModel
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """``ModelShape.of(model)``; sizes in numbers, not bytes."""
+
+    root: tuple[Shape, ...]
+    """Parameters outside the layers: embedding, last norm, head. A tied head is there once."""
+    layers: tuple[tuple[Shape, ...], ...]
+    """Of each layer, which is sharded and gathered as one."""
+    hidden: int
+    inner: int
+    """Width of the feed-forward block."""
+    query: int
+    """Width of all query heads together."""
+    key_value: int
+    """Width of all key heads together, and of all value heads."""
+    key_value_heads: int
+    vocabulary: int
+
+    @classmethod
+    def of(cls, causal: PreTrainedModel) -> ModelShape:
+        """``causal`` may be on the meta device."""
+        text = causal.config.get_text_config()
+        classes = set(causal._no_split_modules or ())
+        layers = [module for module in causal.modules() if type(module).__name__ in classes]
+        inside = {id(parameter) for layer in layers for parameter in layer.parameters()}
+        heads = text.num_attention_heads
+        head = getattr(text, "head_dim", None) or text.hidden_size // heads
+        key_value_heads = getattr(text, "num_key_value_heads", None) or heads
+        return cls(
+            root=tuple(tuple(p.shape) for p in causal.parameters() if id(p) not in inside),
+            layers=tuple(tuple(tuple(p.shape) for p in layer.parameters()) for layer in layers),
+            hidden=text.hidden_size,
+            inner=getattr(text, "intermediate_size", None) or 4 * text.hidden_size,
+            query=heads * head,
+            key_value=key_value_heads * head,
+            key_value_heads=key_value_heads,
+            vocabulary=text.vocab_size,
+        )
+
+    @property
+    def parameters(self) -> int:
+        return _numbers(self.root) + sum(_numbers(layer) for layer in self.layers)
+
+    @property
+    def root_numbers(self) -> int:
+        return _numbers(self.root)
+
+    @property
+    def layer_numbers(self) -> int:
+        """Of the largest layer."""
+        return max((_numbers(layer) for layer in self.layers), default=0)
+
+    def sharded(self, ranks: int) -> int:
+        """Numbers that each of ``ranks`` holds: FSDP divides the first dimension, and pads it to a multiple."""
+        shapes = [*self.root, *(shape for layer in self.layers for shape in layer)]
+        return sum(math.ceil(first / ranks) * math.prod(rest) for first, *rest in shapes)
+
+
+def _numbers(shapes: tuple[Shape, ...]) -> int:
+    return sum(math.prod(shape) for shape in shapes)

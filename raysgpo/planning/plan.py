@@ -1,0 +1,139 @@
+"""The plan of a run's memory: what ``--dry-run`` prints, and what is refused because it cannot fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from raysgpo.config import Config
+from raysgpo.config.overrides import ConfigError
+from raysgpo.planning.memory_plan import (
+    Account,
+    further_accounts,
+    replica_account,
+    sequences_at_once,
+    trainer_account,
+)
+from raysgpo.planning.model_shape import ModelShape
+
+GIB = 2**30
+USABLE = 0.95
+"""Of a GPU: the rest is lost between the blocks of the allocator, and to the driver [estimated]."""
+PROMPT = 1024
+"""Tokens of the longest prompt, where nobody has read the data yet."""
+MOST_WORKERS = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    accounts: list[Account]
+    at_once: int
+    """The longest sequences that one replica has room for at once."""
+    asked: int
+    """The sequences that it is asked for at once."""
+
+    def lines(self, config: Config, shape: ModelShape, longest: int) -> Iterator[str]:
+        """For the console."""
+        yield (
+            f"memory, GiB: {shape.parameters / 1e9:.2f} billion parameters, sequences of {longest:,} tokens, "
+            f"GPUs of {config.gpu_gib:g}"
+        )
+        for account in self.accounts:
+            yield f"{account.name:<64}{account.total / GIB:>8.1f}"
+            for what, size in account.rows:
+                yield f"  {what:<62}{size / GIB:>8.1f}"
+        if config.rollout.gpus:
+            yield f"a replica has room for {self.at_once:,} such sequences at once, and is asked for {self.asked:,}"
+
+
+def longest_sequence(config: Config) -> int:
+    """Prompt plus answer, tokens, before the data has been read."""
+    return config.rollout.max_model_len or max(config.sampling.max_tokens, config.evaluation_tokens) + PROMPT
+
+
+def plan(shape: ModelShape, config: Config, longest: int) -> Plan:
+    """``config``: with threads and types filled in."""
+    accounts, room = [trainer_account(shape, config, longest)], 0
+    if config.rollout.gpus:
+        account, room = replica_account(shape, config, longest, int(config.gpu_gib * GIB))
+        accounts.append(account)
+    return Plan([*accounts, *further_accounts(shape, config)], room, sequences_at_once(config))
+
+
+def check_fits(shape: ModelShape, config: Config, longest: int) -> None:
+    """Return if every GPU has room for what it would hold.
+
+    Raises:
+        ConfigError: one has not; the message says which settings would make it fit.
+    """
+    if config.trainer.gpus:
+        _check(
+            "trainer", _trainer_words, lambda changed: trainer_account(shape, changed, longest).total, config, longest
+        )
+    if config.rollout.gpus:
+        gpu = int(config.gpu_gib * GIB)
+        _check("rollout", _replica_words, lambda changed: _least(shape, changed, longest, gpu), config, longest)
+
+
+def _least(shape: ModelShape, config: Config, longest: int, gpu: int) -> int:
+    """Bytes of a replica's GPU with a single sequence."""
+    account, room = replica_account(shape, config, longest, gpu)
+    cache = account.rows[-1][1]
+    return account.total - cache + cache // room
+
+
+Change = tuple[str, Config]
+"""The words that a user would type, and the settings with them."""
+
+
+def _check(
+    section: str,
+    further: Callable[[Config, int], Iterator[Change]],
+    needed: Callable[[Config], int],
+    config: Config,
+    longest: int,
+) -> None:
+    room, total = USABLE * config.gpu_gib * GIB, needed(config)
+    if total <= room:
+        return
+    said: dict[str, str] = {}
+    for words, changed in further(config, longest):
+        said |= {word.partition("=")[0]: word for word in words.split()}
+        if needed(changed) <= room:
+            fix = "set " + " ".join(said.values())
+            break
+    else:
+        fix = "choose a smaller model, or larger GPUs"
+    raise ConfigError(
+        f"{section}: each GPU would hold {total / GIB:.1f} GiB, and has {config.gpu_gib:g} (gpu_gib): {fix}"
+    )
+
+
+def _trainer_words(config: Config, longest: int) -> Iterator[Change]:
+    """One change after another, the cheapest first; each keeps those before."""
+
+    def changed(**values: object) -> Config:
+        return config.model_copy(update={"trainer": config.trainer.model_copy(update=values)})
+
+    if not config.trainer.gradient_checkpointing:
+        config = changed(gradient_checkpointing=True)
+        yield "trainer.gradient_checkpointing=true", config
+    while config.trainer.tokens_per_micro_batch > longest:
+        tokens = max(longest, config.trainer.tokens_per_micro_batch // 2)
+        config = changed(tokens_per_micro_batch=tokens)
+        yield f"trainer.tokens_per_micro_batch={tokens}", config
+    if config.trainer.shard_size is not None:
+        config = changed(shard_size=None)
+        yield "trainer.shard_size=null", config
+    while config.trainer.workers < MOST_WORKERS:
+        config = changed(workers=2 * config.trainer.workers)
+        yield f"trainer.workers={config.trainer.workers}", config
+
+
+def _replica_words(config: Config, longest: int) -> Iterator[Change]:
+    parts = int(config.rollout.engine.get("tensor_parallel_size") or 1)
+    for parallel in (2 * parts, 4 * parts, 8 * parts):
+        engine = {**config.rollout.engine, "tensor_parallel_size": parallel}
+        rollout = config.rollout.model_copy(update={"engine": engine, "gpus": parallel})
+        words = f"rollout.gpus={parallel} rollout.engine.tensor_parallel_size={parallel}"
+        yield words, config.model_copy(update={"rollout": rollout})
