@@ -53,9 +53,8 @@ def trainer_account(shape: ModelShape, config: Config, longest: int) -> Account:
     tokens = max(trainer.tokens_per_micro_batch, longest)
     # One layer is computed while the next is gathered; the root stays whole from its forward to its backward pass.
     gathered = shape.root_numbers + 2 * shape.layer_numbers
-    copies = number if ranks > 1 or number != MASTER else 0  # one rank alone computes with what it holds
     rows += [
-        ("gathered: embedding, head, two layers", copies * gathered * (2 if reference else 1)),
+        ("gathered: embedding, head, two layers", number * gathered * (2 if reference else 1)),
         ("gradients of embedding, head, a layer", number * (shape.root_numbers + shape.layer_numbers)),
         ("the head's gradient, float32", 4 * shape.vocabulary * shape.hidden),
         (f"activations of {tokens:,} tokens, about", activations(shape, tokens, number, config)),
