@@ -32,7 +32,7 @@ POLL_PERIOD = 0.1
 REPORT_PERIOD = 60.0
 """Seconds between words about what the start waits for."""
 HTTP_PORT = 8000
-"""Where Serve listens, unless that is taken."""
+"""Where Serve listens if the head is another machine than this."""
 LOOK_EVERY = 10.0
 """Seconds from one question to Serve's controller to the next, while a run goes on."""
 
@@ -78,11 +78,11 @@ def head_address() -> str:
 
 
 def _free_port(host: str) -> int:
-    """HTTP_PORT, or another one if that is taken on this machine."""
-    for port in (HTTP_PORT, 0):
-        with socket.socket() as one, contextlib.suppress(OSError):
-            one.bind((host, port))
-            return int(one.getsockname()[1])
+    """One that the system picks. Serve lets others listen on its port as well, so two runs that start at the same
+    moment and both find a well-known one free would get one another's questions."""
+    with socket.socket() as one, contextlib.suppress(OSError):
+        one.bind((host, 0))
+        return int(one.getsockname()[1])
     return HTTP_PORT  # the head is another machine, whose ports cannot be tried from here
 
 
