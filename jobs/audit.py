@@ -275,8 +275,8 @@ def audit(config: Row, steps: dict[int, list[Row]], metrics: dict[int, Row]) -> 
 
 def audit_step(result: Audit, step: int, groups: list[Row], line: Row | None, config: Row) -> None:
     a, offline = config["algorithm"], config["mode"] == "offline"
-    if offline and config["offline"]["keep"] == "positive":
-        result.advantages.skipped["offline.keep=positive: the wrong answers are not recorded"] += 1
+    if offline and config["offline"]["keep"] != "all_negative":
+        result.advantages.skipped["trained on right answers alone: the others are not recorded"] += 1
         return
     graded = [group for group in groups if group["dropped"] not in ("failed", "no_reward")]
     for group in graded:

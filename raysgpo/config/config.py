@@ -154,7 +154,7 @@ class Config(Section):
 
     @property
     def needs_judge(self) -> bool:
-        if self.steps == 0 or (self.mode == "offline" and self.offline.keep == "positive"):
+        if self.steps == 0 or (self.mode == "offline" and self.offline.keep != "all_negative"):
             return False
         return self.algorithm.partial_credit.kind != "none"
 

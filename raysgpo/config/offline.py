@@ -19,8 +19,9 @@ class OfflineConfig(Section):
     """A JSONL file of groups, such as the ``groups.jsonl`` of a run; None samples them from the policy."""
     passes: float = Field(1.0, gt=0, le=MOST_EPOCHS)
     """Passes over the training prompts, one group a prompt and pass, where groups are sampled."""
-    keep: Literal["all_negative", "positive"] = "all_negative"
-    """``all_negative``: the groups without a right answer, judged [paper]; ``positive``: the right answers alone."""
+    keep: Literal["all_negative", "positive", "solutions"] = "all_negative"
+    """``all_negative``: the groups without a right answer, judged [paper]; ``positive``: the right answers alone;
+    ``solutions``: the task's own, with nothing sampled (SFT)."""
     positive_advantage: Literal["one", "group"] = "one"
     """keep=positive: ``one``: 1 for every right answer; ``group``: the group's own positive advantages."""
     epochs: float = Field(3.0, gt=0, le=MOST_EPOCHS)
@@ -33,6 +34,16 @@ def impossible_offline(
     offline: OfflineConfig, guidance: GuidanceConfig, curriculum: CurriculumConfig, algorithm: AlgorithmConfig
 ) -> str | None:
     """What has no meaning in an offline run: its groups are sampled before the first step, and shuffled."""
+    if offline.keep == "solutions" and offline.groups is not None:
+        return (
+            f"offline.groups={offline.groups} with offline.keep=solutions, which are the task's own: leave the file "
+            "out, or set offline.keep=positive"
+        )
+    if offline.keep == "solutions" and offline.positive_advantage == "group":
+        return (
+            "offline.positive_advantage=group with offline.keep=solutions: a solution has no group to be compared in; "
+            "set offline.positive_advantage=one"
+        )
     if offline.keep == "positive" and offline.positive_advantage == "group" and algorithm.needs_step:
         return (
             f"offline.positive_advantage=group with algorithm.baseline={algorithm.baseline}: the advantage within a "

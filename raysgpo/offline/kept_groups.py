@@ -15,24 +15,62 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.groups import stages
 from raysgpo.offline.groups_file import read_groups, row_of
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.records import Drop, Group, Rollout
+from raysgpo.records import CORRECTNESS, Drop, Group, Problem, Rollout
+from raysgpo.tasks.kinds import build_task
 
 
 def selected(config: Config) -> list[Group] | None:
-    """The kept groups of ``offline.groups``; None if the run samples its own, or has kept and judged them already.
+    """The kept groups of ``offline.groups``, or the task's solutions; None if the run samples its own, or has kept and
+    judged them already.
 
     Raises:
         ConfigError: the file cannot be used, or nothing of it is kept; the message names file and row.
     """
     settings = config.offline
     judged = config.resume is not None and RunFolder(Path(config.resume)).judged.exists()
-    if settings.groups is None or judged:
+    if judged:
+        return None
+    if settings.keep == "solutions":
+        return solutions(config)
+    if settings.groups is None:
         return None
     try:
         groups = read_groups(settings.groups, rejudge=settings.rejudge)
         return kept_groups(groups, settings, config.algorithm, settings.groups)
     except ValueError as error:
         raise ConfigError(f"offline.groups={error}") from None
+
+
+def solutions(config: Config) -> list[Group]:
+    """Each training problem of the task with its own solution as the one, right answer.
+
+    Raises:
+        ConfigError: the task cannot be built, or a problem has no solution.
+    """
+    try:
+        problems = build_task(config).train
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    missing = [problem.id for problem in problems if not problem.reference]
+    if missing:
+        raise ConfigError(
+            f"offline.keep=solutions: {len(missing)} of {len(problems)} rows lack a solution (the first: {missing[0]}): "
+            "add the field 'solution', or remove the rows"
+        )
+    return [_solved(position, problem) for position, problem in enumerate(problems)]
+
+
+def _solved(position: int, problem: Problem) -> Group:
+    answer = Rollout(
+        segments=(),
+        text=problem.reference or "",
+        finish_reason="stop",
+        seed=0,
+        weight_versions=(),
+        correct=True,
+        reward_parts={CORRECTNESS: 1.0},
+    )
+    return Group(position=position, step=0, epoch=0, problem=problem, rollouts_G=(answer,))
 
 
 def kept_groups(groups: Sequence[Group], settings: OfflineConfig, algorithm: AlgorithmConfig, path: str) -> list[Group]:

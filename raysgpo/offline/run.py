@@ -97,12 +97,13 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
 
 def _tokenized(config: ResolvedConfig, groups: list[Group]) -> list[Group]:
     longest = getattr(model_settings(config.model), "max_position_embeddings", None)
-    path = config.offline.groups
-    assert path is not None, "groups that a run sampled have their tokens"
+    path, key = config.offline.groups, "offline.groups="
+    if path is None:
+        path, key = "the solutions", ""
     try:
         return with_tokens(groups, load_tokenizer(config.model), path, longest)
     except ValueError as error:
-        raise ConfigError(f"offline.groups={error}") from None
+        raise ConfigError(f"{key}{error}") from None
 
 
 @dataclass(slots=True)
@@ -186,7 +187,7 @@ class _Offline:
     async def _judge(self, address: JudgeAddress | None) -> None:
         """Write ``judged.jsonl``."""
         groups, config = self._kept(), self.config
-        if config.offline.keep == "positive":
+        if config.offline.keep != "all_negative":
             kept = [right_answers(group, config.algorithm, config.offline.positive_advantage) for group in groups]
             collect.write_groups(kept, self.run.judged)
             return
@@ -201,7 +202,8 @@ class _Offline:
     def _kept(self) -> list[Group]:
         path, config = self.run.sampled, self.config
         if self.groups is not None:
-            self.say(f"{len(self.groups):,} groups of {config.offline.groups} are kept ({config.offline.keep})")
+            source = config.offline.groups or "the task"
+            self.say(f"{len(self.groups):,} groups of {source} are kept ({config.offline.keep})")
             return self.groups
         try:
             groups = read_groups(str(path))

@@ -156,6 +156,8 @@ def test_an_impossible_combination_names_the_key_and_the_fix(words: list[str], f
         (["curriculum=success"], "curriculum.order=success: an offline run shuffles"),
         (["curriculum.success_window=[0.2,0.8]"], "set curriculum.success_window=null"),
         (["curriculum.remove_above=2", "offline.groups=f.jsonl"], "set curriculum.remove_above=null"),
+        (["offline.keep=solutions", "offline.groups=f.jsonl"], "leave the file out, or set offline.keep=positive"),
+        (["offline.keep=solutions", "offline.positive_advantage=group"], "set offline.positive_advantage=one"),
         (["curriculum.replace_above=2", "offline.groups=f.jsonl"], "set curriculum.replace_above=null"),
     ],
 )

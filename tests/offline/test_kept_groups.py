@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,24 @@ def test_failures_need_a_signal_and_right_answers_need_no_judge() -> None:
     assert not offline("offline.keep=positive").needs_judge and offline().needs_judge
     assert not offline("algorithm=grpo", "offline.keep=positive").needs_judge
     assert resolve({}, overrides=["offline.keep=all_negative"]).mode == "online"
+
+
+def test_the_solutions_of_a_task_are_its_training_problems_each_answered_right(tmp_path: Path) -> None:
+    config = resolve({"mode": "offline"}, overrides=["task.prompts=5", "algorithm=grpo", "offline.keep=solutions"])
+    groups = selected(config)
+    assert groups is not None and [one.position for one in groups] == list(range(5))
+    assert [one.rollouts_G[0].text for one in groups] == [one.problem.reference for one in groups]
+    assert all(one.rollouts_G[0].correct and one.rollouts_G[0].finish_reason == "stop" for one in groups)
+    assert not config.needs_judge
+
+
+def test_a_row_without_a_solution_is_named(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(
+        '{"id": "a", "question": "1+1?", "answer": "2", "solution": "2"}\n{"id": "b", "question": "?", "answer": "1"}\n'
+    )
+    words = ["task.kind=math", f"task.path={rows}", "evaluation.prompts=1", "judge=none", "offline.keep=solutions"]
+    eval_rows = tmp_path / "eval.jsonl"
+    eval_rows.write_text('{"id": "e", "question": "1+2?", "answer": "3"}\n')
+    with pytest.raises(ConfigError, match=r"1 of 2 rows lack a solution \(the first: b\): add the field"):
+        selected(resolve({"mode": "offline"}, overrides=[*words, f"task.eval_path={eval_rows}"]))
