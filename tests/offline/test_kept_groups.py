@@ -121,5 +121,5 @@ def test_a_row_without_a_solution_is_named(tmp_path: Path) -> None:
     words = ["task.kind=math", f"task.path={rows}", "evaluation.prompts=1", "judge=none", "offline.keep=solutions"]
     eval_rows = tmp_path / "eval.jsonl"
     eval_rows.write_text('{"id": "e", "question": "1+2?", "answer": "3"}\n')
-    with pytest.raises(ConfigError, match=r"1 of 2 rows lack a solution \(the first: b\): add the field"):
+    with pytest.raises(ConfigError, match=r"1 of 2 rows lack a solution \(first: b\): add the field"):
         selected(resolve({"mode": "offline"}, overrides=[*words, f"task.eval_path={eval_rows}"]))
