@@ -54,8 +54,8 @@ def solutions(config: Config) -> list[Group]:
     missing = [problem.id for problem in problems if not problem.reference]
     if missing:
         raise ConfigError(
-            f"offline.keep=solutions: {len(missing)} of {len(problems)} rows lack a solution (first: {missing[0]}): add "
-            "the field 'solution', or remove them"
+            f"offline.keep=solutions: {len(missing)} of {len(problems)} rows lack a solution (first: {missing[0]}): "
+            "add the field 'solution', or remove them"
         )
     return [_solved(position, problem) for position, problem in enumerate(problems)]
 
