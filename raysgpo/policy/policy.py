@@ -148,8 +148,13 @@ class Policy:
         parts = []
         for number, sequences in enumerate(share.micro_batches, start=1):
             sum_over_copies(self.scorer, number == len(share.micro_batches))
-            terms = self._terms(self._lay_out(sequences, apart=share.prompts_apart), share.denominator)
-            terms.loss.backward()
+            batch = self._lay_out(sequences, apart=share.prompts_apart)
+            try:
+                terms = self._terms(batch, share.denominator)
+                terms.loss.backward()
+            except torch.OutOfMemoryError as error:
+                # The other ranks wait for this one in a collective, so it cannot cut the pass and try again.
+                raise MemoryError(_too_large(batch)) from error
             parts.append(replace(terms, loss=terms.loss.detach()))
         return _reduce(parts, share.num_tokens)
 
@@ -206,6 +211,15 @@ class Policy:
         folder without an optimizer's state.
         """
         load(self.scorer, self.optimizer, Path(folder))
+
+
+def _too_large(batch: Batch) -> str:
+    tokens = batch.inputs.token_ids_RL.numel()
+    return (
+        f"rank {dist.get_rank()} ran out of GPU memory in a pass of {tokens:,} tokens: lower "
+        "trainer.tokens_per_micro_batch, set trainer.gradient_checkpointing=true, or shard over more ranks "
+        "(--dry-run plans the memory)"
+    )
 
 
 def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimizer:

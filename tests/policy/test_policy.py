@@ -241,6 +241,21 @@ def test_only_the_first_update_of_a_step_is_made_by_the_policy_that_sampled(
     assert [update["policy/lr"] for update in (first, second)] == [2.5e-4, 5e-4]
 
 
+def test_a_pass_that_does_not_fit_names_its_size_and_the_settings(
+    qwen2: str, build: Build, sequences: Sequences, shares: Shares, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = build(qwen2)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1.00 GiB")
+
+    monkeypatch.setattr(policy, "_terms", full)
+    with pytest.raises(
+        MemoryError, match=r"^rank 0 ran out of GPU memory in a pass of \d+ tokens: lower trainer.tokens"
+    ):
+        policy.update(shares(sequences(4, seed=4))[0])
+
+
 def test_an_update_with_nothing_to_train_on_is_none(qwen2: str, build: Build) -> None:
     policy = build(qwen2)
     before = weights(policy)
