@@ -188,13 +188,14 @@ def test_an_offline_run_of_a_recipe_counts_its_steps_from_the_groups(
 
 
 @pytest.mark.parametrize(
-    ("words", "surrogate"),
+    ("words", "surrogate", "weight"),
     [
-        ([], "log_prob"),
-        (["algorithm=sgpo"], "log_prob"),
-        (["algorithm.surrogate=clip", "algorithm=sgpo", "algorithm.surrogate=clip"], "clip"),
-        (["algorithm.surrogate=cispo"], "cispo"),
-        (["algorithm=gspo", "offline.keep=positive"], "clip_sequence"),
+        ([], "log_prob", 0.5),
+        (["algorithm=sgpo"], "log_prob", 0.5),
+        (["algorithm=sgpo", "algorithm.negative_weight=1"], "log_prob", 1.0),
+        (["algorithm.surrogate=clip", "algorithm=sgpo", "algorithm.surrogate=clip"], "clip", 1.0),
+        (["algorithm.surrogate=cispo"], "cispo", 1.0),
+        (["algorithm=gspo", "offline.keep=positive"], "clip_sequence", 1.0),
     ],
 )
 def test_an_offline_run_trains_without_a_ratio_unless_one_is_asked_for(
@@ -203,9 +204,11 @@ def test_an_offline_run_trains_without_a_ratio_unless_one_is_asked_for(
     capsys: pytest.CaptureFixture[str],
     words: list[str],
     surrogate: str,
+    weight: float,
 ) -> None:
     assert run(offline, monkeypatch, "arithmetic", "--dry-run", *words) == 0
-    assert f"  surrogate: {surrogate}" in capsys.readouterr().out.splitlines()
+    shown = capsys.readouterr().out.splitlines()
+    assert {f"  surrogate: {surrogate}", f"  negative_weight: {weight}"} <= set(shown)
 
 
 def test_a_run_belongs_to_the_command_that_began_it(
