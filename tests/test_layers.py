@@ -20,6 +20,7 @@ PACKAGE = ROOT / "raysgpo"
 LAYERS = {
     "raysgpo": 0,
     "raysgpo.policy": 1,
+    "raysgpo.planning": 1,
     "raysgpo.tiny": 1,
     "raysgpo.start": 1,
     "raysgpo.start.resume": 0,
