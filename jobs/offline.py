@@ -18,7 +18,7 @@ from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError, dump
 from raysgpo.offline.kept_groups import selected
-from raysgpo.planning.dry_run import memory_comments
+from raysgpo.start.dry_run import memory_comments
 
 
 def main() -> int:

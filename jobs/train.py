@@ -12,7 +12,7 @@ from raysgpo.command.parser import run_parser
 from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError, dump
-from raysgpo.planning.dry_run import memory_comments
+from raysgpo.start.dry_run import memory_comments
 
 
 def main() -> int:

@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 from jobs.recipes import RECIPES
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, resolve
-from raysgpo.planning.dry_run import memory_comments
 from raysgpo.planning.memory_plan import activations, replica_account, trainer_account
 from raysgpo.planning.model_shape import ModelShape
 from raysgpo.planning.plan import GIB, check_fits, longest_sequence
+from raysgpo.start.dry_run import memory_comments
 from raysgpo.start.machine import Machine, with_machine
 
 SHAPES: dict[str, dict[str, int]] = {
