@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
@@ -70,16 +70,15 @@ def prepare(
     for doubt in _doubts(config, task):
         say(doubt)
     model = find_model(config, say)
-    _check_trainable(model)
+    trains = config.steps != 0
+    if trains:
+        _check_trainable(model)
     tokenizer = load_tokenizer(model)
     _check_stop(config, tokenizer)
     if shows_date(tokenizer):
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
-    try:
-        architecture = check_loadable(model)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
+    architecture = _loadable(model) if trains else None
     section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
     room = context - config.sampling.max_tokens, context - config.evaluation_tokens
     _check_room("sampling", room[0], config.sampling.max_tokens, context)
@@ -105,7 +104,8 @@ def prepare(
         judge = ready_judge(config, known or longest_answers(train, tokenizer, task, max_tokens), say)
     trainer = _with_layout(config, model, say)
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
-    check_fits(ModelShape.of(architecture), config, longest)
+    if architecture is not None:
+        check_fits(ModelShape.of(architecture), config, longest)
     return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
 
 
@@ -244,6 +244,14 @@ def _found(model: str, setting: str) -> str:
             f"{setting}={model}: neither a folder nor a model that can be fetched: {brief_error(error)}"
         ) from None
     return model
+
+
+def _loadable(model: str) -> PreTrainedModel:
+    """The architecture, without weights."""
+    try:
+        return check_loadable(model)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _check_trainable(model: str) -> None:

@@ -263,6 +263,7 @@ def test_weights_of_another_model_are_refused_before_anything_starts(copy: Path)
     assert message.startswith(f"model={copy}: its weights cannot be used: model.layers.0.mlp.gate_proj.weight has the")
     message = refused(changed(copy, quantization_config={"quant_method": "awq"}))
     assert message.startswith(f"model={copy}: its weights are quantized (awq)")
+    assert prepared(copy, "steps=0")[0].total_steps == 0, "to be evaluated, it need not be trainable"
 
 
 def test_a_config_json_that_no_checkpoint_could_be_saved_with_is_refused(
