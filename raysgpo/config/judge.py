@@ -49,7 +49,7 @@ class JudgeConfig(Section):
     of them. A vote that comes later is lost and counted. None: twice ``judge.call_deadline``, 600 at least."""
     call_deadline: float | None = Field(None, gt=0)
     """Seconds for one call; past it the call is tried again, while ``judge.deadline`` allows. None: 0.1 for each token
-    of ``judge.max_tokens``, 0.5 by replicas on CPUs, 300 at least."""
+    of the longest answer (``judge.max_tokens``, or what replicas keep room for), 0.5 by replicas on CPUs, 300 at least."""
     retries: int = Field(4, ge=0)
     """How often a call is sent again, with growing pauses, after 429, 5xx, a time-out or no connection."""
     concurrency: int = Field(64, ge=1)
@@ -101,9 +101,10 @@ class JudgeConfig(Section):
 
     @property
     def call_seconds(self) -> float:
-        """``call_deadline``, or what ``max_tokens`` asks for."""
-        on_cpu = self.kind == "replicas" and self.gpus == 0
-        return self.call_deadline or answer_deadline(self.max_tokens or 0, on_cpu)
+        """``call_deadline``, or what the longest answer asks for; an endpoint's is known by ``max_tokens`` alone."""
+        served = self.kind == "replicas" and self.prompt == "verify"
+        tokens = self.answer_tokens if served else self.max_tokens or 0
+        return self.call_deadline or answer_deadline(tokens, on_cpu=self.kind == "replicas" and self.gpus == 0)
 
     @property
     def vote_seconds(self) -> float:

@@ -188,7 +188,7 @@ def test_a_run_has_numbers_for_what_was_left_open(model: Path) -> None:
     assert (rollout.start_deadline, rollout.sample_deadline) == (300, 300)
     assert judge.max_model_len is not None and 2048 < judge.max_model_len < 8192
     assert (judge.kv_cache_gib, judge.start_deadline) == (LEAST_GIB, 300)
-    assert (judge.call_deadline, judge.deadline) == (300, 600)
+    assert (judge.call_deadline, judge.deadline) == (1024, 2048), "of the 2,048 tokens that it keeps room for"
 
 
 def test_longer_answers_make_longer_questions(model: Path) -> None:
