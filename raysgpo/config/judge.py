@@ -49,7 +49,7 @@ class JudgeConfig(Section):
     of them. A vote that comes later is lost and counted. None: twice ``judge.call_deadline``, 600 at least."""
     call_deadline: float | None = Field(None, gt=0)
     """Seconds for one call; past it the call is tried again, while ``judge.deadline`` allows. None: 0.1 for each token
-    of the longest answer (``judge.max_tokens``, or what replicas keep room for), 0.5 by replicas on CPUs, 300 at least."""
+    of the longest answer (``judge.max_tokens``, or what replicas keep room for), 0.5 on CPUs, 300 at least."""
     retries: int = Field(4, ge=0)
     """How often a call is sent again, with growing pauses, after 429, 5xx, a time-out or no connection."""
     concurrency: int = Field(64, ge=1)
