@@ -53,6 +53,7 @@ def work(rank: int, world: int, folder: Path) -> None:
         metrics = policy.accumulate(shares[rank])
         result[name] = (metrics, gradient(policy))
     result["logprobs"] = policy.logprobs(job["gradients"]["many"][rank])
+    policy.scorer.reshard()  # After a forward pass alone the root is whole.
     result["shard"] = sum(p.to_local().untyped_storage().nbytes() for p in policy.scorer.parameters())
     result["updates"] = [policy.update(shares[rank]) for shares in job["updates"]]
     result["weights"] = weights(policy)
