@@ -11,8 +11,8 @@ from raysgpo.command.exit_status import DONE, WRONG_SETTING
 from raysgpo.command.parser import run_parser
 from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
-from raysgpo.config.overrides import ConfigError, dump
-from raysgpo.start.dry_run import memory_comments
+from raysgpo.config.overrides import ConfigError
+from raysgpo.start.dry_run import show
 
 
 def main() -> int:
@@ -21,9 +21,7 @@ def main() -> int:
     try:
         config = configure(Words.of(arguments), RECIPES)
         if arguments.dry_run:
-            print(dump(config), end="")
-            for line in memory_comments(config):
-                print(line)
+            show(config)
             return DONE
         check_places(config)
     except ConfigError as error:

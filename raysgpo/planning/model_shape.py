@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedModel
 
+from raysgpo.policy.model import decoder_layers
+
 Shape = tuple[int, ...]
 
 
@@ -32,8 +34,7 @@ class ModelShape:
     def of(cls, causal: PreTrainedModel) -> ModelShape:
         """``causal`` may be on the meta device."""
         text = causal.config.get_text_config()
-        classes = set(causal._no_split_modules or ())
-        layers = [module for module in causal.modules() if type(module).__name__ in classes]
+        layers = decoder_layers(causal)
         inside = {id(parameter) for layer in layers for parameter in layer.parameters()}
         heads = text.num_attention_heads
         head = getattr(text, "head_dim", None) or text.hidden_size // heads

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
@@ -24,40 +23,34 @@ PROMPT = 1024
 MOST_WORKERS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    accounts: list[Account]
-    at_once: int
-    """The longest sequences that one replica has room for at once."""
-    asked: int
-    """The sequences that it is asked for at once."""
-
-    def lines(self, config: Config, shape: ModelShape, longest: int) -> Iterator[str]:
-        """For the console."""
-        yield (
-            f"memory, GiB: {shape.parameters / 1e9:.2f} billion parameters, sequences of {longest:,} tokens, "
-            f"GPUs of {config.gpu_gib:g}"
-        )
-        for account in self.accounts:
-            yield f"{account.name:<64}{account.total / GIB:>8.1f}"
-            for what, size in account.rows:
-                yield f"  {what:<62}{size / GIB:>8.1f}"
-        if config.rollout.gpus:
-            yield f"a replica has room for {self.at_once:,} such sequences at once, and is asked for {self.asked:,}"
-
-
 def longest_sequence(config: Config) -> int:
     """Prompt plus answer, tokens, before the data has been read."""
     return config.rollout.max_model_len or max(config.sampling.max_tokens, config.evaluation_tokens) + PROMPT
 
 
-def plan(shape: ModelShape, config: Config, longest: int) -> Plan:
-    """``config``: with threads and types filled in."""
-    accounts, room = [trainer_account(shape, config, longest)], 0
+def plan_lines(shape: ModelShape, config: Config, longest: int) -> Iterator[str]:
+    """For the console. ``config``: with threads and types filled in."""
+    yield (
+        f"memory, GiB: {shape.parameters / 1e9:.2f} billion parameters, sequences of {longest:,} tokens, "
+        f"GPUs of {config.gpu_gib:g}"
+    )
+    yield from _lines(trainer_account(shape, config, longest))
+    replicas = None
     if config.rollout.gpus:
         account, room = replica_account(shape, config, longest, int(config.gpu_gib * GIB))
-        accounts.append(account)
-    return Plan([*accounts, *further_accounts(shape, config)], room, sequences_at_once(config))
+        yield from _lines(account)
+        asked = sequences_at_once(config)
+        replicas = f"a replica has room for {room:,} such sequences at once, and is asked for {asked:,}"
+    for account in further_accounts(shape, config):
+        yield from _lines(account)
+    if replicas is not None:
+        yield replicas
+
+
+def _lines(account: Account) -> Iterator[str]:
+    yield f"{account.name:<64}{account.total / GIB:>8.1f}"
+    for what, size in account.rows:
+        yield f"  {what:<62}{size / GIB:>8.1f}"
 
 
 def check_fits(shape: ModelShape, config: Config, longest: int) -> None:
@@ -67,12 +60,11 @@ def check_fits(shape: ModelShape, config: Config, longest: int) -> None:
         ConfigError: one has not; the message says which settings would make it fit.
     """
     if config.trainer.gpus:
-        _check(
-            "trainer", _trainer_words, lambda changed: trainer_account(shape, changed, longest).total, config, longest
-        )
+        words = _trainer_words(config, longest)
+        _check("trainer", config, lambda changed: trainer_account(shape, changed, longest).total, words)
     if config.rollout.gpus:
         gpu = int(config.gpu_gib * GIB)
-        _check("rollout", _replica_words, lambda changed: _least(shape, changed, longest, gpu), config, longest)
+        _check("rollout", config, lambda changed: _least(shape, changed, longest, gpu), _replica_words(config))
 
 
 def _least(shape: ModelShape, config: Config, longest: int, gpu: int) -> int:
@@ -86,18 +78,12 @@ Change = tuple[str, Config]
 """The words that a user would type, and the settings with them."""
 
 
-def _check(
-    section: str,
-    further: Callable[[Config, int], Iterator[Change]],
-    needed: Callable[[Config], int],
-    config: Config,
-    longest: int,
-) -> None:
+def _check(section: str, config: Config, needed: Callable[[Config], int], further: Iterator[Change]) -> None:
     room, total = USABLE * config.gpu_gib * GIB, needed(config)
     if total <= room:
         return
     said: dict[str, str] = {}
-    for words, changed in further(config, longest):
+    for words, changed in further:
         said |= {word.partition("=")[0]: word for word in words.split()}
         if needed(changed) <= room:
             fix = "set " + " ".join(said.values())
@@ -130,7 +116,7 @@ def _trainer_words(config: Config, longest: int) -> Iterator[Change]:
         yield f"trainer.workers={config.trainer.workers}", config
 
 
-def _replica_words(config: Config, longest: int) -> Iterator[Change]:
+def _replica_words(config: Config) -> Iterator[Change]:
     parts = int(config.rollout.engine.get("tensor_parallel_size") or 1)
     for parallel in (2 * parts, 4 * parts, 8 * parts):
         engine = {**config.rollout.engine, "tensor_parallel_size": parallel}

@@ -98,10 +98,9 @@ def lay_out(
     Packed: one row. Without a mask and a cache, transformers reads the restarting positions as
     borders and keeps the sequences apart.
     """
-    if not any(sequence.scored_T.any() for sequence in sequences):
-        filler = [TrainSequence.filler()]
-        return _tensors(filler, arrange(filler, layout, apart), device, scored=[np.array([False, True])])
     scored = [sequence.scored_T for sequence in sequences]
+    if not any(mask_T.any() for mask_T in scored):
+        sequences, scored = [TrainSequence.filler()], [np.array([False, True])]
     return _tensors(sequences, arrange(sequences, layout, apart), device, scored)
 
 

@@ -50,7 +50,7 @@ def shared_length(sizes: Sequence[Size]) -> int:
     """S, the leading tokens that a ``shared`` pass computes once a group; 0 where nothing would be saved."""
     if len(sizes) == len({size.group for size in sizes}):
         return 0
-    return min(min(size.prompt, size.length - 1) for size in sizes)
+    return _common(sizes)
 
 
 def forced_length(sizes: Sequence[Size]) -> int:
@@ -58,7 +58,12 @@ def forced_length(sizes: Sequence[Size]) -> int:
 
     At least 1: the first token of a sequence is given, whatever it says of its prompt.
     """
-    return max(1, min(min(size.prompt, size.length - 1) for size in sizes))
+    return max(1, _common(sizes))
+
+
+def _common(sizes: Sequence[Size]) -> int:
+    """Leading tokens that every row can leave to a prompt, and keep one of its own."""
+    return min(min(size.prompt, size.length - 1) for size in sizes)
 
 
 def tokens_of(sizes: Sequence[Size], layout: Layout) -> int:

@@ -158,6 +158,12 @@ def _make_savable(causal: PreTrainedModel) -> None:
         causal.generation_config = GenerationConfig(**{name: getattr(generation, name) for name in kept})
 
 
+def decoder_layers(causal: PreTrainedModel) -> list[nn.Module]:
+    """What is sharded and gathered as one, in the model's order; the rest is the root."""
+    classes = set(causal._no_split_modules or ())
+    return [module for module in causal.modules() if type(module).__name__ in classes]
+
+
 def rank_mesh(device_type: str, world: int, shard_size: int | None) -> DeviceMesh:
     """All ranks in a row, or in rows of ``shard_size``, each row with a copy of the model."""
     if shard_size is None or shard_size == world:
@@ -187,10 +193,8 @@ def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, m
     settings: dict[str, Any] = {"mesh": mesh}
     if trainer.dtype == "bfloat16":
         settings["mp_policy"] = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
-    layer_classes = set(causal._no_split_modules or ())
-    for module in list(causal.modules()):
-        if type(module).__name__ in layer_classes:
-            fully_shard(module, **settings)
+    for layer in decoder_layers(causal):
+        fully_shard(layer, **settings)
     fully_shard(scorer, **settings)
     register_fsdp_forward_method(scorer, "own_logits")
     _sum_gradients(scorer)

@@ -1,4 +1,4 @@
-"""What ``--dry-run`` says of memory, as comments that a file of settings may hold."""
+"""What ``--dry-run`` prints: the settings, and what they take of memory as comments that their file may hold."""
 
 from __future__ import annotations
 
@@ -7,6 +7,14 @@ from collections.abc import Iterator
 
 from raysgpo.config import Config
 from raysgpo.config.model_path import POLICIES
+from raysgpo.config.overrides import dump
+
+
+def show(config: Config) -> None:
+    """Raises ConfigError if a GPU has no room for what it would hold."""
+    print(dump(config), end="")
+    for line in memory_comments(config):
+        print(line)
 
 
 def memory_comments(config: Config) -> Iterator[str]:
@@ -18,7 +26,7 @@ def memory_comments(config: Config) -> Iterator[str]:
     if config.model in POLICIES:
         return
     from raysgpo.planning.model_shape import ModelShape  # torch, which takes seconds to import
-    from raysgpo.planning.plan import check_fits, longest_sequence, plan
+    from raysgpo.planning.plan import check_fits, longest_sequence, plan_lines
     from raysgpo.policy.model import build_causal
     from raysgpo.start.machine import Machine, with_machine
 
@@ -31,5 +39,5 @@ def memory_comments(config: Config) -> Iterator[str]:
     config = with_machine(config, shape.parameters, Machine.here())
     longest = longest_sequence(config)
     check_fits(shape, config, longest)
-    for line in plan(shape, config, longest).lines(config, shape, longest):
+    for line in plan_lines(shape, config, longest):
         yield f"# {line}"

@@ -28,7 +28,6 @@ from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.model_size import parameters
-from raysgpo.policy.plain_head import changed_logits, refusal
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
 from raysgpo.policy.special_tokens import special_ids
 from raysgpo.records import Problem, Turns
@@ -72,7 +71,7 @@ def prepare(
     model = find_model(config, say)
     trains = config.steps != 0
     if trains:
-        _check_trainable(model)
+        _check_savable(model)
     tokenizer = load_tokenizer(model)
     _check_stop(config, tokenizer)
     if shows_date(tokenizer):
@@ -254,11 +253,9 @@ def _loadable(model: str) -> PreTrainedModel:
         raise ConfigError(str(error)) from error
 
 
-def _check_trainable(model: str) -> None:
-    """Refuse a model whose logprobs the trainer would get wrong, or whose config.json no checkpoint could hold."""
+def _check_savable(model: str) -> None:
+    """Refuse a model whose config.json no checkpoint could hold."""
     settings = _settings(model)
-    if (change := changed_logits(settings)) is not None:
-        raise ConfigError(refusal(model, f"its config sets {change}"))
     with TemporaryDirectory() as folder:
         try:
             settings.save_pretrained(folder)

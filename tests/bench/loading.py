@@ -22,6 +22,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from raysgpo.config import TrainerConfig
+from raysgpo.planning.model_shape import ModelShape
 from raysgpo.policy.loading import load_scorer
 from raysgpo.policy.model import build_causal, shard
 from raysgpo.training.peak_memory import PeakMemory, anonymous_bytes
@@ -49,12 +50,8 @@ def make(shape: str, folder: Path) -> None:
 
 def bound(model: str, ranks: int) -> float:
     """MiB of a rank's shard in float32 plus the largest module that is sharded as one."""
-    causal = build_causal(model, "sdpa")
-    layers = [m for m in causal.modules() if type(m).__name__ in set(causal._no_split_modules)]
-    inner = sum(p.numel() for layer in layers for p in layer.parameters())
-    whole = sum(p.numel() for p in causal.parameters())
-    largest = max(whole - inner, *(sum(p.numel() for p in layer.parameters()) for layer in layers))
-    return 4 * (whole / ranks + largest) / MIB
+    shape = ModelShape.of(build_causal(model, "sdpa"))
+    return 4 * (shape.parameters / ranks + max(shape.root_numbers, shape.layer_numbers)) / MIB
 
 
 def work(rank: int, ranks: int, model: str, whole: bool, folder: str) -> None:
