@@ -131,6 +131,22 @@ def test_a_bias_of_the_head_is_found_and_a_model_without_a_head_is_named() -> No
         check("m", model.model, "shared")
 
 
+def test_in_bfloat16_as_strictly(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousandth of the largest logit is 0.06 nats, which rounding it twice to bfloat16 would hide."""
+    path = checkpoint(tmp_path, LlamaForCausalLM, LlamaConfig(**SMALL))
+    build(path, dtype="bfloat16")
+    forward = LlamaForCausalLM.forward
+
+    def changed(*arguments: Any, **named: Any) -> Any:
+        output = forward(*arguments, **named)
+        output.logits = output.logits * 0.999
+        return output
+
+    monkeypatch.setattr(LlamaForCausalLM, "forward", changed)
+    with pytest.raises(ValueError, match="in a way that the trainer does not know"):
+        build(path, dtype="bfloat16")
+
+
 def test_a_policy_and_its_reference_are_checked_when_they_are_built(
     build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
