@@ -8,6 +8,7 @@ on them with no replica running, and evaluate before and after. ``offline.keep=p
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from jobs.recipes import RECIPES
 from raysgpo.command.checks import check_places
@@ -21,9 +22,10 @@ from raysgpo.offline.kept_groups import selected
 from raysgpo.start.dry_run import show
 
 
-def main() -> int:
+def main(typed: Sequence[str] | None = None) -> int:
+    """``typed``: the words of the command line, if others than this process was given."""
     parser = run_parser("jobs/offline.py", "Train on groups that are sampled once, or loaded.", RECIPES)
-    arguments = parser.parse_intermixed_args()
+    arguments = parser.parse_intermixed_args(typed)
     try:
         config = configure(Words.of(arguments), RECIPES, "offline")
         if arguments.dry_run:

@@ -1,21 +1,24 @@
 """Supervised fine-tuning: ``python jobs/sft.py [WORD] [key=value ...]``.
 
-WORD is one of policy, long, judge, verifier, smollm2, trajectories.
+WORD is one of policy, long, judge, verifier, smollm2; or trajectories.
 
 ``policy`` makes the policy that ``model=tiny`` trains, ``long`` that of ``model=tiny_long``, ``judge`` the
 judge of ``judge=tiny`` and, if it is missing, the policy whose mistakes it is taught on; without a word
 ``policy`` and ``judge`` are made. ``verifier`` makes the policy of the verifier task, ``smollm2`` writes out a
-real model (``make model``), and ``trajectories`` teaches a model the solutions of a task. What was made before
-is not made again. Each prints its folder;
+real model (``make model``). What was made before is not made again. Each prints its folder;
 the last line printed is the last one made.
 
 The keys are ``model_cache``, the folder in which models are made, and behind the first word those of
-``TinyConfig``, ``TinyLongConfig``, ``TinyJudgeConfig``, ``TinyVerifierConfig`` and ``ImitationConfig``, each in
-its file of ``raysgpo/tiny``::
+``TinyConfig``, ``TinyLongConfig``, ``TinyJudgeConfig`` and ``TinyVerifierConfig``, each in its file of
+``raysgpo/tiny``::
 
     python jobs/sft.py policy seed=1 slip_chance=0.5
     python jobs/sft.py judge policy.seed=1
-    python jobs/sft.py trajectories model=tiny_long task.terms=8 steps=40
+
+``trajectories`` teaches any model the solutions of a task, through the trainer of a run: it is ``jobs/offline.py``
+with ``offline.keep=solutions guidance=none``, and takes its words::
+
+    python jobs/sft.py trajectories arithmetic_long steps=40
 """
 
 from __future__ import annotations
@@ -24,11 +27,14 @@ import sys
 
 from transformers.utils.logging import disable_progress_bar
 
+from jobs import offline
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
 from raysgpo.command.own_settings import own_settings
 from raysgpo.command.script import run_script
 from raysgpo.config.overrides import ConfigError, dotted_keys
 from raysgpo.tiny.making import KINDS, BothConfig, make
+
+TRAJECTORIES = "trajectories"
 
 
 def configure(words: list[str]) -> BothConfig:
@@ -48,7 +54,9 @@ def _check_word(word: str, kind: type[BothConfig]) -> None:
     """It sets something, and something of this kind if the kind was left out."""
     key, equals, _ = word.partition("=")
     if not equals:
-        raise ConfigError(f"{word!r}: expected one of {', '.join(KINDS)} first, then key=value, such as seed=1")
+        raise ConfigError(
+            f"{word!r}: expected one of {', '.join([*KINDS, TRAJECTORIES])} first, then key=value, such as seed=1"
+        )
     if kind is not BothConfig or key in dotted_keys(BothConfig):
         return
     if takers := [name for name in KINDS if key in dotted_keys(KINDS[name])]:
@@ -56,6 +64,8 @@ def _check_word(word: str, kind: type[BothConfig]) -> None:
 
 
 def main() -> int:
+    if sys.argv[1:2] == [TRAJECTORIES]:
+        return offline.main([*sys.argv[2:], "offline.keep=solutions", "guidance=none"])
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(__doc__)
         return DONE

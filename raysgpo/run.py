@@ -8,11 +8,11 @@ The trainer runs in a side thread; the main thread owns the console and Ctrl-C.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from pathlib import Path
 
 from raysgpo.command.exit_status import DONE, STOPPED
 from raysgpo.config import Config
 from raysgpo.groups.prepared import Prepared
-from raysgpo.output import checkpoint
 from raysgpo.output.advantage_picture import draw_advantages
 from raysgpo.output.console import Console
 from raysgpo.output.curves import draw_curves, draw_guidance
@@ -27,6 +27,7 @@ from raysgpo.session.moving_parts import running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_resources
 from raysgpo.session.serving_parts import serving_parts
+from raysgpo.session.trained_policy import check_upload, tell_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
@@ -43,7 +44,9 @@ def train(config: Config) -> int:
         prepared = prepare(config, end.say)
         if start.step >= prepared.total_steps > 0:
             end.say(f"nothing to do: {config.resume} has its {prepared.total_steps} steps; set steps to more")
+            tell_policy(RunFolder(Path(str(config.resume))), prepared.config, end.say)
             return DONE
+        check_upload(prepared.config)
         with ray_session() as logs:
             wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
             run = open_folder(config, lock, end.say)
@@ -84,4 +87,4 @@ def _tell(prepared: Prepared, run: RunFolder, stopped: bool, go_on: str, say: Sa
     if stopped:
         say(f"stopped; go on with: {go_on}")
     else:
-        say(f"trained policy: {checkpoint.newest_complete(run.checkpoints)[0]}")
+        tell_policy(run, prepared.config, say)

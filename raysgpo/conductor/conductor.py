@@ -8,7 +8,6 @@
     trainer rank   | step(k)         | the P groups of step k            | the stream
     trainer rank 0 | trained(k)      | records and, when due, evaluation | the rollout replicas
     other ranks    | decision(k)     | trained(k) of rank 0              | rank 0
-    other ranks    | saved(k)        | the checkpoint of rank 0          | rank 0
     run            | status()        | nothing                           |
 
 One call of each worker process waits, whatever the number of its positions: Ray answers a thousand at a time.
@@ -28,7 +27,7 @@ from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.issued_steps import IssuedSteps
 from raysgpo.conductor.judge_account import JudgeAccount
 from raysgpo.conductor.messages import Admission, Decision, Status, TrainReport
-from raysgpo.conductor.progress import Progress
+from raysgpo.conductor.progress import Progress, due
 from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.run_state import RunState
 from raysgpo.conductor.source import SourceFactory
@@ -36,6 +35,7 @@ from raysgpo.conductor.versions import Versions
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.tickets import Tickets
 from raysgpo.groups.window import run_window
+from raysgpo.output import checkpoint
 from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.step_warnings import missed_sync, step_warnings
@@ -63,7 +63,7 @@ class Conductor:
         self._decisions: dict[int, Decision] = {}
         self._recording: asyncio.Task[Decision] | None = None
         self._solved = Solved(set(start.solved))
-        self._covered, self._saving = start.step, asyncio.Condition()
+        self._covered = start.step
         self._publishing = asyncio.Event()
         self._issuing = asyncio.Lock()
 
@@ -176,10 +176,11 @@ class Conductor:
         return decision
 
     def _decide(self, step: int) -> Decision:
-        last = step + 1 == self._progress.total
-        every = self._config.checkpoint.every
+        done, settings = step + 1, self._config.checkpoint
+        last = done == self._progress.total
         stop = self._progress.stop or last
-        return Decision(checkpoint=stop or (every > 0 and (step + 1) % every == 0), stop=stop)
+        export = last or due(done, settings.export_every)
+        return Decision(stop or export or due(done, settings.every), export, stop)
 
     async def decision(self, step: int) -> Decision:
         """What ``trained`` told rank 0, for the other ranks.
@@ -216,24 +217,15 @@ class Conductor:
             "solved": sorted(self._solved.ids),
             "controllers": self._tickets.state(step),
             "sizes": self._reporter.sizes(step),
+            checkpoint.ACCURACY: self._reporter.accuracy(step),
         }
 
-    async def checkpointed(self, step: int) -> None:
+    def checkpointed(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""
         self._covered = step
         self._source.forget_before(step)
         self._issued.forget_before(step)
         self._reporter.forget_before(step)
-        async with self._saving:
-            self._saving.notify_all()
-
-    async def saved(self, step: int) -> None:
-        """Return once a checkpoint covers the steps before ``step``.
-
-        The other ranks wait here and not in a collective, whose time-out the writing may well exceed.
-        """
-        async with self._saving:
-            await self._saving.wait_for(lambda: self._covered >= step)
 
     def unwritten(self, failure: WriteFailed) -> None:
         """A checkpoint could not be written, however long it was tried: the run ends."""

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
+from raysgpo.conductor.progress import due
 from raysgpo.config import Config
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
@@ -31,7 +32,7 @@ class Evaluation:
 def evaluation_due(config: Config, steps_done: int, total_steps: int) -> bool:
     """Before the first step, every ``evaluation.every`` steps, and after the last."""
     every = config.evaluation.every
-    return every > 0 and (steps_done % every == 0 or steps_done == total_steps)
+    return due(steps_done, every) or (every > 0 and steps_done == total_steps)
 
 
 class Evaluator:

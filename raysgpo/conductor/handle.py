@@ -84,9 +84,6 @@ class ConductorHandle(Protocol):
     def checkpointed(self) -> Call[[int], None]: ...
 
     @property
-    def saved(self) -> Call[[int], None]: ...
-
-    @property
     def unwritten(self) -> Call[[WriteFailed], None]: ...
 
     @property

@@ -31,7 +31,7 @@ class TrainReport:
     train: Interval
     sync: Interval
     checkpoint: Interval = (0.0, 0.0)
-    """The checkpoint written since the last report, if any."""
+    """Training stood still for a checkpoint since the last report, if for any."""
 
     def times(self, start: float, evaluate: Interval) -> StepTimes:
         """The clock of a step that began at ``start`` and ends now."""
@@ -43,6 +43,8 @@ class Decision:
     """What the trainer does after a step."""
 
     checkpoint: bool
+    export: bool
+    """Whether that checkpoint becomes a Hugging Face folder as well."""
     stop: bool
 
 

@@ -20,3 +20,8 @@ class Progress:
     @property
     def over(self) -> bool:
         return self.trained >= self.total
+
+
+def due(steps_done: int, every: int) -> bool:
+    """Whether what is done every so many steps is done now; 0: never."""
+    return every > 0 and steps_done % every == 0

@@ -13,7 +13,7 @@ from tenacity import AsyncRetrying
 from raysgpo.conductor.unseen_rows import UnseenRows
 from raysgpo.config.run_name import plain_name
 from raysgpo.output.group_json import group_row
-from raysgpo.output.json_lines import JsonLines, Row, cut_rows, write_together
+from raysgpo.output.json_lines import JsonLines, Row, cut_rows, read_rows, write_together
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.room import waiting_for_room
 from raysgpo.output.run_folder import RunFolder
@@ -115,6 +115,11 @@ class Reporter:
     def sizes(self, step: int) -> dict[str, int]:
         """Bytes of each file, by its name, when ``step`` optimizer steps were recorded; empty if that is forgotten."""
         return self._sizes.get(step, {})
+
+    def accuracy(self, step: int) -> float | None:
+        """Held-out accuracy of the policy of ``step`` optimizer steps; None if it was not evaluated."""
+        rows = read_rows(self._evaluations.path)
+        return next((row.get("eval/accuracy") for row in rows if row["step"] == step), None)
 
     def forget_before(self, step: int) -> None:
         """No resumed run goes back behind ``step`` any more."""

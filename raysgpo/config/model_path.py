@@ -23,6 +23,11 @@ def check_model_path(model: str, setting: str = "model", embedded: Sequence[str]
         ConfigError: a folder that is not there or holds no checkpoint.
     """
     path = user_path(model)
+    if (path / "manifest.json").is_file() and (path / "policy").is_dir():
+        raise ConfigError(
+            f"{setting}={model}: that is a checkpoint, from which its own run goes on; give a folder of the run's "
+            f"exports/, or make one: python jobs/export.py {path.parent.parent} --step {path.name[5:].lstrip('0')}"
+        )
     if path.is_dir() and not (path / "config.json").is_file():
         raise ConfigError(f"{setting}={model}: the folder has no config.json, so it is no Hugging Face checkpoint")
     looks_like_path = path.is_absolute() or model.startswith((".", "~")) or model.count("/") != 1

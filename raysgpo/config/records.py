@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from raysgpo.config.section import Section
@@ -31,12 +33,22 @@ class EvaluationConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """How often a run can be gone on with from, and how many of those places stay."""
+    """How often a run can be gone on with from, how many of those places stay, and what becomes of the policy."""
 
     every: int = Field(10, ge=0)
     """Steps between checkpoints; the last step is always saved; 0 saves only the last."""
     keep: int = Field(2, ge=1)
     """How many of the newest checkpoints stay."""
+    keep_best: bool = True
+    """Whether the checkpoint of the highest held-out accuracy stays as well; of a step that was evaluated."""
+    export_every: int = Field(0, ge=0)
+    """Steps between Hugging Face folders of the policy, in ``exports/``, each beside a checkpoint; all of them stay.
+    The last step always has one; 0: it alone. ``jobs/export.py`` makes one of any checkpoint."""
+    export_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    """Type of the weights in them; checkpoints have float32."""
+    upload: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
+    """A name on the Hugging Face hub, ``owner/name``, to which the policy of the last step is uploaded (private, if it
+    is not there yet), with the token of ``hf auth login`` or HF_TOKEN."""
 
 
 class RecordsConfig(Section):

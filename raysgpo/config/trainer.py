@@ -101,6 +101,9 @@ class TrainerConfig(Section):
     attention: str | None = None
     """The attention kernel, by transformers' name, or ``varlen``, PyTorch's own for packed rows; None: ``varlen`` on
     GPUs in bfloat16 for models that ask no more of it, else ``sdpa``."""
+    attention_parity: int | None = Field(None, ge=1)
+    """Tokens at which a sequence costs as much in attention as in all else, by which long answers are weighed when
+    ranks are given equal work; None: by the model's shape."""
     tokens_per_micro_batch: int = Field(4096, ge=1)
     """Most tokens (padding included) in one forward and backward pass."""
     logprob_chunk: int = Field(1024, ge=1)
@@ -112,6 +115,11 @@ class TrainerConfig(Section):
     """How often dead train workers are started again from the last checkpoint."""
     collective_timeout: float = Field(600.0, gt=0)
     """Seconds until a collective with a dead peer fails."""
+
+    @property
+    def copy_ranks(self) -> int:
+        """Ranks over which one copy of the model is sharded."""
+        return self.shard_size or self.workers
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

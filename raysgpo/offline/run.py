@@ -53,6 +53,7 @@ from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.reaper import reaping
 from raysgpo.session.resources import wait_for_resources
+from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
@@ -78,6 +79,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
                 end.say(f"nothing to do: {config.resume} has its {before.total_steps} steps and its evaluations")
                 before.tell()
                 return DONE
+        check_upload(prepared.config)
         with ray_session() as logs:
             wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
             run = open_folder(config, lock, end.say)
@@ -261,7 +263,7 @@ class _Offline:
         if not self._lacks_evaluation(steps):
             return
         self.say("starting the replicas with the trained policy ...")
-        model = str(checkpoint.newest_complete(self.run.checkpoints)[0])
+        model = str(trained_policy(self.run, self.config))
         names = RunNames.of(self.run)
         with reaping([names.rollout]), ExitStack() as up:
             with self.interrupts.at_once():
@@ -295,7 +297,7 @@ class _Offline:
         if 0 in evaluations and steps in evaluations:
             before, after = (evaluations[step]["eval/accuracy"] or 0.0 for step in (0, steps))
             self.say(f"held-out accuracy: {before:.1%} -> {after:.1%} (of {evaluations[steps]['eval/prompts']})")
-        self.say(f"trained policy: {checkpoint.newest_complete(self.run.checkpoints)[0]}")
+        tell_policy(self.run, self.config, self.say)
 
 
 def _sampler(config: Config, rollout: RolloutService) -> RetryingSampler:

@@ -58,7 +58,7 @@ def running_trainer(prepared: Prepared, run: RunFolder, start: StartState) -> It
         result(conductor.start.remote(conductor), None)  # it reads the whole file before it answers
         result(conductor.open_publishing.remote())
         trainer = TrainerThread(
-            TrainJob(prepared.config, run.checkpoints, conductor, NobodyListens(), prepared.total_steps), run.path
+            TrainJob(prepared.config, run, conductor, NobodyListens(), prepared.total_steps), run.path
         )
         trainer.start()
         afterwards.callback(trainer.wait)

@@ -3,13 +3,13 @@
     checkpoints/
       step-000010/        complete: its manifest was written last, then the folder was renamed
         manifest.json     size and SHA-256 of every other file
-        state.json        step, position, controllers, RNG (JSON values)
-        ...               whatever ``save`` wrote
+        state.json        step, position, controllers, RNG (JSON values), the held-out accuracy of its step
+        ...               what the ranks of the trainer wrote
       .step-000015.partial/   being written, or left by a crash; never read
       .step-000010.old/       moved aside for a newer one of its step; read where that never came
 
-One process at a time writes, by :func:`write`, and it alone repairs what a crash left half renamed. Any number may
-read meanwhile what was there before: reading changes nothing.
+Many processes may write into the partial folder; one alone begins, commits and gives up, and it repairs what a crash
+left half renamed. Any number may read meanwhile what was there before: reading changes nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -27,26 +28,14 @@ from raysgpo.output.whole_file import sync, writing
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
+ACCURACY = "accuracy"
+"""In the state: held-out accuracy of the policy, None where it was not evaluated at that step."""
+ONE_FILE = "optimizer.pt"
+"""In checkpoints of versions that wrote weights and optimizer in one file each."""
 _NAME = re.compile(r"step-(\d{6,})|\.step-(\d{6,})\.old")
 
-
-def write(folder: Path, step: int, save: Callable[[Path], None], state: dict[str, Any], keep: int) -> Path:
-    """Write the checkpoint of ``step`` and return its folder; the last ``keep`` ones stay.
-
-    ``save`` gets an empty folder to write into. ``state`` must be JSON values. If anything raises,
-    the checkpoints are what they were before.
-
-    Raises:
-        WriteFailed: there is no room for it; what there was room for is gone again.
-    """
-    place = partial(folder, step)
-    try:
-        with writing(folder_of(folder, step), 0):
-            save(begin(folder, step))
-            return commit(folder, step, state, keep)
-    except Exception:
-        shutil.rmtree(place, ignore_errors=True)
-        raise
+Fingerprints = dict[str, dict[str, Any]]
+"""Path within the checkpoint to {"size": bytes, "sha256": hex}."""
 
 
 def folder_of(folder: Path, step: int) -> Path:
@@ -60,38 +49,106 @@ def partial(folder: Path, step: int) -> Path:
 
 
 def begin(folder: Path, step: int) -> Path:
-    """An empty folder to write into, free of what a crash left there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _finish_replacing(folder)
-    for leftover in folder.glob(".step-*.partial"):
-        shutil.rmtree(leftover)
+    """An empty folder to write into, free of what a crash left there.
+
+    Raises:
+        WriteFailed: there is no room for it.
+    """
     place = partial(folder, step)
-    place.mkdir()
+    with writing(folder_of(folder, step), 0):
+        folder.mkdir(parents=True, exist_ok=True)
+        _finish_replacing(folder)
+        for leftover in folder.glob(".step-*.partial"):
+            shutil.rmtree(leftover)
+        place.mkdir()
     return place
 
 
-def commit(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+def give_up(folder: Path, step: int) -> None:
+    """Free the room that was taken since ``begin``; the checkpoints are what they were before it."""
+    shutil.rmtree(partial(folder, step), ignore_errors=True)
+
+
+def fingerprints(place: Path, files: Iterable[Path]) -> Fingerprints:
+    """What a manifest says of files of ``place``."""
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        chosen = list(files)
+        return dict(zip((_relative(place, file) for file in chosen), pool.map(_fingerprint, chosen), strict=True))
+
+
+def commit(
+    folder: Path,
+    step: int,
+    state: dict[str, Any],
+    keep: int,
+    keep_best: bool = False,
+    known: Fingerprints | None = None,
+) -> Path:
     """Seal what was written since ``begin``: state, manifest, disk, rename; then remove the surplus.
 
-    A checkpoint of the same step is replaced. Later ones are removed: this run went back behind
-    them and is writing its own.
+    ``state`` must be JSON values. ``known``: of the files that another process has written and hashed. The last
+    ``keep`` stay, and with ``keep_best`` the one of the highest accuracy. A checkpoint of the same step is
+    replaced. Later ones are removed: this run went back behind them and is writing its own.
+
+    Raises:
+        WriteFailed: there is no room for it.
+        FileNotFoundError: a file of ``known`` is not there: the other process sees another disk.
     """
     assert keep >= 1, f"at least one checkpoint must stay, got keep={keep}"
+    known = known or {}
     place, final, old = partial(folder, step), folder / _name(step), folder / f".{_name(step)}.old"
-    (place / STATE).write_text(json.dumps(state, indent=1))
-    files = {_relative(place, file): _fingerprint(file) for file in _files(place)}
-    (place / MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1))
-    _to_disk(place)
-    if final.exists():
-        os.replace(final, old)
-    os.replace(place, final)
-    sync(folder)
-    _finish_replacing(folder)
-    kept = [found for found in steps(folder) if found <= step][:keep]
-    for found in steps(folder):
+    _require(place, known)
+    with writing(final, 0):
+        (place / STATE).write_text(json.dumps(state, indent=1))
+        rest = [file for file in _files(place) if _relative(place, file) not in known]
+        files = dict(sorted((known | fingerprints(place, rest)).items()))
+        (place / MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1))
+        _to_disk(place)
+        if final.exists():
+            os.replace(final, old)
+        os.replace(place, final)
+        sync(folder)
+        _finish_replacing(folder)
+        _remove_surplus(folder, step, keep, keep_best)
+    return final
+
+
+def _require(place: Path, known: Fingerprints) -> None:
+    for name, expected in known.items():
+        file = place / name
+        if not file.is_file() or file.stat().st_size != expected["size"]:
+            raise FileNotFoundError(
+                f"{file} was written by another process and is not to be seen here: the folder of a run has to lie "
+                "on a disk that all nodes share; set storage=FOLDER to one"
+            )
+
+
+def _remove_surplus(folder: Path, step: int, keep: int, keep_best: bool) -> None:
+    there = steps(folder)
+    kept = [found for found in there if found <= step][:keep]
+    if keep_best and (best := best_step(folder, step)) is not None:
+        kept.append(best)
+    for found in there:
         if found not in kept:
             shutil.rmtree(folder / _name(found))
-    return final
+
+
+def best_step(folder: Path, last: int | None = None) -> int | None:
+    """The checkpoint of the highest held-out accuracy, of equal ones the newest; None if none was evaluated."""
+    rated = [
+        (accuracy, step)
+        for step, place in _places(folder)
+        if (last is None or step <= last) and (accuracy := _accuracy(place)) is not None
+    ]
+    return max(rated)[1] if rated else None
+
+
+def _accuracy(checkpoint: Path) -> float | None:
+    try:
+        value = read_state(checkpoint).get(ACCURACY)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def newest_complete(folder: Path) -> tuple[Path, list[str]]:
@@ -105,7 +162,7 @@ def newest_complete(folder: Path) -> tuple[Path, list[str]]:
         fault = _fault(place)
         if fault is None:
             return place, messages
-        messages.append(f"checkpoint {_name(step)} is corrupt and was passed over: {fault}")
+        messages.append(f"checkpoint {_name(step)} cannot be used and was passed over: {fault}")
     found = "; ".join(messages) if messages else "it holds none at all"
     raise FileNotFoundError(f"no complete checkpoint in {folder}: {found}")
 
@@ -155,6 +212,7 @@ def _relative(place: Path, file: Path) -> str:
 
 
 def _fingerprint(file: Path) -> dict[str, Any]:
+    """Hashing lets go of the interpreter's lock, so files are hashed at once by as many threads."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"size": file.stat().st_size, "sha256": digest}
@@ -163,11 +221,16 @@ def _fingerprint(file: Path) -> dict[str, Any]:
 def _fault(checkpoint: Path) -> str | None:
     """What is wrong with a checkpoint, or None. Sizes are compared before anything is hashed."""
     try:
-        files: dict[str, dict[str, Any]] = json.loads((checkpoint / MANIFEST).read_text())["files"]
+        files: Fingerprints = json.loads((checkpoint / MANIFEST).read_text())["files"]
     except FileNotFoundError:
         return f"it has no {MANIFEST}"
     except (ValueError, KeyError, TypeError, OSError) as error:
         return f"its {MANIFEST} cannot be read ({error})"
+    if ONE_FILE in files:
+        return (
+            "it was written by an older version, which cannot be gone on from; it is a Hugging Face folder, from "
+            f"which a new run can start: model={checkpoint}"
+        )
     present = {_relative(checkpoint, file) for file in _files(checkpoint)}
     for name, expected in files.items():
         if name not in present:
@@ -175,10 +238,8 @@ def _fault(checkpoint: Path) -> str | None:
         size = (checkpoint / name).stat().st_size
         if size != expected["size"]:
             return f"{name} has {size} bytes instead of {expected['size']}"
-    for name, expected in files.items():
-        if _fingerprint(checkpoint / name) != expected:
-            return f"{name} has changed (SHA-256)"
-    return None
+    found = fingerprints(checkpoint, [checkpoint / name for name in files])
+    return next((f"{name} has changed (SHA-256)" for name in files if found[name] != files[name]), None)
 
 
 def _to_disk(place: Path) -> None:

@@ -34,7 +34,7 @@ class StepTimes:
     sync: Interval
     evaluate: Interval = (0.0, 0.0)
     checkpoint: Interval = (0.0, 0.0)
-    """The checkpoint written since the step before, if any."""
+    """Training stood still for a checkpoint since the step before, if for any."""
 
 
 @dataclass(slots=True)

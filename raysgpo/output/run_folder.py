@@ -1,8 +1,8 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
-``checkpoints/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and ``advantages.png``;
-of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``; in
+``checkpoints/``, ``exports/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and
+``advantages.png``; of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``; in
 ``records-before-NNN`` what a run recorded that had no checkpoint and began anew. One run at a time works in it
 (:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files: the conductor, or the run while there
 is none.
@@ -105,6 +105,10 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+    def export(self, step: int) -> Path:
+        """The policy of ``step`` optimizer steps as a Hugging Face folder."""
+        return self.path / "exports" / f"step-{step:06d}"
 
     @property
     def tensorboard(self) -> Path:

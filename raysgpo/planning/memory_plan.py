@@ -40,7 +40,7 @@ class Account:
 def trainer_account(shape: ModelShape, config: Config, longest: int) -> Account:
     """Of one rank. ``longest``: tokens of the longest sequence."""
     trainer, reference = config.trainer, config.algorithm.kl_coefficient > 0
-    ranks = trainer.shard_size or trainer.workers
+    ranks = trainer.copy_ranks
     number = BYTES.get(trainer.dtype, 4)
     shard = shape.sharded(ranks)
     rows = [
@@ -96,9 +96,13 @@ def sequences_at_once(config: Config) -> int:
 
 
 def further_accounts(shape: ModelShape, config: Config) -> list[Account]:
-    """Of the machines: what the weights take on their way to the replicas, and a checkpoint."""
-    published = BYTES.get(config.trainer.dtype, 4) * shape.parameters
-    checkpoint = (MASTER + MOMENTS) * shape.parameters
+    """Of the machines: what the weights take on their way to the replicas, checkpoints and exports."""
+    trainer, settings = config.trainer, config.checkpoint
+    published = BYTES.get(trainer.dtype, 4) * shape.parameters
+    checkpoint, shard = ((MASTER + MOMENTS) * n for n in (shape.parameters, shape.sharded(trainer.copy_ranks)))
+    kept = settings.keep + (1 if settings.keep_best and config.evaluation.every else 0)
+    exports = 1 + ((config.steps or 0) - 1) // settings.export_every if settings.export_every else 1
+    exported = (4 if settings.export_dtype == "float32" else 2) * shape.parameters
     return [
         Account(
             "shared memory of a node: the store's weights twice, and each replica's",
@@ -107,9 +111,12 @@ def further_accounts(shape: ModelShape, config: Config) -> list[Account]:
                 (f"replicas, {config.rollout.replicas} at most", published * config.rollout.replicas),
             ],
         ),
-        Account("host memory of rank 0 while it writes a checkpoint", [("weights and AdamW, float32", checkpoint)]),
+        Account("host memory of each rank for a checkpoint", [("its shards of weights and AdamW, float32", shard)]),
         Account(
-            f"disk: {config.checkpoint.keep} checkpoints",
-            [("weights and AdamW, float32", checkpoint * config.checkpoint.keep)],
+            "disk",
+            [
+                (f"checkpoints, {kept}, and one being written", checkpoint * (kept + 1)),
+                (f"exports, {exports}, {settings.export_dtype}", exported * exports),
+            ],
         ),
     ]

@@ -63,6 +63,14 @@ class ModelShape:
         """Of the largest layer."""
         return max((_numbers(layer) for layer in self.layers), default=0)
 
+    @property
+    def attention_parity(self) -> int:
+        """Tokens at which a sequence costs as much in causal attention as in the matrices of the layers.
+
+        A layer of N numbers and query width Q makes 2 N L operations of L tokens, and 2 Q L^2 of their attention.
+        """
+        return max(1, self.layer_numbers // self.query)
+
     def sharded(self, ranks: int) -> int:
         """Numbers that each of ``ranks`` holds: FSDP divides the first dimension, and pads it to a multiple."""
         shapes = [*self.root, *(shape for layer in self.layers for shape in layer)]

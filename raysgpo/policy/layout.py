@@ -66,6 +66,23 @@ def _common(sizes: Sequence[Size]) -> int:
     return min(min(size.prompt, size.length - 1) for size in sizes)
 
 
+def cost_of(sizes: Sequence[Size], layout: Layout, parity: int | None) -> float:
+    """What a forward pass over these sequences computes, in tokens that attend to nothing; padding included.
+
+    A sequence of L tokens costs L + L^2 / parity: causal attention is L (L + 1) / 2 products of a query and a key, and
+    a sequence of ``parity`` tokens spends as much on it as on all else. None: attention costs nothing.
+    """
+    tokens = tokens_of(sizes, layout)
+    if parity is None or not sizes:
+        return tokens
+    if layout == "packed":
+        return tokens + sum(size.length**2 for size in sizes) / parity
+    widest = max(size.length for size in sizes)
+    shared = shared_length(sizes) if layout == "shared" else 0
+    prompts = len({size.group for size in sizes}) if shared else 0
+    return tokens + (prompts * shared**2 + len(sizes) * (widest**2 - shared**2)) / parity
+
+
 def tokens_of(sizes: Sequence[Size], layout: Layout) -> int:
     """Tokens that a forward pass over these sequences computes, padding included."""
     if not sizes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from raysgpo.policy.layout import Layout, Size, shared_length, tokens_of
+from raysgpo.policy.layout import Layout, Size, cost_of, shared_length, tokens_of
 
 Indices = list[int]
 Plan = list[list[Indices]]
@@ -15,23 +15,27 @@ PASS_TOKENS = 32
 """What a micro-batch costs beside its tokens, in tokens: small ones do not fill the machine."""
 
 
-def plan_micro_batches(sizes: Sequence[Size], world: int, tokens_per_micro_batch: int, layout: Layout) -> Plan:
+def plan_micro_batches(
+    sizes: Sequence[Size], world: int, tokens_per_micro_batch: int, layout: Layout, parity: int | None = None
+) -> Plan:
     """Divide a step's sequences.
 
     Every index comes exactly once. Every rank gets the same number of micro-batches, at least 1; one with too few
     sequences gets empty ones. A micro-batch has at most ``tokens_per_micro_batch`` tokens, padding included; a
     sequence longer than that stands alone.
 
-    Padded and packed, ranks differ by at most one sequence's length in tokens (the longest first, each to the least
-    loaded rank). Shared, whole groups are handed out, unless the slowest rank has less to compute without that.
+    The budget is of memory, which grows with the tokens; ranks are given equal work, of which attention is a part that
+    grows with the square of a sequence (``parity``: see ``cost_of``). Padded and packed, their work differs by at most
+    that of one sequence (the longest first, each to the least loaded rank). Shared, whole groups are handed out, unless
+    the slowest rank has less to compute without that.
     """
     assert world >= 1, f"a step needs at least one rank, got {world}"
     assert tokens_per_micro_batch >= 1, f"the token budget must be positive, got {tokens_per_micro_batch}"
-    planner = _Planner(sizes, world, tokens_per_micro_batch, layout)
+    planner = _Planner(sizes, world, tokens_per_micro_batch, layout, parity)
     if layout != "shared":
         return planner.by_sequence()
     # The padded plan, and not one that was cut and halved by what is shared: sharing can only make its passes smaller.
-    padded = _Planner(sizes, world, tokens_per_micro_batch, "padded").by_sequence()
+    padded = _Planner(sizes, world, tokens_per_micro_batch, "padded", parity).by_sequence()
     return min((planner.by_group(), [planner.largest_first(rank) for rank in padded]), key=planner.slowest)
 
 
@@ -43,11 +47,12 @@ def prompts_apart(plan: Plan, sizes: Sequence[Size], layout: Layout) -> bool | N
 
 
 class _Planner:
-    def __init__(self, sizes: Sequence[Size], world: int, budget: int, layout: Layout) -> None:
+    def __init__(self, sizes: Sequence[Size], world: int, budget: int, layout: Layout, parity: int | None) -> None:
         self._sizes = sizes
         self._world = world
         self._budget = budget
         self._layout = layout
+        self._parity = parity
 
     def by_sequence(self) -> Plan:
         """The longest first, whatever its group."""
@@ -62,29 +67,32 @@ class _Planner:
             groups.setdefault(self._sizes[index].group, []).append(index)
         return self._stretched([self._cut_groups(mine) for mine in self._share_out(list(groups.values()))])
 
-    def slowest(self, plan: Plan) -> int:
-        """What the rank with most to compute computes, in tokens."""
-        return max(sum(self._tokens(cut) + PASS_TOKENS for cut in rank) for rank in plan)
+    def slowest(self, plan: Plan) -> float:
+        """What the rank with most to compute computes."""
+        return max(sum(self._cost(cut) + PASS_TOKENS for cut in rank) for rank in plan)
 
     def largest_first(self, cuts: list[Indices]) -> list[Indices]:
         """So that ranks that meet in a collective bring about the same work to it."""
-        return sorted(cuts, key=self._tokens, reverse=True)
+        return sorted(cuts, key=self._cost, reverse=True)
 
     def _tokens(self, indices: Indices) -> int:
         return tokens_of([self._sizes[index] for index in indices], self._layout)
+
+    def _cost(self, indices: Indices) -> float:
+        return cost_of([self._sizes[index] for index in indices], self._layout, self._parity)
 
     def _longest_first(self, indices: Sequence[int]) -> Indices:
         return sorted(indices, key=lambda index: (-self._sizes[index].length, index))
 
     def _share_out(self, units: Sequence[Indices]) -> list[list[Indices]]:
-        """Each rank's units, most tokens first, each given to the least loaded rank."""
-        weights = [self._tokens(unit) for unit in units]
+        """Each rank's units, the costliest first, each given to the least loaded rank."""
+        weights = [self._cost(unit) for unit in units]
         ranks: list[list[Indices]] = [[] for _ in range(self._world)]
-        loads = [(0, rank) for rank in range(self._world)]
+        loads = [(0.0, rank) for rank in range(self._world)]
         for at in sorted(range(len(units)), key=lambda at: (-weights[at], at)):
-            tokens, rank = heapq.heappop(loads)
+            load, rank = heapq.heappop(loads)
             ranks[rank].append(units[at])
-            heapq.heappush(loads, (tokens + weights[at], rank))
+            heapq.heappush(loads, (load + weights[at], rank))
         return ranks
 
     def _cut_rows(self, indices: Indices, shared: int = 0) -> list[Indices]:
@@ -104,8 +112,8 @@ class _Planner:
         for group in sorted(groups, key=lambda group: -self._sizes[group[0]].prompt):
             for part in self._cut_rows(group, shared_length([self._sizes[index] for index in group])):
                 joined = [*cuts[-1], *part] if cuts else part
-                apart = self._tokens(cuts[-1]) + PASS_TOKENS + self._tokens(part) if cuts else 0
-                if self._tokens(joined) <= min(apart, self._budget):
+                apart = self._cost(cuts[-1]) + PASS_TOKENS + self._cost(part) if cuts else 0
+                if self._cost(joined) <= apart and self._tokens(joined) <= self._budget:
                     cuts[-1] = joined
                 else:
                     cuts.append(part)
@@ -142,7 +150,7 @@ class _Planner:
             if not divisible:
                 cuts.extend([] for _ in range(count - len(cuts)))
                 break
-            largest = max(divisible, key=self._tokens)
+            largest = max(divisible, key=self._cost)
             cuts.remove(largest)
             middle = len(largest) // 2
             cuts += [largest[:middle], largest[middle:]]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, GenerationConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from raysgpo.config import TrainerConfig
@@ -107,7 +107,6 @@ def build_causal(model_path: str, attention: str, dtype: torch.dtype = torch.flo
             f"model={model_path}: {type(causal).__name__} does not say which of its modules are layers "
             "(_no_split_modules), so it cannot be sharded layer by layer: choose another model"
         )
-    _make_savable(causal)
     return causal
 
 
@@ -146,16 +145,6 @@ def _refuse_unknown_heads(model_path: str, causal: PreTrainedModel) -> None:
         raise ValueError(refusal(model_path, f"its config sets {change}"))
     if getattr(causal.get_output_embeddings(), "bias", None) is not None:
         raise ValueError(f"model={model_path}: its output head has a bias, which the trainer does not support")
-
-
-def _make_savable(causal: PreTrainedModel) -> None:
-    """transformers loads settings of generation that it refuses to save; ours are saved as files, as they were."""
-    generation = causal.generation_config
-    try:
-        generation.validate(strict=True)
-    except ValueError:
-        kept = ("bos_token_id", "eos_token_id", "pad_token_id")
-        causal.generation_config = GenerationConfig(**{name: getattr(generation, name) for name in kept})
 
 
 def decoder_layers(causal: PreTrainedModel) -> list[nn.Module]:

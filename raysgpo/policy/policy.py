@@ -29,9 +29,9 @@ from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loading import load_scorer
 from raysgpo.policy.loss import Objective, Terms, policy_loss
 from raysgpo.policy.model import TokenScorer, rank_mesh, sum_over_copies, training_device
-from raysgpo.policy.model_files import Snapshot, load
 from raysgpo.policy.scorer_check import check_scorer
 from raysgpo.policy.sequences import Share
+from raysgpo.policy.snapshot import Snapshot, load
 
 
 class Policy:
@@ -58,6 +58,8 @@ class Policy:
         self._max_grad_norm = max_grad_norm
         self._dtype = dtype
         self._source = source
+        self._snapshot: Snapshot | None = None
+        """Of the weights as they are, which may still be being copied."""
 
     @classmethod
     def build(
@@ -136,6 +138,7 @@ class Policy:
         metrics["policy/lr"] = rate = self._rate(share.update)
         metrics["policy/skipped"] = float(not math.isfinite(norm))
         if math.isfinite(norm):
+            self._finish_snapshot()
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             self.optimizer.step()
@@ -201,16 +204,26 @@ class Policy:
             yield name.removeprefix(TokenScorer.PREFIX), full.detach().to(self._dtype)
 
     def snapshot(self) -> Snapshot:
-        """Model, optimizer and tokenizer files, for rank 0 to write down before the next update."""
-        return Snapshot.take(self.scorer, self.optimizer, self._source)
+        """This rank's shards as they are now, for another thread to copy; the next update waits until it has."""
+        self._finish_snapshot()
+        self._snapshot = Snapshot(self.scorer, self.optimizer, self._source)
+        return self._snapshot
 
-    def load(self, folder: Path) -> None:
-        """Take over model and optimizer from what a snapshot wrote, with any number of ranks.
+    def _finish_snapshot(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.wait()
+            self._snapshot = None
 
-        The KL reference stays what ``build`` loaded. Rank 0 reads. Raises FileNotFoundError for a
-        folder without an optimizer's state.
+    def load(self, checkpoint: Path) -> None:
+        """Take over model and optimizer from what a snapshot wrote, with any number of ranks; in no collective.
+
+        The KL reference stays what ``build`` loaded.
+
+        Raises:
+            FileNotFoundError: the folder holds no checkpoint.
+            ValueError: it is of another architecture.
         """
-        load(self.scorer, self.optimizer, Path(folder))
+        load(self.scorer, self.optimizer, checkpoint)
 
 
 def _too_large(batch: Batch) -> str:

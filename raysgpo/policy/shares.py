@@ -100,8 +100,9 @@ def _plan(groups_P: Sequence[Group], config: Config, world: int) -> tuple[Plan, 
         for number, group in enumerate(groups_P)
         for rollout in group.rollouts_G
     ]
-    layout = choose_layout(config.trainer)
-    plan = plan_micro_batches(sizes, world, config.trainer.tokens_per_micro_batch, layout)
+    trainer = config.trainer
+    layout = choose_layout(trainer)
+    plan = plan_micro_batches(sizes, world, trainer.tokens_per_micro_batch, layout, trainer.attention_parity)
     return plan, prompts_apart(plan, sizes, layout)
 
 

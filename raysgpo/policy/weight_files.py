@@ -7,14 +7,14 @@ import re
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
 from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from torch import Tensor
-from torch.distributed.checkpoint import HuggingFaceStorageReader
+from torch.distributed.checkpoint import HuggingFaceStorageReader, StorageReader
+from torch.distributed.checkpoint.api import CheckpointException
 from transformers import PreTrainedModel
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
@@ -99,10 +99,21 @@ def read_weights(targets: Mapping[str, Tensor], names: Mapping[str, str], folder
 
     No collective. ``names``: those of ``names_in_files``.
     """
-    stored: dict[str, Any] = {names[name]: tensor for name, tensor in targets.items()}
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # It is not: each rank reads for itself.
-        dcp.load(stored, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=True)
+    read_alone({names[name]: tensor for name, tensor in targets.items()}, HuggingFaceStorageReader(str(folder)))
+
+
+def read_alone(targets: dict[str, Tensor], reader: StorageReader) -> None:
+    """Fill the tensors, whole or sharded, each rank for itself: in no collective, so none waits for a slow disk.
+
+    Raises whatever kept it from reading: OSError for a file that is not there.
+    """
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")
+            dcp.load(targets, storage_reader=reader, no_dist=True)
+    except CheckpointException as error:
+        [(cause, _)] = error.failures.values()
+        raise cause from error
 
 
 def _tensors(causal: PreTrainedModel) -> Iterable[tuple[str, Tensor, list[str]]]:

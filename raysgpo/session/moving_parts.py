@@ -62,7 +62,7 @@ def running_parts(
     with ExitStack() as afterwards, running_conductor(prepared, run, start, source) as conductor:
         started = conductor.start.remote(conductor)
         publisher = ReplicaPublisher(serving.transport, rollout.handle)
-        trainer = TrainerThread(TrainJob(config, run.checkpoints, conductor, publisher, prepared.total_steps), run.path)
+        trainer = TrainerThread(TrainJob(config, run, conductor, publisher, prepared.total_steps), run.path)
         trainer.start()
         afterwards.callback(trainer.wait)  # what is left to do when the conductor is gone
         serving.wait()

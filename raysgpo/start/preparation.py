@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, cached_file
@@ -22,6 +21,8 @@ from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.config.trainer import VARLEN
 from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.output import checkpoint
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.planning.model_shape import ModelShape
 from raysgpo.planning.plan import check_fits
 from raysgpo.policy.key_value_cache import keeps_keys_and_values
@@ -29,6 +30,7 @@ from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.model_size import parameters
 from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
+from raysgpo.policy.snapshot import check_fit
 from raysgpo.policy.special_tokens import special_ids
 from raysgpo.records import Problem, Turns
 from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
@@ -69,15 +71,15 @@ def prepare(
     for doubt in _doubts(config, task):
         say(doubt)
     model = find_model(config, say)
-    trains = config.steps != 0
-    if trains:
-        _check_savable(model)
+    settings, trains = model_settings(model), config.steps != 0
     tokenizer = load_tokenizer(model)
     _check_stop(config, tokenizer)
     if shows_date(tokenizer):
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
     architecture = _loadable(model) if trains else None
+    if architecture is not None and config.resume is not None:
+        _check_resumable(RunFolder(Path(config.resume)), architecture)
     section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
     room = context - config.sampling.max_tokens, context - config.evaluation_tokens
     _check_room("sampling", room[0], config.sampling.max_tokens, context)
@@ -93,7 +95,6 @@ def prepare(
         for prompts, tokens in ((train, config.sampling.max_tokens), (held_out, config.evaluation_tokens))
         for prompt in prompts
     )
-    settings = model_settings(model)
     config = with_machine(config, parameters(settings), Machine.here())
     rollout = resolved_rollout(config, settings, longest, len(train), len(held_out))
     judge = config.judge
@@ -102,6 +103,9 @@ def prepare(
         known = None if to_judge is None else known_answers(to_judge, task)
         judge = ready_judge(config, known or longest_answers(train, tokenizer, task, max_tokens), say)
     trainer = _with_layout(config, model, say)
+    if architecture is not None and trainer.attention_parity is None:
+        parity = ModelShape.of(architecture).attention_parity
+        trainer = trainer.model_copy(update={"attention_parity": parity})
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
     if architecture is not None:
         check_fits(ModelShape.of(architecture), config, longest)
@@ -253,17 +257,15 @@ def _loadable(model: str) -> PreTrainedModel:
         raise ConfigError(str(error)) from error
 
 
-def _check_savable(model: str) -> None:
-    """Refuse a model whose config.json no checkpoint could hold."""
-    settings = _settings(model)
-    with TemporaryDirectory() as folder:
+def _check_resumable(run: RunFolder, architecture: PreTrainedModel) -> None:
+    """Refuse a run whose model has become another one."""
+    for step in checkpoint.steps(run.checkpoints)[:1]:
         try:
-            settings.save_pretrained(folder)
-        except Exception as error:  # transformers checks more when it saves than when it loads
-            raise ConfigError(
-                f"model={model}: transformers loads its config.json and refuses to save it, so the first checkpoint "
-                f"would fail: {brief_error(error)}; mend that file"
-            ) from None
+            check_fit(checkpoint.folder_of(run.checkpoints, step), architecture)
+        except FileNotFoundError:
+            return  # a corrupt one is passed over, or refused, where all of it is looked at
+        except ValueError as error:
+            raise ConfigError(f"resume={run.path}: {error}") from None
 
 
 def _with_layout(config: Config, model: str, say: Callable[[str], None]) -> TrainerConfig:

@@ -8,7 +8,6 @@ from pathlib import Path
 from raysgpo.config import Config, Section
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import Storage, check_writable, storage_folder
-from raysgpo.tiny.imitation import ImitationConfig, imitate
 from raysgpo.tiny.smollm2 import ensure_smollm2
 from raysgpo.tiny.tiny_judge import TinyJudgeConfig, ensure_tiny_judge
 from raysgpo.tiny.tiny_long import TinyLongConfig
@@ -42,17 +41,12 @@ class SmolConfig(BothConfig):
     """Where SmolLM2-135M-Instruct is written out."""
 
 
-class TrajectoriesConfig(ImitationConfig, BothConfig):
-    """The imitation and where it is cached."""
-
-
 KINDS: dict[str, type[BothConfig]] = {
     "policy": PolicyConfig,
     "long": LongConfig,
     "judge": JudgeConfig,
     "verifier": VerifierConfig,
     "smollm2": SmolConfig,
-    "trajectories": TrajectoriesConfig,
 }
 """Word to settings; without a word it is ``BothConfig``."""
 
@@ -61,7 +55,7 @@ def make(config: BothConfig) -> Iterator[Path]:
     """The folders of what the settings stand for, each once it is there; the last is what was asked for.
 
     Raises:
-        ConfigError: there is no such model, task or trajectory to imitate.
+        ConfigError: the folder cannot be written to.
     """
     try:
         cache = storage_folder(config.model_cache, "model_cache")
@@ -75,18 +69,7 @@ def make(config: BothConfig) -> Iterator[Path]:
         yield ensure_tiny_verifier(cache, config=TinyVerifierConfig(**settings))
     elif isinstance(config, SmolConfig):
         yield ensure_smollm2(cache)
-    elif isinstance(config, TrajectoriesConfig):
-        yield _imitated(cache, ImitationConfig(**settings))
     else:
         judge = TinyJudgeConfig(**settings)
         yield ensure_tiny_policy(cache, config=judge.policy)
         yield ensure_tiny_judge(cache, config=judge)
-
-
-def _imitated(cache: Path, config: ImitationConfig) -> Path:
-    try:
-        return imitate(cache, config)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    except OSError as error:  # what transformers raises for a name that the hub does not have
-        raise ConfigError(f"model={config.model}: {str(error).strip().splitlines()[0]}") from None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.config.resolved import ResolvedConfig
+from raysgpo.output.run_folder import RunFolder
 from raysgpo.weights.transport import WeightPublisher
 
 
@@ -15,7 +15,7 @@ class TrainJob:
     """What every worker of the group is given."""
 
     config: ResolvedConfig
-    checkpoints: Path
+    run: RunFolder
     conductor: ConductorHandle
     publisher: WeightPublisher
     """What becomes of new weights."""

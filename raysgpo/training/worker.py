@@ -5,17 +5,13 @@ from __future__ import annotations
 import time
 
 import ray.train
-from tenacity import Retrying
 
 from raysgpo.conductor.messages import Decision, TrainReport
-from raysgpo.output import checkpoint
 from raysgpo.output.metrics import Interval, Metrics
-from raysgpo.output.room import waiting_for_room
 from raysgpo.output.update_metrics import over_updates
-from raysgpo.output.whole_file import WriteFailed
-from raysgpo.policy.model_files import Snapshot
 from raysgpo.policy.policy import Policy
 from raysgpo.remote import result
+from raysgpo.training.checkpoints import Checkpoints
 from raysgpo.training.job import TrainJob
 from raysgpo.training.peak_memory import PeakMemory
 
@@ -41,10 +37,11 @@ class TrainWorker:
             )
         self._start_memory = peak.of_all_ranks()
         """For the first step that is reported."""
+        self._checkpoints = Checkpoints(job, self._policy)
         self._checkpoint_interval: Interval = (0.0, 0.0)
 
     def run(self) -> None:
-        step, conductor = self._restore(), self._job.conductor
+        step, conductor = self._checkpoints.restore(), self._job.conductor
         # The replicas come up at the same time; they have a deadline of their own, which ends the run.
         result(conductor.publishing_open.remote(), None)
         self._publish(step)
@@ -55,14 +52,15 @@ class TrainWorker:
             decision = self._step(step)
             step += 1
             if decision.checkpoint:
-                self._save(step)
+                self._save(step, decision.export)
             if decision.stop:
-                return
+                break
+        self._checkpoints.finish()
 
     def _step(self, step: int) -> Decision:
         waited, conductor = time.time(), self._job.conductor
         shares = result(conductor.step.remote(step, self._rank, self._world), None)
-        started = time.time()
+        written, started = self._checkpoints.written(), time.time()
         metrics = over_updates([(self._policy.update(share), share.num_tokens) for share in shares])
         trained = time.time()
         version, sync = self._publish(step + 1)
@@ -70,7 +68,7 @@ class TrainWorker:
         if self._rank != 0:
             return result(conductor.decision.remote(step), None)
         report = TrainReport(
-            metrics={**metrics, **sync, **self._start_memory},
+            metrics={**metrics, **sync, **self._start_memory, **written},
             version=version,
             wait=(waited, started),
             train=(started, trained),
@@ -101,36 +99,7 @@ class TrainWorker:
             result(conductor.scored.remote(batch, self._rank, self._world, logprobs))
             batch += 1
 
-    def _restore(self) -> int:
-        """Load the newest complete checkpoint, if there is one; the number of steps it has."""
-        try:
-            folder, messages = checkpoint.newest_complete(self._job.checkpoints)
-        except FileNotFoundError:
-            return 0
-        if self._rank == 0:
-            for message in messages:
-                self._job.conductor.say.remote(message)
-        self._policy.load(folder)
-        return int(checkpoint.read_state(folder)["step"])
-
-    def _save(self, step: int) -> None:
-        """Rank 0 writes, hashes and brings to disk what all ranks gave it; no other waits for that in a collective."""
+    def _save(self, step: int, exported: bool) -> None:
         start = time.time()
-        snapshot = self._policy.snapshot()
-        if self._rank == 0:
-            self._write(step, snapshot)
-        else:
-            result(self._job.conductor.saved.remote(step), None)
+        self._checkpoints.save(step, exported)
         self._checkpoint_interval = (start, time.time())
-
-    def _write(self, step: int, snapshot: Snapshot) -> None:
-        job, keep = self._job, self._config.checkpoint.keep
-        # With the records on disk: as much to write as there was since the last checkpoint.
-        state = result(job.conductor.checkpoint_state.remote(step), None)
-        patiently = Retrying(**waiting_for_room(job.conductor.say.remote))
-        try:
-            patiently(checkpoint.write, job.checkpoints, step, snapshot.write, state, keep)
-        except WriteFailed as failure:
-            result(job.conductor.unwritten.remote(failure))
-            raise
-        result(job.conductor.checkpointed.remote(step))

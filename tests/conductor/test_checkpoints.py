@@ -30,25 +30,54 @@ class NoSource:
         self.forgotten.append(step)
 
 
-def conductor(folder: Path, source: NoSource | None = None) -> Conductor:
+def conductor(folder: Path, source: NoSource | None = None, *words: str) -> Conductor:
     there: Any = source or NoSource()
-    return Conductor(prepared_for(settings(), 4), RunFolder(folder), StartState(), lambda state: there)
+    return Conductor(prepared_for(settings(*words), 4), RunFolder(folder), StartState(), lambda state: there)
 
 
-def test_the_other_ranks_wait_until_the_checkpoint_of_their_step_is_there(tmp_path: Path) -> None:
-    async def run() -> None:
-        source = NoSource()
-        there = conductor(tmp_path, source)
-        waiting = [asyncio.create_task(there.saved(2)) for _ in range(3)]
-        await there.checkpointed(1)
-        await asyncio.sleep(0)
-        assert not any(task.done() for task in waiting)
-        await there.checkpointed(2)
-        await asyncio.wait_for(asyncio.gather(*waiting), 60)
-        await there.saved(2)
-        assert source.forgotten == [1, 2]
+def test_what_a_checkpoint_covers_is_forgotten(tmp_path: Path) -> None:
+    source = NoSource()
+    there = conductor(tmp_path, source)
+    there.checkpointed(1)
+    there.checkpointed(2)
+    assert source.forgotten == [1, 2]
+    with pytest.raises(RuntimeError, match="step 1 was asked for again, but the groups before step 2 are gone"):
+        asyncio.run(there.step(1, 0, 1))
 
-    asyncio.run(run())
+
+def test_the_state_has_the_accuracy_of_its_own_step(tmp_path: Path) -> None:
+    async def run() -> list[float | None]:
+        there = conductor(tmp_path)
+        for step, accuracy in ((0, 0.25), (2, 0.5)):
+            await there._reporter.record_evaluation({"step": step, "eval/accuracy": accuracy}, [])
+        return [(await there.checkpoint_state(step))["accuracy"] for step in (0, 1, 2)]
+
+    assert asyncio.run(run()) == [0.25, None, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("checkpoint.every=0",), {4: "checkpoint export stop"}),
+        (("checkpoint.every=2",), {2: "checkpoint", 4: "checkpoint export stop"}),
+        (
+            ("checkpoint.every=2", "checkpoint.export_every=3"),
+            {2: "checkpoint", 3: "checkpoint export", 4: "checkpoint export stop"},
+        ),
+        (("checkpoint.every=0", "checkpoint.export_every=2"), {2: "checkpoint export", 4: "checkpoint export stop"}),
+    ],
+)
+def test_an_export_is_of_a_checkpoint_and_the_last_step_has_both(
+    tmp_path: Path, words: tuple[str, ...], expected: dict[int, str]
+) -> None:
+    there = conductor(tmp_path, None, *words)
+    there._progress.total = 4
+    found: dict[int, str] = {}
+    for step in range(4):
+        decision = there._decide(step)
+        if said := [name for name in ("checkpoint", "export", "stop") if getattr(decision, name)]:
+            found[step + 1] = " ".join(said)
+    assert found == expected
 
 
 def test_the_state_of_a_checkpoint_is_given_once_the_records_are_on_disk(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import psutil
@@ -274,8 +275,18 @@ def checksums_by_version(run: RunFolder) -> dict[int, dict[str, str]]:
     from raysgpo.weights.payload import named_checksums
 
     found = {}
-    for step in checkpoint.steps(run.checkpoints):
-        folder = checkpoint.folder_of(run.checkpoints, step)
-        model = AutoModelForCausalLM.from_pretrained(folder)
-        found[checkpoint.read_state(folder)["version"]] = named_checksums(model.named_parameters())
+    with TemporaryDirectory() as folder:
+        for step in checkpoint.steps(run.checkpoints):
+            state = checkpoint.read_state(checkpoint.folder_of(run.checkpoints, step))
+            model = AutoModelForCausalLM.from_pretrained(exported(run, step, Path(folder)))
+            found[state["version"]] = named_checksums(model.named_parameters())
     return found
+
+
+def exported(run: RunFolder, step: int, folder: Path) -> Path:
+    """The policy of that checkpoint, every bit of it."""
+    from raysgpo.output import checkpoint
+    from raysgpo.policy.export import export
+
+    export(checkpoint.folder_of(run.checkpoints, step), folder / str(step), "float32")
+    return folder / str(step)

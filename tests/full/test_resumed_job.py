@@ -101,7 +101,7 @@ def resumed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fin
     storage = tmp_path_factory.mktemp("resumed")
     copy = RunFolder(shutil.copytree(finished.run.path, storage / "runs" / "again", symlinks=True))
     shutil.rmtree(checkpoint.folder_of(copy.checkpoints, STEPS))
-    weights = checkpoint.folder_of(copy.checkpoints, KEPT + 1) / "model.safetensors"
+    weights = checkpoint.folder_of(copy.checkpoints, KEPT + 1) / "policy" / "__0_0.distcp"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
@@ -114,10 +114,10 @@ def resumed(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Fin
 
 def test_it_says_what_it_passed_over_and_where_it_goes_on(resumed: Finished) -> None:
     assert resumed.status == 0, resumed.output
-    passed_over = f"checkpoint step-{KEPT + 1:06d} is corrupt and was passed over: model.safetensors has changed"
+    passed_over = f"checkpoint step-{KEPT + 1:06d} cannot be used and was passed over: policy/__0_0.distcp has changed"
     assert resumed.output.count(passed_over) == 1, "it says so once"
     assert f"going on after step {KEPT}" in resumed.output.splitlines()
-    assert f"trained policy: {resumed.run.checkpoints}/step-{STEPS:06d}" in resumed.output
+    assert f"trained policy: {resumed.run.export(STEPS)}" in resumed.output
 
 
 def test_no_step_is_recorded_twice(resumed: Finished) -> None:

@@ -22,7 +22,7 @@ from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.shares import update_shares
 from raysgpo.studies.replay import alone
-from tests.full.conftest import STEPS, UPDATES, Finished, checksums_by_version
+from tests.full.conftest import STEPS, UPDATES, Finished, checksums_by_version, exported
 from tests.metrics_page import defined
 from tests.output.test_group_json import GROUP_KEYS, ROLLOUT_KEYS
 from tests.resolved import resolved
@@ -30,10 +30,12 @@ from tests.resolved import resolved
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 SEGMENT_KEYS = {"role", "token_ids", "loss_weight", "logprobs"}
-METRIC_KEYS = {"step", *(name for name in defined() if not name.startswith(("eval/", "readings/", "start/")))} | {
+NOT_IN_EVERY_ROW = ("checkpoint/", "eval/", "readings/", "start/")
+METRIC_KEYS = {"step", *(name for name in defined() if not name.startswith(NOT_IN_EVERY_ROW))} | {
     f"{name}/update_{number}" for name in NO_UPDATE for number in range(1, UPDATES + 1)
 }
 """All that the page defines; this task reads nothing in the answers."""
+WRITTEN = {"checkpoint/seconds", "checkpoint/bytes"}
 EVALUATION_KEYS = {"eval/accuracy", "eval/accuracy/difficulty_3", "eval/prompts", "eval/failed"}
 ANSWER_KEYS = {"step", "prompt_id", "correct", "text", "num_tokens", "truncated", "samples_correct"}
 LINES = (
@@ -48,7 +50,7 @@ LINES = (
     r"guided and unguided rollouts: /.+/guidance\.png",
     r"accuracy and all-negative share: /.+/curves\.png",
     r"who was reinforced: /.+/advantages\.png",
-    r"trained policy: /.+/checkpoints/step-000004",
+    r"trained policy: /.+/exports/step-000004",
 )
 """All that a run may say where there is no terminal."""
 
@@ -78,8 +80,9 @@ def test_every_step_and_every_group_is_recorded_once_with_all_its_keys(finished:
             assert rollout["segments"] and all(segment.keys() == SEGMENT_KEYS for segment in rollout["segments"])
     for row in finished.metrics:
         further = {0: {"start/host_gib/rank_0"}, STEPS - 1: EVALUATION_KEYS}
-        assert row.keys() == METRIC_KEYS | further.get(row["step"], set())
+        assert row.keys() - WRITTEN == METRIC_KEYS | further.get(row["step"], set())
         assert (row["policy/loss"] is None) == (row["groups/trained"] == 0)
+    assert any(row.keys() >= WRITTEN for row in finished.metrics), "a checkpoint of each step, written beside the next"
     assert any(row["groups/trained"] for row in finished.metrics), "no step was trained on: choose another policy"
     evaluations = [json.loads(line) for line in finished.run.evaluations.read_text().splitlines()]
     assert [row["step"] for row in evaluations] == [0, STEPS]
@@ -117,14 +120,14 @@ def test_sampler_and_trainer_agree_on_every_logprob(finished: Finished) -> None:
     assert len({tuple(sorted(weights.items())) for weights in checksums.values()}) > 1
 
 
-def test_what_was_sampled_behind_guidance_has_the_trainers_logprobs(finished: Finished) -> None:
+def test_what_was_sampled_behind_guidance_has_the_trainers_logprobs(finished: Finished, tmp_path: Path) -> None:
     """The seam is exact: the trainer's own forward pass over the free tokens of the guided rollouts alone."""
     config = resolve(load(finished.run.config))
     with alone():
         for step in range(STEPS):
             rows = [row for row in finished.groups if row["step"] == step]
-            folder = str(checkpoint.folder_of(finished.run.checkpoints, step)) if step else config.model
-            gaps = guided_gaps(folder, rows, config)
+            policy = str(exported(finished.run, step, tmp_path)) if step else config.model
+            gaps = guided_gaps(policy, rows, config)
             assert gaps["policy/mismatch_abs"] < 1e-5 and gaps["policy/mismatch_max"] < 1e-4
 
 
@@ -185,16 +188,17 @@ def solved(text: str, answer: str) -> bool:
     return re.fullmatch(r"#### (-?\d+)", text.split("\n")[-1].strip()) is not None and text.split()[-1] == answer
 
 
-def test_a_checkpoint_is_a_model_that_transformers_loads(finished: Finished) -> None:
+def test_the_trained_policy_is_a_model_that_transformers_loads(finished: Finished) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     folder, messages = checkpoint.newest_complete(finished.run.checkpoints)
     assert (folder.name, messages) == (f"step-{STEPS:06d}", [])
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    policy = finished.run.export(STEPS)
+    tokenizer = AutoTokenizer.from_pretrained(policy)
     prompt = tokenizer.apply_chat_template(
         [{"role": "user", "content": "3+4-2=?"}], add_generation_prompt=True, return_tensors="pt", return_dict=True
     )
-    answer = AutoModelForCausalLM.from_pretrained(folder).generate(**prompt, max_new_tokens=32, do_sample=False)
+    answer = AutoModelForCausalLM.from_pretrained(policy).generate(**prompt, max_new_tokens=32, do_sample=False)
     text = tokenizer.decode(answer[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True)
     assert "\n#### " in text, text
     state = checkpoint.read_state(folder)

@@ -16,6 +16,7 @@ import pytest
 
 from raysgpo.output import checkpoint
 from raysgpo.output.whole_file import WriteFailed
+from tests.output.checkpoints import write_checkpoint
 from tests.output.full_disk import no_file_beyond
 
 STATE = {"step": 3, "position": 96, "rng": {"state": 2**100}, "controllers": [0.1, None]}
@@ -33,7 +34,7 @@ def content(text: str) -> Callable[[Path], None]:
 
 
 def write(folder: Path, step: int, text: str | None = None, keep: int = 3) -> Path:
-    return checkpoint.write(folder, step, content(text or f"text of {step}"), {"step": step}, keep)
+    return write_checkpoint(folder, step, content(text or f"text of {step}"), {"step": step}, keep)
 
 
 def visible(folder: Path) -> list[str]:
@@ -46,7 +47,7 @@ def emptied(folder: Path) -> None:
 
 
 def test_what_was_written_is_found_and_read_back(tmp_path: Path) -> None:
-    made = checkpoint.write(tmp_path / "checkpoints", 10, content("ab"), STATE, keep=1)
+    made = write_checkpoint(tmp_path / "checkpoints", 10, content("ab"), STATE, keep=1)
     assert made == tmp_path / "checkpoints" / "step-000010"
     assert checkpoint.newest_complete(tmp_path / "checkpoints") == (made, [])
     assert checkpoint.read_state(made) == STATE
@@ -97,7 +98,7 @@ def test_with_nothing_to_use_the_error_says_what_was_there(tmp_path: Path) -> No
     with pytest.raises(FileNotFoundError, match="holds none at all"):
         checkpoint.newest_complete(tmp_path / "never made")
     (write(tmp_path, 4) / "optimizer").unlink()
-    with pytest.raises(FileNotFoundError, match=r"step-000004 is corrupt .* optimizer is missing"):
+    with pytest.raises(FileNotFoundError, match=r"step-000004 cannot be used .* optimizer is missing"):
         checkpoint.newest_complete(tmp_path)
 
 
@@ -161,7 +162,7 @@ def test_a_save_that_fails_leaves_the_checkpoints_as_they_were(tmp_path: Path) -
 
     good = write(tmp_path, 1)
     with pytest.raises(OSError, match="disk full"):
-        checkpoint.write(tmp_path, 2, failing, {}, keep=1)
+        write_checkpoint(tmp_path, 2, failing, {}, keep=1)
     assert checkpoint.newest_complete(tmp_path) == (good, [])
     assert [name for name in visible(tmp_path) if not name.startswith(".")] == ["step-000001"]
 
@@ -200,13 +201,64 @@ def test_ranks_that_save_together_agree_on_the_folder_without_a_word(tmp_path: P
     place = checkpoint.begin(tmp_path, 7)
     assert place == checkpoint.partial(tmp_path, 7)
     assert visible(tmp_path) == [place.name]
+    known: checkpoint.Fingerprints = {}
     for rank in range(2):
-        (checkpoint.partial(tmp_path, 7) / f"shard-{rank}").write_text("rank")
+        file = checkpoint.partial(tmp_path, 7) / f"shard-{rank}"
+        file.write_text("rank")
+        known |= checkpoint.fingerprints(place, [file])
     with pytest.raises(FileNotFoundError):
         checkpoint.newest_complete(tmp_path)
-    made = checkpoint.commit(tmp_path, 7, {}, keep=1)
+    with pytest.MonkeyPatch.context() as patch:
+        hashed: list[str] = []
+        real = checkpoint._fingerprint
+
+        def fingerprint(file: Path) -> dict[str, Any]:
+            hashed.append(file.name)
+            return real(file)
+
+        patch.setattr(checkpoint, "_fingerprint", fingerprint)
+        made = checkpoint.commit(tmp_path, 7, {}, keep=1, known=known)
+    assert hashed == ["state.json"], "each rank has hashed its own"
     assert checkpoint.newest_complete(tmp_path) == (made, [])
     assert visible(made) == ["manifest.json", "shard-0", "shard-1", "state.json"]
+
+
+def test_what_another_process_wrote_on_another_disk_is_said(tmp_path: Path) -> None:
+    place = checkpoint.begin(tmp_path, 7)
+    known = {"shard-1": {"size": 4, "sha256": "0" * 64}}
+    for content_ in (None, "short of it"):
+        if content_ is not None:
+            (place / "shard-1").write_text(content_)
+        with pytest.raises(FileNotFoundError, match=r"shard-1 was .* not to be seen here.* a disk that all nodes"):
+            checkpoint.commit(tmp_path, 7, {}, keep=1, known=known)
+
+
+def test_the_best_stays_beside_the_last_ones(tmp_path: Path) -> None:
+    for step, accuracy in enumerate([0.1, 0.5, None, 0.5, 0.4, 0.3], start=1):
+        write_checkpoint(tmp_path, step, state={"accuracy": accuracy}, keep=1, keep_best=True)
+    assert visible(tmp_path) == ["step-000004", "step-000006"], "of equal ones the newest"
+    assert checkpoint.best_step(tmp_path) == 4
+    (tmp_path / "step-000004" / "state.json").write_text("half of it")
+    assert checkpoint.best_step(tmp_path) == 6
+    write_checkpoint(tmp_path, 7, state={"accuracy": 0.2}, keep=1)
+    assert visible(tmp_path) == ["step-000007"]
+
+
+def test_none_is_the_best_where_none_was_evaluated(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 1, keep_best=True)
+    assert checkpoint.best_step(tmp_path) is None
+
+
+def test_a_best_that_lies_behind_where_the_run_went_back_to_is_abandoned(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 9, state={"accuracy": 0.9}, keep_best=True)
+    write_checkpoint(tmp_path, 2, state={"accuracy": 0.1}, keep_best=True)
+    assert visible(tmp_path) == ["step-000002"]
+
+
+def test_a_checkpoint_of_the_older_layout_is_said_to_be_one(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 3, lambda place: (place / "optimizer.pt").write_text("all in one"))
+    with pytest.raises(FileNotFoundError, match=f"older version.* a new run can start: model={tmp_path}/step-000003"):
+        checkpoint.newest_complete(tmp_path)
 
 
 def half_renamed(folder: Path) -> Path:
@@ -257,9 +309,9 @@ def test_two_ranks_that_read_a_half_renamed_one_at_once_read_the_same(tmp_path: 
 def test_a_checkpoint_that_there_is_no_room_for_is_named_and_leaves_the_room_free(tmp_path: Path) -> None:
     good = write(tmp_path, 1)
     before = visible(tmp_path)
-    for room in (0, 199, 220, 300):  # twice in what is saved, then in the state, then in the manifest
+    for room in (0, 100, 200):
         with no_file_beyond(room), pytest.raises(WriteFailed, match="step-000002: it could not be written"):
-            checkpoint.write(tmp_path, 2, content("ab"), {"long": "x" * 250}, keep=1)
+            write_checkpoint(tmp_path, 2, state={"long": "x" * 250}, keep=1)
         assert visible(tmp_path) == before
     assert checkpoint.newest_complete(tmp_path) == (good, [])
 

@@ -58,6 +58,17 @@ def test_the_shapes_are_those_of_the_models(shapes: dict[str, ModelShape]) -> No
     assert shapes["7b"].root_numbers == 2 * 152_064 * 3584 + 3584
 
 
+def test_attention_costs_as_much_as_all_else_at_the_length_that_the_operations_say(
+    shapes: dict[str, ModelShape],
+) -> None:
+    """2 N L of the matrices, 2 Q L^2 of causal attention; a layer of Qwen2.5-7B has N = 233,057,792 and Q = 3584."""
+    assert shapes["7b"].attention_parity == 233_057_792 // 3584 == 65_027
+    for shape in shapes.values():
+        length = shape.attention_parity
+        matrices, attention = 2 * shape.layer_numbers * length, 2 * shape.query * length**2
+        assert 0.99 < attention / matrices <= 1
+
+
 def test_a_tied_head_is_counted_once() -> None:
     tied, untied = (shape_of(settings("7b", num_hidden_layers=1, tie_word_embeddings=tie)) for tie in (True, False))
     assert untied.parameters - tied.parameters == 152_064 * 3584

@@ -19,6 +19,7 @@ from raysgpo.policy.layout import Layout, Size
 from raysgpo.policy.micro_batches import plan_micro_batches, prompts_apart
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
+from raysgpo.policy.snapshot import Stager
 
 Build = Callable[..., Policy]
 Sequences = Callable[..., list[TrainSequence]]
@@ -46,6 +47,13 @@ def known(metrics: Metrics, name: str) -> float:
     value = metrics[name]
     assert value is not None, f"{name} is None"
     return value
+
+
+def saved(policy: Policy, folder: Path) -> list[Path]:
+    """What a snapshot of this process alone writes there."""
+    snapshot = policy.snapshot()
+    snapshot.stage(Stager())
+    return snapshot.write(folder)
 
 
 def checkpoint(folder: Path, model_class: type, config: PreTrainedConfig) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import sys
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.policy.policy import Policy
+from raysgpo.policy.snapshot import Stager
 
 
 def gradient(policy: Policy) -> dict[str, Tensor]:
@@ -26,19 +26,6 @@ def gradient(policy: Policy) -> dict[str, Tensor]:
 
 def weights(policy: Policy) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in policy.weights()}
-
-
-def save(rank: int, policy: Policy, folder: Path) -> None:
-    """Rank 0 writes only once the others have gone on, and would wait for ever if they waited in a collective."""
-    snapshot, gone_on = policy.snapshot(), folder / "gone_on"
-    if rank > 0:
-        gone_on.with_suffix(f".{rank}").touch()
-        return
-    until = time.monotonic() + 60
-    while len(list(folder.glob("gone_on*"))) < dist.get_world_size() - 1:
-        assert time.monotonic() < until, "the other ranks wait for what rank 0 writes"
-        time.sleep(0.01)
-    snapshot.write(folder / "from_several")
 
 
 def work(rank: int, world: int, folder: Path) -> None:
@@ -57,7 +44,9 @@ def work(rank: int, world: int, folder: Path) -> None:
     result["shard"] = sum(p.to_local().untyped_storage().nbytes() for p in policy.scorer.parameters())
     result["updates"] = [policy.update(shares[rank]) for shares in job["updates"]]
     result["weights"] = weights(policy)
-    save(rank, policy, folder)
+    snapshot = policy.snapshot()
+    snapshot.stage(Stager())
+    result["files"] = [file.name for file in snapshot.write(folder / "from_several")]
     policy.load(Path(job["from_one"]))
     result["loaded"] = weights(policy)
     policy.update(job["continued"][rank])

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raysgpo.config import TrainerConfig
-from raysgpo.policy.layout import Layout, Size, choose_layout, forced_length, shared_length, tokens_of
+from raysgpo.policy.layout import Layout, Size, choose_layout, cost_of, forced_length, shared_length, tokens_of
 from raysgpo.policy.micro_batches import PASS_TOKENS, plan_micro_batches, prompts_apart
 
 SIZES = st.lists(st.tuples(st.integers(1, 120), st.lists(st.integers(1, 80), min_size=1, max_size=8)), max_size=9).map(
@@ -49,14 +49,45 @@ def test_a_pass_keeps_the_budget_unless_one_sequence_alone_exceeds_it(
             assert tokens_of([sizes[i] for i in cut], layout) <= budget or len(cut) == 1
 
 
-@given(SIZES, WORLD, BUDGET, st.sampled_from(["padded", "packed"]))
+PARITY = st.one_of(st.none(), st.integers(1, 300))
+
+
+@given(SIZES, WORLD, BUDGET, st.sampled_from(["padded", "packed"]), PARITY)
 def test_the_loads_of_ranks_differ_by_at_most_one_sequence(
-    sizes: list[Size], world: int, budget: int, layout: Layout
+    sizes: list[Size], world: int, budget: int, layout: Layout, parity: int | None
 ) -> None:
-    loads = [
-        sum(sizes[i].length for cut in rank for i in cut) for rank in plan_micro_batches(sizes, world, budget, layout)
-    ]
-    assert max(loads) - min(loads) <= max((size.length for size in sizes), default=0)
+    plan = plan_micro_batches(sizes, world, budget, layout, parity)
+    alone = [cost_of([size], layout, parity) for size in sizes]
+    loads = [sum(alone[i] for cut in rank for i in cut) for rank in plan]
+    assert max(loads) - min(loads) <= max(alone, default=0) * (1 + 1e-9)
+
+
+def test_long_sequences_weigh_more_than_their_tokens() -> None:
+    """8 tokens where attention costs as much as all else at 4: 8 + 64 / 4 = 24, and twice 4: 2 (4 + 16 / 4) = 16."""
+    assert cost_of(lengths(8), "packed", 4) == 24
+    assert cost_of(lengths(4, 4), "packed", 4) == cost_of(lengths(4, 4), "padded", 4) == 16
+    assert cost_of(lengths(8, 4), "padded", 4) == 48
+    assert cost_of(lengths(8, 4), "packed", 4) == 32
+    assert cost_of([], "packed", 4) == 0
+    # By tokens 16 and 12, which is 40 and 24 of work; by work 32 each.
+    sizes = lengths(8, 4, 4, 4, 4, 4)
+    assert plan_micro_batches(sizes, 2, 24, "packed") == [[[0, 3, 5]], [[1, 2, 4]]]
+    assert plan_micro_batches(sizes, 2, 24, "packed", parity=4) == [[[0, 4]], [[1, 2, 3, 5]]]
+
+
+@given(SIZES, PARITY)
+def test_shared_prompts_cost_what_their_queries_attend_to(sizes: list[Size], parity: int | None) -> None:
+    """Counted query by query: each attends to itself and what is before it in its sequence."""
+    if parity is None or not sizes:
+        return
+    shared, widest = shared_length(sizes), max(size.length for size in sizes)
+
+    def queries(start: int, end: int) -> float:
+        return sum(1 + (2 * at + 1) / parity for at in range(start, end))
+
+    groups = len({size.group for size in sizes}) if shared else 0
+    expected = groups * queries(0, shared) + len(sizes) * queries(shared, widest)
+    assert abs(cost_of(sizes, "shared", parity) - expected) < 1e-6 * max(1, expected)
 
 
 @given(SIZES, WORLD, BUDGET, LAYOUT)

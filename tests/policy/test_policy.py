@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, PreTrainedModel
 
+from raysgpo.policy.export import export
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
-from tests.policy.conftest import Build, Sequences, Shares, Tensors, checkpoint, known
+from tests.policy.conftest import Build, Sequences, Shares, Tensors, checkpoint, known, saved
 from tests.policy.test_scorer_check import SMALL
 
 
@@ -80,9 +81,11 @@ def test_loss_and_gradient_equal_the_equation_on_plain_transformers(
     path = request.getfixturevalue(architecture)
     policy = build(path, kl=0.3, lr=0.01, layout=layout, logprob_chunk=7)
     policy.update(shares(sequences(5, seed=0))[0])  # away from the reference, so that the KL matters
-    policy.snapshot().write(tmp_path)
+    saved(policy, tmp_path / "saved")
+    export(tmp_path / "saved", tmp_path / "exported", "float32")
     start, expected = (
-        AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval() for folder in (path, tmp_path)
+        AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+        for folder in (path, tmp_path / "exported")
     )
     made = sequences(5, seed=1)
     metrics = policy.accumulate(shares(made, budget=60, layout=layout)[0])

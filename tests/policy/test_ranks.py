@@ -17,7 +17,7 @@ from raysgpo.planning.model_shape import ModelShape
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.model import build_causal
 from raysgpo.policy.policy import Policy
-from tests.policy.conftest import Sequences, Shares, Tensors
+from tests.policy.conftest import Sequences, Shares, Tensors, saved
 
 pytestmark = pytest.mark.slow
 
@@ -98,7 +98,7 @@ def one(job: Job, one_rank: None) -> tuple[Result, Policy]:
         result[name] = (metrics, slope)
     result["updates"] = [policy.update(share) for (share,) in job[1]["updates"]]
     result["weights"] = weights(policy)
-    policy.snapshot().write(job["folder"] / "from_one")
+    saved(policy, job["folder"] / "from_one")
     policy.update(job[1]["continued"][0])
     result["continued"] = weights(policy)
     return result, policy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -67,6 +66,6 @@ def test_every_update_gives_another_model_and_its_weights_arrive(resumed: Finish
     assert all(row["sync/replicas"] == 1 and row["sync/failures"] == 0 for row in resumed.metrics)
 
 
-def test_its_tokenizer_and_template_are_in_the_checkpoint(resumed: Finished) -> None:
-    newest = max(Path(resumed.run.checkpoints).glob("step-*"))
+def test_its_tokenizer_and_template_are_beside_the_trained_policy(resumed: Finished) -> None:
+    newest = max(resumed.run.export(0).parent.iterdir())
     assert {"tokenizer.json", "chat_template.jinja", "config.json"} <= {file.name for file in newest.iterdir()}

@@ -102,7 +102,7 @@ async def train(conductor: Conductor, seen: int, step: int) -> int:
     decision = await conductor.trained(step, report)
     if decision.checkpoint:
         await conductor.checkpoint_state(step + 1)
-        await conductor.checkpointed(step + 1)
+        conductor.checkpointed(step + 1)
     return seen + len(conductor.status(seen).rows)
 
 

@@ -9,11 +9,11 @@ import pytest
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import StartState
-from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.session import healing as healing_file
 from raysgpo.session.healing import Healing
 from raysgpo.session.interrupts import Interrupts
+from tests.output.checkpoints import write_checkpoint
 
 pytestmark = pytest.mark.ray
 
@@ -41,7 +41,7 @@ class Run:
                     self.record(step)
                 if step and step % self.every == 0:
                     state = {"step": step, "position": step, "version": step, "solved": [], "controllers": {}}
-                    checkpoint.write(self.folder.checkpoints, step, lambda place: None, state, keep=1)
+                    write_checkpoint(self.folder.checkpoints, step, state=state, keep=1)
                 if error is not None:
                     raise error
 

@@ -10,11 +10,11 @@ import pytest
 
 from raysgpo.config import Config, OfflineConfig
 from raysgpo.config.overrides import ConfigError, dump, load
-from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
 from raysgpo.output.whole_file import WriteFailed
 from raysgpo.start.resume import hold_resumed, open_folder
+from tests.output.checkpoints import write_checkpoint
 from tests.output.full_disk import no_file_beyond
 
 
@@ -55,7 +55,7 @@ def test_a_run_that_another_process_works_on_is_refused_and_left_alone(tmp_path:
 
 def test_on_a_full_disk_the_configuration_stays_as_it_was(tmp_path: Path, lock: RunLock) -> None:
     run, config = stopped(tmp_path)
-    checkpoint.write(run.checkpoints, 1, lambda place: None, {}, keep=1)
+    write_checkpoint(run.checkpoints, 1)
     before, later = run.config.read_text(), config.model_copy(update={"steps": 9})
     with no_file_beyond(1000), pytest.raises(WriteFailed, match=r"config\.yaml: [\d,]+ bytes or more could not be"):
         open_folder(later, lock, print)
@@ -77,7 +77,7 @@ def test_what_was_recorded_without_a_checkpoint_is_set_aside_and_said(tmp_path: 
 
 def test_what_a_checkpoint_covers_stays_where_it_is(tmp_path: Path, lock: RunLock) -> None:
     run, config = stopped(tmp_path)
-    checkpoint.write(run.checkpoints, 1, lambda place: None, {}, keep=1)
+    write_checkpoint(run.checkpoints, 1)
     open_folder(config, lock, pytest.fail)
     assert run.groups.read_text() == '{"step": 0}\n{"step": 1}\n'
 

@@ -266,16 +266,6 @@ def test_weights_of_another_model_are_refused_before_anything_starts(copy: Path)
     assert prepared(copy, "steps=0")[0].total_steps == 0, "to be evaluated, it need not be trainable"
 
 
-def test_a_config_json_that_no_checkpoint_could_be_saved_with_is_refused(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise ValueError("Some generation parameters are set in the model config.\nMove them")
-
-    monkeypatch.setattr("transformers.PretrainedConfig.save_pretrained", refuse)
-    assert "refuses to save it, so the first checkpoint would fail: Some generation parameters" in refused(model)
-
-
 def test_settings_of_generation_that_transformers_would_not_save_are_no_reason_to_refuse(copy: Path) -> None:
     (copy / "generation_config.json").write_text('{"do_sample": false, "temperature": 0.6}')
     assert prepared(copy)[1] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,6 @@ import torch.distributed as dist
 
 from raysgpo.config import AlgorithmConfig, Config, OptimizerConfig, RecordsConfig
 from raysgpo.config.overrides import dump
-from raysgpo.output import checkpoint
 from raysgpo.output.group_json import group_row
 from raysgpo.output.json_lines import JsonLines
 from raysgpo.output.run_folder import RunFolder
@@ -25,6 +25,8 @@ from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment
 from raysgpo.studies.replay import ReplayedStep, replay
 from raysgpo.tiny.tiny_model import build_tiny_model, save_tiny_model
 from raysgpo.tiny.tiny_policy import TinyConfig
+from tests.output.checkpoints import write_checkpoint
+from tests.policy.conftest import saved
 from tests.resolved import resolved
 
 pytestmark = pytest.mark.slow
@@ -76,7 +78,7 @@ def recorded(alone: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder
     metrics, groups = JsonLines(run.metrics), JsonLines(run.groups)
     for step in range(STEPS):
         if step == SAVED:
-            checkpoint.write(run.checkpoints, step, policy.snapshot().write, {}, keep=9)
+            write_checkpoint(run.checkpoints, step, partial(saved, policy), keep=9)
         drawn = [random_group(draw, 2 * step + index, step) for index in range(2)]
         if step == SILENT:
             drawn = [replace(group, dropped=Drop.NO_SIGNAL) for group in drawn]

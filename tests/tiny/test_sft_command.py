@@ -83,3 +83,13 @@ def test_the_command_makes_a_judge_and_its_policy(
         ensure_tiny_policy(tmp_path, report=never, config=SMALL),
         ensure_tiny_judge(tmp_path, report=never, config=SMALL_JUDGE),
     ]
+
+
+def test_trajectories_are_an_offline_run_on_the_solutions(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("trajectories", "arithmetic_long", "steps=40", "--dry-run") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {"steps: 40", "  keep: solutions", "  schedule: none"} <= set(lines)
+    assert call("trajectories", "arithmetic_long", "stepps=40") == 2
+    assert "stepps: unknown key; did you mean steps?" in capsys.readouterr().err
