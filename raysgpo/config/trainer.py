@@ -111,10 +111,22 @@ class TrainerConfig(Section):
     gradient_checkpointing: bool | None = None
     """Compute activations again in the backward pass, to save memory; None: on GPUs, for models of a billion parameters
     or more."""
+    lora_rank: int | None = Field(None, ge=1)
+    """Train low-rank adapters (LoRA) of this rank beside the weights, which stay as they are; None: all weights. A
+    learning rate some ten times as large goes with it."""
+    lora_alpha: float | None = Field(None, gt=0)
+    """Adapters count alpha / rank times; None: twice."""
+    lora_targets: tuple[str, ...] | None = Field(None, min_length=1)
+    """Names of the linear layers that get an adapter, such as [q_proj, v_proj]; None: all of the decoder layers."""
     max_failures: int = Field(2, ge=0)
     """How often dead train workers are started again from the last checkpoint."""
     collective_timeout: float = Field(600.0, gt=0)
     """Seconds until a collective with a dead peer fails."""
+
+    @property
+    def alpha(self) -> float:
+        """LoRA's."""
+        return self.lora_alpha if self.lora_alpha is not None else 2.0 * (self.lora_rank or 1)
 
     @property
     def copy_ranks(self) -> int:
@@ -128,6 +140,9 @@ class TrainerConfig(Section):
                 f"trainer.shard_size={self.shard_size} does not divide trainer.workers={self.workers}: set it to a "
                 "number of ranks that does, or leave it out to shard over all of them"
             )
+        if self.lora_rank is None and (self.lora_alpha is not None or self.lora_targets is not None):
+            key = "lora_alpha" if self.lora_alpha is not None else "lora_targets"
+            raise ValueError(f"trainer.{key} is of adapters, and there are none: set trainer.lora_rank, such as 16")
         if self.attention == VARLEN and self.layout in ("shared", "padded"):
             raise ValueError(
                 f"trainer.attention={VARLEN} is for packed rows, and trainer.layout={self.layout} makes no such: set "

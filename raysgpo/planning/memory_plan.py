@@ -42,21 +42,22 @@ def trainer_account(shape: ModelShape, config: Config, longest: int) -> Account:
     trainer, reference = config.trainer, config.algorithm.kl_coefficient > 0
     ranks = trainer.copy_ranks
     number = BYTES.get(trainer.dtype, 4)
-    shard = shape.sharded(ranks)
+    shard, trained, low = shape.sharded(ranks), shape.trained_shard(ranks), bool(shape.adapters)
     rows = [
-        ("weights, float32", MASTER * shard),
-        ("AdamW", MOMENTS * shard),
-        ("gradients, float32", SLOPES * shard),
-        ("reference", number * shard if reference else 0),
+        (f"weights, {trainer.dtype if low else 'float32'}", (number if low else MASTER) * shard),
+        ("adapters, float32", MASTER * trained if low else 0),
+        ("AdamW", MOMENTS * trained),
+        ("gradients, float32", SLOPES * trained),
+        ("reference", number * shard if reference and not low else 0),  # of adapters it is their base
     ]
     static = sum(size for _, size in rows)
     tokens = max(trainer.tokens_per_micro_batch, longest)
     # One layer is computed while the next is gathered; the root stays whole from its forward to its backward pass.
     gathered = shape.root_numbers + 2 * shape.layer_numbers
     rows += [
-        ("gathered: embedding, head, two layers", number * gathered * (2 if reference else 1)),
-        ("gradients of embedding, head, a layer", number * (shape.root_numbers + shape.layer_numbers)),
-        ("the head's gradient, float32", 4 * shape.vocabulary * shape.hidden),
+        ("gathered: embedding, head, two layers", number * gathered * (2 if reference and not low else 1)),
+        ("gradients of embedding, head, a layer", 0 if low else number * (shape.root_numbers + shape.layer_numbers)),
+        ("the head's gradient, float32", 0 if low else 4 * shape.vocabulary * shape.hidden),
         (f"activations of {tokens:,} tokens, about", activations(shape, tokens, number, config)),
         ("logits of a chunk", min(trainer.logprob_chunk, tokens) * shape.vocabulary * (number + 12)),
     ]
@@ -99,10 +100,11 @@ def further_accounts(shape: ModelShape, config: Config) -> list[Account]:
     """Of the machines: what the weights take on their way to the replicas, checkpoints and exports."""
     trainer, settings = config.trainer, config.checkpoint
     published = BYTES.get(trainer.dtype, 4) * shape.parameters
-    checkpoint, shard = ((MASTER + MOMENTS) * n for n in (shape.parameters, shape.sharded(trainer.copy_ranks)))
+    checkpoint, shard = ((MASTER + MOMENTS) * n for n in (shape.trained, shape.trained_shard(trainer.copy_ranks)))
     kept = settings.keep + (1 if settings.keep_best and config.evaluation.every else 0)
     exports = 1 + ((config.steps or 0) - 1) // settings.export_every if settings.export_every else 1
     exported = (4 if settings.export_dtype == "float32" else 2) * shape.parameters
+    what = "adapters" if shape.adapters else "weights"
     return [
         Account(
             "shared memory of a node: the store's weights twice, and each replica's",
@@ -111,7 +113,7 @@ def further_accounts(shape: ModelShape, config: Config) -> list[Account]:
                 (f"replicas, {config.rollout.replicas} at most", published * config.rollout.replicas),
             ],
         ),
-        Account("host memory of each rank for a checkpoint", [("its shards of weights and AdamW, float32", shard)]),
+        Account("host memory of each rank for a checkpoint", [(f"its shards of {what} and AdamW, float32", shard)]),
         Account(
             "disk",
             [

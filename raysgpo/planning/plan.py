@@ -61,10 +61,12 @@ def check_fits(shape: ModelShape, config: Config, longest: int) -> None:
     """
     if config.trainer.gpus:
         words = _trainer_words(config, longest)
-        _check("trainer", config, lambda changed: trainer_account(shape, changed, longest).total, words)
+        needed = lambda changed: trainer_account(shape, changed, longest).total  # noqa: E731
+        _check("trainer", config, config.trainer.gpus, needed, words)
     if config.rollout.gpus:
         gpu = int(config.gpu_gib * GIB)
-        _check("rollout", config, lambda changed: _least(shape, changed, longest, gpu), _replica_words(config))
+        least = lambda changed: _least(shape, changed, longest, gpu)  # noqa: E731
+        _check("rollout", config, config.rollout.gpus, least, _replica_words(config))
 
 
 def _least(shape: ModelShape, config: Config, longest: int, gpu: int) -> int:
@@ -78,8 +80,12 @@ Change = tuple[str, Config]
 """The words that a user would type, and the settings with them."""
 
 
-def _check(section: str, config: Config, needed: Callable[[Config], int], further: Iterator[Change]) -> None:
-    room, total = USABLE * config.gpu_gib * GIB, needed(config)
+def _check(
+    section: str, config: Config, gpus: float, needed: Callable[[Config], int], further: Iterator[Change]
+) -> None:
+    """``gpus``: how many each process has, or which part of one."""
+    has = min(1.0, gpus) * config.gpu_gib
+    room, total = USABLE * has * GIB, needed(config)
     if total <= room:
         return
     said: dict[str, str] = {}
@@ -91,7 +97,8 @@ def _check(section: str, config: Config, needed: Callable[[Config], int], furthe
     else:
         fix = "choose a smaller model, or larger GPUs"
     raise ConfigError(
-        f"{section}: each GPU would hold {total / GIB:.1f} GiB, and has {config.gpu_gib:g} (gpu_gib): {fix}"
+        f"{section}: each {'GPU' if gpus >= 1 else f'{gpus:g} of a GPU'} would hold {total / GIB:.1f} GiB, and has "
+        f"{has:g} (gpu_gib): {fix}"
     )
 
 

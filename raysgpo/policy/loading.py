@@ -15,14 +15,16 @@ from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
 from raysgpo.config import TrainerConfig
+from raysgpo.policy.lora import add_adapters, start_adapters
 from raysgpo.policy.model import TokenScorer, build_causal, shard
 from raysgpo.policy.weight_files import names_in_files, read_weights, saved_buffers, shapes_in, weight_folder
 
 UNSET = float("nan")
 
 
-def check_loadable(model_path: str) -> PreTrainedModel:
-    """The architecture, without weights. What ``load_scorer`` would refuse is refused now; of a hub name by its config.
+def check_loadable(model_path: str, trainer: TrainerConfig) -> PreTrainedModel:
+    """The architecture, adapters included, without weights. What ``load_scorer`` would refuse is refused now; of a hub
+    name by its config.
 
     Raises:
         ValueError: no rank could load it.
@@ -30,6 +32,8 @@ def check_loadable(model_path: str) -> PreTrainedModel:
     causal = build_causal(model_path, "eager")  # the kernels of the workers' GPUs may not be here
     if Path(model_path).is_dir():
         _names(model_path, causal, Path(model_path))
+    if trainer.lora_rank is not None:
+        add_adapters(causal, trainer)
     return causal
 
 
@@ -45,12 +49,16 @@ def load_scorer(
     folder = weight_folder(model_path)
     names = _names(model_path, causal, folder)
     buffers = _unsaved_buffers(causal, torch.device(mesh.device_type))
+    if trainer.lora_rank is not None:
+        add_adapters(causal, trainer)
     scorer = shard(causal, trainer, temperature, mesh)
     scorer.to_empty(device=mesh.device_type)
     causal.tie_weights()
     for name, value in buffers.items():
         causal.get_buffer(name).copy_(value)
-    read_weights(dict(causal.named_parameters()) | saved_buffers(causal), names, folder)
+    tensors = dict(causal.named_parameters()) | saved_buffers(causal)
+    read_weights({name: tensors[name] for name in names}, names, folder)
+    start_adapters(causal)
     return scorer
 
 

@@ -61,7 +61,8 @@ class _ChunkedHead(torch.autograd.Function):
         hidden_NH, head_VH, targets_N = ctx.saved_tensors
         grad_hidden_NH = torch.empty_like(hidden_NH)
         # Summed over chunks in float32: in bfloat16 the later chunks would be rounded away.
-        grad_head_VH = torch.zeros_like(head_VH, dtype=torch.float32)
+        wanted = ctx.needs_input_grad[1]  # not of a head that is frozen, as beside adapters
+        grad_head_VH = torch.zeros_like(head_VH, dtype=torch.float32) if wanted else None
         for start in range(0, len(hidden_NH), ctx.chunk):
             part = slice(start, start + ctx.chunk)
             hidden_CH, grad_C1 = hidden_NH[part], grad_N[part, None] / ctx.temperature
@@ -69,5 +70,7 @@ class _ChunkedHead(torch.autograd.Function):
             grad_CV.scatter_add_(-1, targets_N[part, None], grad_C1)
             grad_CV = grad_CV.to(head_VH.dtype)
             grad_hidden_NH[part] = grad_CV @ head_VH
-            grad_head_VH += grad_CV.T @ hidden_CH
-        return grad_hidden_NH, grad_head_VH.to(head_VH.dtype), None, None, None
+            if grad_head_VH is not None:
+                grad_head_VH += grad_CV.T @ hidden_CH
+        grad_head = None if grad_head_VH is None else grad_head_VH.to(head_VH.dtype)
+        return grad_hidden_NH, grad_head, None, None, None

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
@@ -27,10 +29,11 @@ from raysgpo.policy.batch import Batch, lay_out
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loading import load_scorer
+from raysgpo.policy.lora import adapted_layers, adapter_config, is_adapter, without_adapters
 from raysgpo.policy.loss import Objective, Terms, policy_loss
 from raysgpo.policy.model import TokenScorer, rank_mesh, sum_over_copies, training_device
 from raysgpo.policy.scorer_check import check_scorer
-from raysgpo.policy.sequences import Share
+from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.snapshot import Snapshot, load
 
 
@@ -48,6 +51,7 @@ class Policy:
         max_grad_norm: float,
         dtype: torch.dtype,
         source: str,
+        adapter: dict[str, Any] | None = None,
     ) -> None:
         self.scorer = scorer
         self.reference = reference
@@ -57,9 +61,11 @@ class Policy:
         self._lay_out = lay_out
         self._max_grad_norm = max_grad_norm
         self._dtype = dtype
-        self._source = source
+        self._source, self._adapter = source, adapter
         self._snapshot: Snapshot | None = None
         """Of the weights as they are, which may still be being copied."""
+        self.cut_passes = 0
+        """Passes that did not fit into a GPU's memory and were halved."""
 
     @classmethod
     def build(
@@ -95,12 +101,13 @@ class Policy:
             total=total_updates,
         )
 
-        scorer = load_scorer(model_path, trainer, temperature, mesh, torch.float32)
+        dtype, adapters = getattr(torch, trainer.dtype), trainer.lora_rank is not None
+        # What nothing is added to has the type it is computed in: the base of adapters, and the reference.
+        scorer = load_scorer(model_path, trainer, temperature, mesh, dtype if adapters else torch.float32)
         check_scorer(model_path, scorer, layout, trainer.dtype)
-        dtype = getattr(torch, trainer.dtype)
         reference = None
-        if algorithm.kl_coefficient > 0:  # in the type it is computed in: nothing is added to it
-            reference = load_scorer(model_path, trainer, temperature, mesh, dtype).requires_grad_(False)
+        if algorithm.kl_coefficient > 0:
+            reference = scorer if adapters else _frozen(load_scorer(model_path, trainer, temperature, mesh, dtype))
         return cls(
             scorer=scorer,
             reference=reference,
@@ -118,6 +125,7 @@ class Policy:
             max_grad_norm=optimizer.max_grad_norm,
             dtype=dtype,
             source=model_path,
+            adapter=adapter_config(scorer.causal, trainer, model_path) if adapters else None,
         )
 
     def update(self, share: Share) -> Metrics:
@@ -148,30 +156,52 @@ class Policy:
     def accumulate(self, share: Share) -> Metrics:
         """The first half of ``update``: its gradient, summed over ranks, is left in the parameters."""
         self.optimizer.zero_grad()
-        parts = []
-        for number, sequences in enumerate(share.micro_batches, start=1):
-            sum_over_copies(self.scorer, number == len(share.micro_batches))
+        parts: list[Terms] = []
+        left = list(reversed(share.micro_batches))
+        while left:
+            sequences = left.pop()
+            sum_over_copies(self.scorer, not left)
             batch = self._lay_out(sequences, apart=share.prompts_apart)
             try:
                 terms = self._terms(batch, share.denominator)
-                terms.loss.backward()
             except torch.OutOfMemoryError as error:
-                # The other ranks wait for this one in a collective, so it cannot cut the pass and try again.
+                left += self._halves(sequences, batch, error)
+                continue
+            try:
+                terms.loss.backward()
+            except torch.OutOfMemoryError as error:  # FSDP does not come back from the middle of a backward pass
                 raise MemoryError(_too_large(batch)) from error
             parts.append(replace(terms, loss=terms.loss.detach()))
         return _reduce(parts, share.num_tokens)
 
+    def _halves(
+        self, sequences: list[TrainSequence], batch: Batch, error: torch.OutOfMemoryError
+    ) -> list[list[TrainSequence]]:
+        """Of a forward pass that did not fit: nothing of it is in the gradient yet.
+
+        Raises:
+            MemoryError: it cannot be cut: one sequence, or other ranks, which wait for this one in a collective.
+        """
+        if dist.get_world_size() > 1 or len(sequences) < 2:
+            raise MemoryError(_too_large(batch)) from error
+        for scorer in (self.scorer, self.reference):
+            if isinstance(scorer, FSDPModule):
+                scorer.reshard()
+        self.cut_passes += 1
+        middle = len(sequences) // 2
+        return [sequences[middle:], sequences[:middle]]
+
     def _terms(self, batch: Batch, denominator: float) -> Terms:
         reference_logprobs_N: Tensor | None = None
         if self.reference is not None:
-            with torch.no_grad():
+            with torch.no_grad(), without_adapters(self.reference):
                 reference_logprobs_N, _ = self.reference(batch.inputs)
         logprobs_N, entropy_N = self.scorer(batch.inputs)
         return policy_loss(logprobs_N, entropy_N, reference_logprobs_N, batch, self._objective, denominator)
 
     def _clip_gradients(self) -> float:
         """Scale the gradient down to the largest allowed norm; returns the global norm before that."""
-        norm = torch.nn.utils.clip_grad_norm_(self.scorer.parameters(), self._max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(trained(self.scorer), self._max_grad_norm)
         return (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
 
     @torch.no_grad()
@@ -197,16 +227,24 @@ class Policy:
 
         All ranks must exhaust it. The tensors have the type ``trainer.dtype`` (what the forward pass
         computes with); they may share memory with the policy, so copy what must outlive the next
-        update. A tied head comes once, under the embedding's name.
+        update. A tied head comes once, under the embedding's name. Adapters are added to the weights
+        beside which they stand.
         """
+        layers = adapted_layers(self.scorer)
         for name, parameter in self.scorer.named_parameters():
-            full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+            if is_adapter(name):
+                continue
+            module, _, kind = name.rpartition(".")
+            if module in layers and kind == "weight":
+                full = layers[module].merged()
+            else:
+                full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
             yield name.removeprefix(TokenScorer.PREFIX), full.detach().to(self._dtype)
 
     def snapshot(self) -> Snapshot:
         """This rank's shards as they are now, for another thread to copy; the next update waits until it has."""
         self._finish_snapshot()
-        self._snapshot = Snapshot(self.scorer, self.optimizer, self._source)
+        self._snapshot = Snapshot(self.scorer, self.optimizer, self._source, self._adapter)
         return self._snapshot
 
     def _finish_snapshot(self) -> None:
@@ -235,9 +273,18 @@ def _too_large(batch: Batch) -> str:
     )
 
 
+def _frozen(scorer: TokenScorer) -> TokenScorer:
+    return scorer.requires_grad_(False)
+
+
+def trained(scorer: TokenScorer) -> list[torch.nn.Parameter]:
+    """What has a gradient: all, or the adapters."""
+    return [parameter for parameter in scorer.parameters() if parameter.requires_grad]
+
+
 def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
-        scorer.parameters(),
+        trained(scorer),
         lr=settings.lr,
         betas=settings.betas,
         eps=settings.eps,

@@ -1,7 +1,8 @@
 """Model and optimizer to a folder and back, each rank its own shards, whatever the number of ranks then and now.
 
-    policy/    weights and AdamW's moments, float32, by torch.distributed.checkpoint: __RANK_*.distcp and .metadata
-    model/     config.json, tokenizer and settings of generation, so that a checkpoint can be exported by itself
+    policy/    what is trained and AdamW's moments, by torch.distributed.checkpoint: __RANK_*.distcp and .metadata
+    model/     config.json, tokenizer and settings of generation, so that a checkpoint can be exported by itself; of
+               adapters, adapter_config.json, which names the model that they belong to
 
 Whole-or-absent is decided in :mod:`raysgpo.output.checkpoint`, and who writes when in
 :mod:`raysgpo.training.checkpoints`.
@@ -9,6 +10,7 @@ Whole-or-absent is decided in :mod:`raysgpo.output.checkpoint`, and who writes w
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import threading
@@ -29,6 +31,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimi
 from transformers import PreTrainedModel
 
 from raysgpo.output.whole_file import WriteFailed, writing
+from raysgpo.policy.lora import ADAPTER_CONFIG
 from raysgpo.policy.model import TokenScorer
 from raysgpo.policy.model_folder import write_model_files
 from raysgpo.policy.weight_files import read_alone, saved_buffers
@@ -62,10 +65,17 @@ class Stager:
 class Snapshot:
     """This rank's shards of model and optimizer as they are now. They may not change before ``wait`` returns."""
 
-    def __init__(self, scorer: TokenScorer, optimizer: torch.optim.Optimizer, source: str) -> None:
-        """``source``: the model path whose tokenizer and settings go along. Nothing is copied yet."""
+    def __init__(
+        self,
+        scorer: TokenScorer,
+        optimizer: torch.optim.Optimizer,
+        source: str,
+        adapter: dict[str, Any] | None = None,
+    ) -> None:
+        """``source``: the model path whose tokenizer and settings go along; ``adapter``: see ``adapter_config``, where
+        adapters are trained, and they alone. Nothing is copied yet."""
         self._tensors = tensors_of(scorer, optimizer)
-        self._source = source
+        self._source, self._adapter = source, adapter
         self._staged = threading.Event()
 
     @property
@@ -96,6 +106,8 @@ class Snapshot:
             with writing(folder, self.bytes):
                 if dist.get_rank(group) == 0:
                     write_model_files(self._source, folder / MODEL)
+                    if self._adapter is not None:
+                        (folder / MODEL / ADAPTER_CONFIG).write_text(json.dumps(self._adapter, indent=2) + "\n")
                 dcp.save(dict(self._tensors), storage_writer=writer, process_group=group)
         except CheckpointException as error:
             raise _cause(error, folder, self.bytes) from error
@@ -194,5 +206,6 @@ def check_fit(checkpoint: Path, causal: PreTrainedModel) -> None:
 
 
 def _weights(causal: PreTrainedModel) -> dict[str, Tensor]:
-    tensors = dict(causal.named_parameters()) | saved_buffers(causal)
+    trained = {name: parameter for name, parameter in causal.named_parameters() if parameter.requires_grad}
+    tensors = trained | saved_buffers(causal)
     return {WEIGHTS + name: tensor for name, tensor in tensors.items()}

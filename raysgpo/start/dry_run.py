@@ -27,12 +27,16 @@ def memory_comments(config: Config) -> Iterator[str]:
         return
     from raysgpo.planning.model_shape import ModelShape  # torch, which takes seconds to import
     from raysgpo.planning.plan import check_fits, longest_sequence, plan_lines
+    from raysgpo.policy.lora import add_adapters
     from raysgpo.policy.model import build_causal
     from raysgpo.start.machine import Machine, with_machine
 
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a hub that cannot be reached is said once
     try:
-        shape = ModelShape.of(build_causal(config.model, "eager"))
+        causal = build_causal(config.model, "eager")
+        if config.trainer.lora_rank is not None:
+            add_adapters(causal, config.trainer)
+        shape = ModelShape.of(causal)
     except Exception as error:  # a model that is not here yet, or cannot be used: starting the run says which
         yield f"# memory is not planned: {str(error).splitlines()[0]}"
         return

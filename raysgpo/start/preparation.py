@@ -77,7 +77,7 @@ def prepare(
     if shows_date(tokenizer):
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
     context = _context_length(config, model, tokenizer)
-    architecture = _loadable(model) if trains else None
+    architecture = _loadable(model, config.trainer) if trains else None
     if architecture is not None and config.resume is not None:
         _check_resumable(RunFolder(Path(config.resume)), architecture)
     section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
@@ -249,10 +249,10 @@ def _found(model: str, setting: str) -> str:
     return model
 
 
-def _loadable(model: str) -> PreTrainedModel:
+def _loadable(model: str, trainer: TrainerConfig) -> PreTrainedModel:
     """The architecture, without weights."""
     try:
-        return check_loadable(model)
+        return check_loadable(model, trainer)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

@@ -113,6 +113,7 @@ class Checkpoints:
     def _write(self, step: int, snapshot: Snapshot, state: dict[str, Any], exported: bool) -> Metrics:
         start, conductor = time.time(), self._job.conductor
         snapshot.stage(self._stager)
+        _yield_to_training()
         self._patiently(lambda: self._save(step, snapshot, state))
         seconds = time.time() - start
         if self._rank == 0:
@@ -214,12 +215,10 @@ def _newest(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def _beside(work: Callable[[], Metrics]) -> Future[Metrics]:
-    """In a thread that does not keep the process from ending, and whose computing yields to training's."""
+    """In a thread that does not keep the process from ending."""
     future: Future[Metrics] = Future()
 
     def run() -> None:
-        with suppress(OSError):  # of this thread alone, as Linux has it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         try:
             future.set_result(work())
         except BaseException as error:
@@ -227,3 +226,9 @@ def _beside(work: Callable[[], Metrics]) -> Future[Metrics]:
 
     threading.Thread(target=run, name="checkpoint", daemon=True).start()
     return future
+
+
+def _yield_to_training() -> None:
+    """Whoever waits for the copy waits no longer, and the rest of this thread's computing has time."""
+    with suppress(OSError):  # of this thread alone, as Linux has it
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)

@@ -62,6 +62,7 @@ class TrainWorker:
         shares = result(conductor.step.remote(step, self._rank, self._world), None)
         written, started = self._checkpoints.written(), time.time()
         metrics = over_updates([(self._policy.update(share), share.num_tokens) for share in shares])
+        self._tell_cut_passes()
         trained = time.time()
         version, sync = self._publish(step + 1)
         synced = time.time()
@@ -98,6 +99,13 @@ class TrainWorker:
             logprobs = self._policy.logprobs(share)
             result(conductor.scored.remote(batch, self._rank, self._world, logprobs))
             batch += 1
+
+    def _tell_cut_passes(self) -> None:
+        if self._policy.cut_passes:
+            self._job.conductor.say.remote(
+                "warning: a pass of the trainer did not fit into the GPU's memory and was cut, which costs time in "
+                "every update: lower trainer.tokens_per_micro_batch"
+            )
 
     def _save(self, step: int, exported: bool) -> None:
         start = time.time()

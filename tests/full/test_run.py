@@ -219,5 +219,6 @@ def test_a_run_that_has_its_steps_does_nothing_again(
     before = times()
     assert jobs.train.main() == 0
     said = f"nothing to do: {finished.run.path} has its {STEPS} steps; set steps to more"
-    assert capsys.readouterr().out.splitlines()[-1] == said
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2:] == [said, f"trained policy: {finished.run.export(STEPS)}"]
     assert times() == before

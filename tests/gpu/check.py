@@ -1,9 +1,11 @@
 """What one GPU can show in a few minutes: ``python tests/gpu/check.py [--small]``. It prints one table.
 
     packing        packed rows under varlen against padded ones under sdpa: logprobs, gradient
-    memory         the plan's total against the most that was allocated, in an update
-    speed          tokens a second of an update, and the share of the GPU's peak that its arithmetic is (MFU)
-    checkpoint     written, read again, and the next update the same
+    speed          tokens a second of an update, the share of the GPU's peak that its arithmetic is (MFU), and the
+                   plan's total against the most that was allocated
+    lora           the same of an update of adapters
+    checkpoint     copied to host memory, written, read again, and the next update the same
+    mismatch       logprobs of sampled tokens, vLLM's against the trainer's (with a GPU, or --engine)
 
 Random weights in the shapes of Qwen2.5, so nothing is fetched. Without a GPU it runs on the CPU in float32, where the
 numbers mean little: that the script works is then all it shows. ``--small``: shapes of a few million parameters.
@@ -29,6 +31,7 @@ from raysgpo.config import AlgorithmConfig, Config, OptimizerConfig, TrainerConf
 from raysgpo.planning.memory_plan import trainer_account
 from raysgpo.planning.model_shape import ModelShape
 from raysgpo.policy.layout import Layout, Size
+from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.model import build_causal
 from raysgpo.policy.policy import Policy
@@ -128,26 +131,31 @@ def seconds(action: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def update(path: str, name: str, tokens: int, length: int) -> list[Row]:
-    shape = ModelShape.of(build_causal(path, "eager"))
-    attention = "varlen" if GPU else "sdpa"
-    settings = {"layout": "packed" if GPU else "padded", "attention": attention, "tokens_per_micro_batch": tokens}
+def update(path: str, name: str, tokens: int, length: int, **further: Any) -> list[Row]:
+    settings: dict[str, Any] = {
+        "layout": "packed" if GPU else "padded",
+        "attention": "varlen" if GPU else "sdpa",
+        "tokens_per_micro_batch": tokens,
+        **further,
+    }
+    what = "lora" if "lora_rank" in further else "speed"
+    shape = ModelShape.of(check_loadable(path, TrainerConfig(**settings)))
     policy = free(lambda: build(path, **settings))
-    one = share(path, [length] * (2 * tokens // length), settings["layout"], tokens)  # type: ignore[arg-type]
+    one = share(path, [length] * (2 * tokens // length), settings["layout"], tokens)
     policy.update(one)
     taken = min(seconds(lambda: policy.update(one)) for _ in range(3))
     all_tokens = sum(len(s) for cut in one.micro_batches for s in cut)
     # Forward and backward are 6 operations a parameter and token, and attention 6 a layer, width and token before it.
     operations = all_tokens * (6 * shape.parameters + 6 * len(shape.layers) * shape.query * length)
-    rows = [("speed", f"{name}, tokens a second of an update", f"{all_tokens / taken:,.0f}")]
+    rows = [(what, f"{name}, tokens a second of an update", f"{all_tokens / taken:,.0f}")]
     if GPU:
         device = torch.cuda.get_device_name()
         peak = next((peak for known, peak in PEAKS.items() if known in device), None)
-        if peak is not None:
-            rows.append(("speed", f"{name}, share of the peak", f"{operations / taken / peak:.1%}"))
-        config = Config(trainer=TrainerConfig(dtype=DTYPE, gradient_checkpointing=False, **settings))  # type: ignore[arg-type]
+        if peak is not None and what == "speed":  # beside a frozen weight there is a third less to compute
+            rows.append((what, f"{name}, share of the peak", f"{operations / taken / peak:.1%}"))
+        config = Config(trainer=TrainerConfig(dtype=DTYPE, gradient_checkpointing=False, **settings))
         planned, held = trainer_account(shape, config, length).total, torch.cuda.max_memory_allocated()
-        rows.append(("memory", f"{name}, planned and allocated, GiB", f"{planned / GIB:.2f}  {held / GIB:.2f}"))
+        rows.append((what, f"{name}, planned and allocated, GiB", f"{planned / GIB:.2f}  {held / GIB:.2f}"))
     return rows
 
 
@@ -155,9 +163,10 @@ def checkpoint(path: str, folder: Path) -> list[Row]:
     policy, again = build(path, layout="padded"), build(path, layout="padded")
     one = share(path, [64] * 4, "padded", 256)
     policy.update(one)
+    group = dist.new_group(backend="gloo")
     snapshot, stager = policy.snapshot(), Stager()
     staged = seconds(lambda: snapshot.stage(stager))
-    took = seconds(lambda: snapshot.write(folder))
+    took = seconds(lambda: snapshot.write(folder, group))
     again.load(folder)
     first, second = policy.update(one)["policy/loss"], again.update(one)["policy/loss"]
     return [
@@ -166,10 +175,37 @@ def checkpoint(path: str, folder: Path) -> list[Row]:
     ]
 
 
+def mismatch(path: str) -> list[Row]:
+    """One step's worth of sampling by the engine, and the same tokens under the trainer."""
+    from vllm import LLM, SamplingParams
+
+    policy = free(lambda: build(path, layout="padded"))
+    engine = LLM(
+        model=path, dtype=DTYPE, gpu_memory_utilization=0.3, max_model_len=256, skip_tokenizer_init=True, seed=0
+    )
+    vocabulary, draw = ModelShape.of(build_causal(path, "eager")).vocabulary, np.random.default_rng(0)
+    prompts = [draw.integers(0, vocabulary, 32).tolist() for _ in range(16)]
+    sampling = SamplingParams(temperature=1.0, max_tokens=64, logprobs=0, ignore_eos=True, detokenize=False)
+    answers = engine.generate([{"prompt_token_ids": prompt} for prompt in prompts], sampling, use_tqdm=False)
+    made, theirs = [], []
+    for prompt, answer in zip(prompts, answers, strict=True):
+        tokens, found = answer.outputs[0].token_ids, answer.outputs[0].logprobs
+        sampled_T = np.arange(len(prompt) + len(tokens)) >= len(prompt)
+        theirs.append([each[token].logprob for each, token in zip(found, tokens, strict=True)])
+        zeros_T = np.zeros(len(sampled_T), dtype=np.float32)
+        ids_T = np.array([*prompt, *tokens], dtype=np.int32)
+        made.append(TrainSequence(ids_T, sampled_T.astype(np.float32), zeros_T, zeros_T, sampled_T, len(prompt)))
+    [mine] = policy.logprobs(Share(0, [made], 1.0, 1))
+    gaps_N = np.concatenate([np.abs(array[32:] - given) for array, given in zip(mine, theirs, strict=True)])
+    return [("mismatch", f"mean and largest, nats ({DTYPE})", f"{gaps_N.mean():.1e}  {gaps_N.max():.1e}")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
-    small = parser.parse_args().small
+    parser.add_argument("--engine", action="store_true", help="start vLLM also without a GPU")
+    arguments = parser.parse_args()
+    small = arguments.small
     dist.init_process_group("nccl" if GPU else "gloo", store=dist.HashStore(), rank=0, world_size=1)
     device = torch.cuda.get_device_name() if GPU else "CPU"
     rows: list[Row] = [("device", f"torch {torch.__version__}", device)]
@@ -181,7 +217,10 @@ def main() -> None:
         rows += packing(first, [length, length // 2, length // 3, 17])
         for name, path in paths.items():
             rows += update(path, name, tokens, length)
+            rows += update(path, name, tokens, length, lora_rank=16)
         rows += checkpoint(first, Path(root) / "checkpoint")
+        if GPU or arguments.engine:
+            rows += mismatch(first)
     for what, number, value in rows:
         print(f"{what:<12}{number:<46}{value}")
     dist.destroy_process_group()

@@ -22,6 +22,7 @@ def test_the_script_prints_its_table() -> None:
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
+    assert len(re.findall(r"^lora ", done.stdout, re.MULTILINE)) == 1
     found = dict(re.findall(r"^(?:\w+) +(.+?) {2,}([\d.,e+-]+)", done.stdout, re.MULTILINE))
     assert float(found["largest difference of a logprob"]) < 1e-5
     assert float(found["relative difference of the gradient"]) < 1e-5

@@ -21,7 +21,7 @@ from raysgpo.policy.snapshot import Stager
 
 
 def gradient(policy: Policy) -> dict[str, Tensor]:
-    return {name: p.grad.full_tensor().clone() for name, p in policy.scorer.named_parameters()}
+    return {n: p.grad.full_tensor().clone() for n, p in policy.scorer.named_parameters() if p.requires_grad}
 
 
 def weights(policy: Policy) -> dict[str, Tensor]:

@@ -125,21 +125,21 @@ LAST = "model.layers.1.mlp.up_proj.weight"
 def test_weights_of_another_model_are_named(change: Any, said: str, tmp_path: Path) -> None:
     folder = rewritten(saved(tmp_path, "llama"), change)
     with pytest.raises(ValueError, match=rf"^model={folder}: its weights cannot be used: {said}"):
-        check_loadable(str(folder))
+        check_loadable(str(folder), TrainerConfig())
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     folder = saved(tmp_path, "llama")
-    check_loadable(str(folder))
+    check_loadable(str(folder), TrainerConfig())
     (folder / "model.safetensors").write_bytes(b"{}")
     with pytest.raises(ValueError, match=r"its weights cannot be used: model.safetensors cannot be read"):
-        check_loadable(str(folder))
+        check_loadable(str(folder), TrainerConfig())
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"neither model.safetensors nor .* save it again with save_pretrained"):
-        check_loadable(str(folder))
+        check_loadable(str(folder), TrainerConfig())
     (folder / "model.safetensors.index.json").write_text("[]")
     with pytest.raises(ValueError, match=r"model.safetensors.index.json cannot be read"):
-        check_loadable(str(folder))
+        check_loadable(str(folder), TrainerConfig())
 
 
 def test_what_cannot_be_sharded_or_trained_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,8 +147,8 @@ def test_what_cannot_be_sharded_or_trained_is_refused(tmp_path: Path, monkeypatc
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "gptq"}}))
     with pytest.raises(ValueError, match=r"its weights are quantized \(gptq\), .* that they were made from"):
-        check_loadable(str(folder))
+        check_loadable(str(folder), TrainerConfig())
     (folder / "config.json").write_text(json.dumps(config))
     monkeypatch.setattr(LlamaPreTrainedModel, "_no_split_modules", None)
     with pytest.raises(ValueError, match="LlamaForCausalLM does not say which of its modules are layers"):
-        check_loadable(str(folder))
+        check_loadable(str(folder), TrainerConfig())

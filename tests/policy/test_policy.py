@@ -259,6 +259,48 @@ def test_a_pass_that_does_not_fit_names_its_size_and_the_settings(
         policy.update(shares(sequences(4, seed=4))[0])
 
 
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+@pytest.mark.parametrize("layout", ["padded", "packed", "shared"])
+def test_a_forward_pass_that_does_not_fit_is_cut_and_nothing_is_lost_or_doubled(
+    layout: Layout, kl: float, qwen2: str, build: Build, groups: Sequences, shares: Shares
+) -> None:
+    """The second layer has room for 60 tokens; what was computed before it finds out is thrown away."""
+    made = groups(2, 3, seed=4)
+    whole, policy = (build(qwen2, layout=layout, kl=kl, lr=1e-2) for _ in range(2))
+    for each in (whole, policy):  # away from the reference
+        each.update(shares(made, budget=10_000, layout=layout)[0])
+
+    def room(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        if given[0].shape[:2].numel() > 60:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    scorers = [policy.scorer] + ([policy.reference] if policy.reference is not None else [])
+    hooks = [scorer.causal.model.layers[1].mlp.register_forward_pre_hook(room) for scorer in scorers]
+    [share] = shares(made, budget=10_000, layout=layout)
+    found, expected = policy.accumulate(share), whole.accumulate(share)
+    assert policy.cut_passes > 1
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    assert distance(gradient(policy), gradient(whole)) < 1e-5
+    for hook in hooks:
+        hook.remove()
+    assert policy.update(share) == pytest.approx(whole.update(share), rel=1e-4, abs=1e-7), "and it goes on"
+
+
+def test_one_sequence_that_does_not_fit_and_a_backward_pass_end_the_run(
+    qwen2: str, build: Build, sequences: Sequences, shares: Shares
+) -> None:
+    policy = build(qwen2)
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    layer = policy.scorer.causal.model.layers[1].mlp
+    for hook in (layer.register_forward_pre_hook(full), layer.register_full_backward_hook(full)):
+        with pytest.raises(MemoryError, match="ran out of GPU memory"):
+            policy.accumulate(shares(sequences(4, seed=4))[0])
+        hook.remove()
+
+
 def test_an_update_with_nothing_to_train_on_is_none(qwen2: str, build: Build) -> None:
     policy = build(qwen2)
     before = weights(policy)

@@ -42,7 +42,7 @@ def test_its_applications_go_when_a_driver_is_killed(ray_session: None) -> None:
     address = ray.get_runtime_context().gcs_address
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, address], stdout=subprocess.PIPE, text=True)
     try:
-        assert driver.stdout is not None and driver.stdout.readline() == "up\n"
+        assert driver.stdout is not None and "up\n" in driver.stdout, "Ray may say something before it"
         assert "left-behind" in serve.status().applications
         reaper = ray.get_actor("reaper left-behind", namespace="raysgpo")
         ray.kill(reaper, no_restart=False)  # as with the node that it was on: another one watches
