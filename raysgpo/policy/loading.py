@@ -29,7 +29,8 @@ def check_loadable(model_path: str, trainer: TrainerConfig) -> PreTrainedModel:
     Raises:
         ValueError: no rank could load it.
     """
-    causal = build_causal(model_path, "eager")  # the kernels of the workers' GPUs may not be here
+    # The kernels of the workers' GPUs may not be here; a CPU's are the same everywhere.
+    causal = build_causal(model_path, "eager" if trainer.gpus else trainer.attention or "eager")
     if Path(model_path).is_dir():
         _names(model_path, causal, Path(model_path))
     if trainer.lora_rank is not None:

@@ -95,7 +95,7 @@ def build_causal(model_path: str, attention: str, dtype: torch.dtype = torch.flo
         ValueError: there is none, transformers does not know it, or we would get it wrong.
     """
     transformers_logging.disable_progress_bar()
-    with _naming(model_path, attention):
+    with _naming(model_path):
         config = AutoConfig.from_pretrained(model_path)
     _refuse_quantized(model_path, config)
     _without_dropout(config)
@@ -111,14 +111,20 @@ def build_causal(model_path: str, attention: str, dtype: torch.dtype = torch.flo
 
 
 @contextmanager
-def _naming(model_path: str, attention: str) -> Iterator[None]:
-    """What transformers cannot do with a model, with its name and what to give instead."""
+def _naming(model_path: str, attention: str = "eager") -> Iterator[None]:
+    """What transformers cannot do with a model or its attention kernel, with its name and what to give instead."""
     try:
         yield
     except (OSError, ValueError, ImportError) as error:
+        if attention != "eager" and (isinstance(error, ImportError) or "attn_implementation" in str(error)):
+            why = str(error).partition("The only possible arguments")[0].strip().splitlines()[0].rstrip(".")
+            raise ValueError(
+                f"trainer.attention={attention} cannot be used with model={model_path}: {why}: leave it out, and the "
+                "kernel is chosen, or choose another, such as sdpa"
+            ) from error
         kind = "folder" if Path(model_path).exists() else "name (there is no such folder here)"
         raise ValueError(
-            f"model={model_path}: transformers cannot load this {kind} with trainer.attention={attention}: "
+            f"model={model_path}: transformers cannot load this {kind}: "
             f"{error}. Give a folder or a hub name that holds a causal language model"
         ) from error
 

@@ -152,3 +152,12 @@ def test_what_cannot_be_sharded_or_trained_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(LlamaPreTrainedModel, "_no_split_modules", None)
     with pytest.raises(ValueError, match="LlamaForCausalLM does not say which of its modules are layers"):
         check_loadable(str(folder), TrainerConfig())
+
+
+@pytest.mark.parametrize(
+    ("attention", "why"), [("flash_attention_2", "FlashAttention2"), ("nonsense", 'attn_implementation="nonsense"')]
+)
+def test_a_kernel_that_is_not_here_is_refused_by_its_setting(attention: str, why: str, qwen2: str) -> None:
+    with pytest.raises(ValueError, match=rf"^trainer.attention={attention} cannot be used .*{why}.*: leave it out"):
+        check_loadable(qwen2, TrainerConfig(attention=attention))
+    check_loadable(qwen2, TrainerConfig(attention=attention, gpus=1))  # the workers' GPUs may have it
