@@ -124,12 +124,12 @@ def save(rank: int, ranks: int, model: str, folder: Path, store: str, sampling: 
             f"{whole:.1f} s ({still / whole:.1%}), {size:.2f} GiB, {size / whole:.2f} GiB/s; update {longer:+.1f} s"
         )
         if step == 3:
-            next_, loss = timed(lambda: policy.update(share)["policy/loss"])
+            then, loss = timed(lambda: policy.update(share)["policy/loss"])
             later = min(seconds(lambda: policy.update(share)) for _ in range(2))
             held = (anonymous_bytes() or 0) / GIB
             lines.append(
-                f"  the update after that {next_ - plain:+.1f} s: loss {loss:.9f}; those behind it {later - plain:+.1f} s"
-                f"; rank 0 holds {held:.1f} GiB"
+                f"  the update after that {then - plain:+.1f} s: loss {loss:.9f}; those behind {later - plain:+.1f} s; "
+                f"rank 0 holds {held:.1f} GiB"
             )
     if rank == 0:
         print("\n".join(lines), flush=True)
