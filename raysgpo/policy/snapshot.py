@@ -32,7 +32,7 @@ from transformers import PreTrainedModel
 
 from raysgpo.output.whole_file import WriteFailed, writing
 from raysgpo.policy.lora import ADAPTER_CONFIG
-from raysgpo.policy.model import TokenScorer
+from raysgpo.policy.model import TokenScorer, training_device
 from raysgpo.policy.model_folder import write_model_files
 from raysgpo.policy.weight_files import read_alone, saved_buffers
 
@@ -58,7 +58,9 @@ class Stager:
         )
 
     def copy(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Valid until the next copy."""
+        """Valid until the next copy. By whichever thread: each has a GPU of its own, the first if nobody says."""
+        if (device := training_device()).type == "cuda":
+            torch.cuda.set_device(device)
         return self._stager.stage(tensors)
 
 
@@ -94,6 +96,17 @@ class Snapshot:
         """Return once they are copied, or that has failed."""
         self._staged.wait()
 
+    def write_model_files(self, folder: Path) -> None:
+        """One rank, in no collective: what goes along.
+
+        Raises:
+            WriteFailed: it had no room for it.
+        """
+        with writing(folder, self.bytes):
+            write_model_files(self._source, folder / MODEL)
+            if self._adapter is not None:
+                (folder / MODEL / ADAPTER_CONFIG).write_text(json.dumps(self._adapter, indent=2) + "\n")
+
     def write(self, folder: Path, group: dist.ProcessGroup | None = None) -> list[Path]:
         """Collective over ``group``, which must know CPU tensors: this rank's part of the files, brought to disk.
 
@@ -101,20 +114,13 @@ class Snapshot:
             WriteFailed: some rank had no room for it; it is raised on every rank.
         """
         shards = folder / SHARDS
-        writer = _Writer(shards)
         try:
             with writing(folder, self.bytes):
-                if dist.get_rank(group) == 0:
-                    write_model_files(self._source, folder / MODEL)
-                    if self._adapter is not None:
-                        (folder / MODEL / ADAPTER_CONFIG).write_text(json.dumps(self._adapter, indent=2) + "\n")
-                dcp.save(dict(self._tensors), storage_writer=writer, process_group=group)
+                dcp.save(dict(self._tensors), storage_writer=_Writer(shards), process_group=group)
         except CheckpointException as error:
             raise _cause(error, folder, self.bytes) from error
         mine = sorted(shards.glob(f"__{dist.get_rank(group)}_*"))
-        if dist.get_rank(group) == 0:
-            mine += [shards / ".metadata", *(file for file in (folder / MODEL).rglob("*") if file.is_file())]
-        return mine
+        return [*mine, shards / ".metadata"] if dist.get_rank(group) == 0 else mine
 
 
 class _Writer(FileSystemWriter):

@@ -127,7 +127,7 @@ class Checkpoints:
         folder, keep = self._job.run.checkpoints, self._job.config.checkpoint
         place = checkpoint.partial(folder, step)
         try:
-            self._on_first(lambda: checkpoint.begin(folder, step))
+            self._on_first(lambda: snapshot.write_model_files(checkpoint.begin(folder, step)))
             files = snapshot.write(place, self._group)
             parts = self._all(lambda: checkpoint.fingerprints(place, files))
             known = {name: entry for part in parts for name, entry in part.items()}

@@ -166,6 +166,7 @@ def checkpoint(path: str, folder: Path) -> list[Row]:
     group = dist.new_group(backend="gloo")
     snapshot, stager = policy.snapshot(), Stager()
     staged = seconds(lambda: snapshot.stage(stager))
+    snapshot.write_model_files(folder)
     took = seconds(lambda: snapshot.write(folder, group))
     again.load(folder)
     first, second = policy.update(one)["policy/loss"], again.update(one)["policy/loss"]

@@ -53,6 +53,7 @@ def saved(policy: Policy, folder: Path) -> list[Path]:
     """What a snapshot of this process alone writes there."""
     snapshot = policy.snapshot()
     snapshot.stage(Stager())
+    snapshot.write_model_files(folder)
     return snapshot.write(folder)
 
 

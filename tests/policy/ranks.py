@@ -46,6 +46,8 @@ def work(rank: int, world: int, folder: Path) -> None:
     result["weights"] = weights(policy)
     snapshot = policy.snapshot()
     snapshot.stage(Stager())
+    if rank == 0:
+        snapshot.write_model_files(folder / "from_several")
     result["files"] = [file.name for file in snapshot.write(folder / "from_several")]
     policy.load(Path(job["from_one"]))
     result["loaded"] = weights(policy)

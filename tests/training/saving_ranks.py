@@ -94,18 +94,20 @@ class Rank:
     def impatient(self, seconds: str) -> None:
         room.PATIENCE_SECONDS, room.RETRY_SECONDS = float(seconds), 0.2
 
-    def full(self, rank: str) -> None:
-        """The disk of one rank takes no file of 20 kB or more."""
-        if int(rank) == self.rank:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+    def full(self, rank_and_bytes: str) -> None:
+        """The disk of one rank takes no file of so many bytes or more."""
+        rank, size = map(int, rank_and_bytes.split())
+        if rank == self.rank:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    def room(self, _: str) -> None:
+        """Every disk has room again."""
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     def room_after(self, seconds: str) -> None:
         """Every disk has room once as much time has passed; of this process alone."""
 
-        def free(*_: Any) -> None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-        signal.signal(signal.SIGALRM, free)
+        signal.signal(signal.SIGALRM, lambda *_: self.room(""))
         signal.setitimer(signal.ITIMER_REAL, float(seconds))
 
     def slow(self, seconds: str) -> None:

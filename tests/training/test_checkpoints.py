@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
 
 Ranks = Callable[..., list[dict[str, Any]]]
 STEP = "step-000003"
+FULL = ["0 20000", "1 20000", "0 100"]
+"""Whose disk takes no file of how many bytes: none of shards, or not even the model's configuration."""
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +112,9 @@ def test_an_export_is_made_by_all_ranks_once_the_checkpoint_is_there(dtype: str,
     assert all(torch.equal(found[name], value.to(number)) for name, value in first["found"][1].items())
 
 
-@pytest.mark.parametrize("full", [0, 1])
+@pytest.mark.parametrize("full", FULL)
 def test_a_checkpoint_waits_for_room_on_whichever_rank_and_says_so_once(
-    full: int, ranks: Ranks, tmp_path: Path
+    full: str, ranks: Ranks, tmp_path: Path
 ) -> None:
     found = ranks(2, "impatient 60", f"full {full}", "save 3", "room_after 1.0", "finish")
     assert [rank["found"][-1] for rank in found] == [None, None]
@@ -124,12 +126,12 @@ def test_a_checkpoint_waits_for_room_on_whichever_rank_and_says_so_once(
     assert checkpoint.newest_complete(tmp_path / "checkpoints") == (tmp_path / "checkpoints" / STEP, [])
 
 
-@pytest.mark.parametrize("full", [0, 1])
-def test_one_that_waited_in_vain_ends_the_run_and_leaves_nothing(full: int, ranks: Ranks, tmp_path: Path) -> None:
-    found = ranks(2, "save 2", "finish", "impatient 0", f"full {full}", "save 3", "finish")
+@pytest.mark.parametrize("full", FULL)
+def test_one_that_waited_in_vain_ends_the_run_and_leaves_nothing(full: str, ranks: Ranks, tmp_path: Path) -> None:
+    found = ranks(2, "save 2", "finish", "impatient 0", f"full {full}", "save 3", "finish", "room")
     for rank in found:
-        assert rank["found"][-1].startswith("WriteFailed: ")
-        assert rank["found"][-1].endswith("could not be written (File too large)")
+        assert rank["found"][-2].startswith("WriteFailed: ")
+        assert rank["found"][-2].endswith("could not be written (File too large)")
     name, failure = found[0]["happened"][-1]
     assert name == "unwritten" and isinstance(failure, WriteFailed)
     assert [entry.name for entry in (tmp_path / "checkpoints").iterdir()] == ["step-000002"]
