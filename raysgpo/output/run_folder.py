@@ -11,6 +11,7 @@ is none.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,12 @@ class RunFolder:
     def export(self, step: int) -> Path:
         """The policy of ``step`` optimizer steps as a Hugging Face folder."""
         return self.path / "exports" / f"step-{step:06d}"
+
+    def remove_exports_from(self, step: int) -> None:
+        """Those of ``step`` and later: the policy becomes another one there."""
+        for folder in (self.path / "exports").glob("step-*"):
+            if int(folder.name.removeprefix("step-")) >= step:
+                shutil.rmtree(folder)
 
     @property
     def tensorboard(self) -> Path:

@@ -131,6 +131,7 @@ class Checkpoints:
             files = snapshot.write(place, self._group)
             parts = self._all(lambda: checkpoint.fingerprints(place, files))
             known = {name: entry for part in parts for name, entry in part.items()}
+            self._on_first(lambda: self._job.run.remove_exports_from(step))  # of a way that was gone back on
             self._on_first(lambda: checkpoint.commit(folder, step, state, keep.keep, keep.keep_best, known))
         except Exception:
             if self._rank == 0:

@@ -112,6 +112,11 @@ def test_an_export_is_made_by_all_ranks_once_the_checkpoint_is_there(dtype: str,
     assert all(torch.equal(found[name], value.to(number)) for name, value in first["found"][1].items())
 
 
+def test_exports_of_a_way_that_was_gone_back_on_are_no_longer_there(ranks: Ranks, tmp_path: Path) -> None:
+    ranks(1, "export 2", "export 3", "export 4", "save 3", "finish")
+    assert [entry.name for entry in (tmp_path / "exports").iterdir()] == ["step-000002"]
+
+
 @pytest.mark.parametrize("full", FULL)
 def test_a_checkpoint_waits_for_room_on_whichever_rank_and_says_so_once(
     full: str, ranks: Ranks, tmp_path: Path
