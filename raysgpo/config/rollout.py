@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from raysgpo.config.deadlines import SHORTEST
+from raysgpo.config.deadlines import SHORTEST, SHORTEST_UPDATE
 from raysgpo.config.section import Section
 
 
@@ -59,8 +59,9 @@ class RolloutConfig(Section):
     sample_deadline: float | None = Field(None, gt=0)
     """Seconds for one group, from request to answers; past it the group is sampled again. None: 0.1 for each token of
     the longest answer, 0.5 on CPUs, 300 at least."""
-    update_deadline: float = Field(60.0, gt=0)
-    """Seconds for one weight update of one replica; past it the replica is replaced."""
+    update_deadline: float | None = Field(None, gt=0)
+    """Seconds for one weight update of one replica; past it the replica is replaced. None: 30 and 4 for each GiB of
+    weights, 60 at least."""
     attempts: int = Field(3, ge=1)
     """How often a group is sampled before it counts as failed."""
 
@@ -68,6 +69,11 @@ class RolloutConfig(Section):
     def start_seconds(self) -> float:
         """``start_deadline``; the shortest while the model's size is not known."""
         return self.start_deadline or SHORTEST
+
+    @property
+    def update_seconds(self) -> float:
+        """``update_deadline``; the shortest while the model's size is not known."""
+        return self.update_deadline or SHORTEST_UPDATE
 
     @property
     def sample_seconds(self) -> float:

@@ -51,7 +51,7 @@ class Engine(Protocol):
         ...
 
     async def checksums(self) -> dict[str, str]:
-        """Parameter name (the trainer's) to SHA-256 of the bytes loaded last; empty before an update.
+        """Parameter name (the trainer's) to the checksum of the bytes loaded last; empty before an update.
 
         Taken in the process that holds the model, from the bytes that it read: what
         ``raysgpo.weights.payload.named_checksums`` gives for the trainer's parameters.

@@ -69,7 +69,7 @@ class ReplicaState:
     broken: str | None
     """Why it answers nothing any more."""
     checksums: dict[str, str] | None = None
-    """Parameter name to SHA-256 of the weights loaded last; only if asked for."""
+    """Parameter name to the checksum of the weights loaded last; only if asked for."""
 
 
 class RolloutReplica:
@@ -89,7 +89,7 @@ class RolloutReplica:
         self._id = replica_id or serve.get_replica_context().replica_id.unique_id
         self._transport = transport
         self._run_id = run_id
-        self._deadline = rollout.update_deadline
+        self._deadline = rollout.update_seconds
         self._end_process = end_process
         self._version = NOTHING_PUBLISHED
         self._broken: str | None = None

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from raysgpo.config import Config, JudgeConfig, RolloutConfig
-from raysgpo.config.deadlines import answer_deadline, start_deadline
+from raysgpo.config.deadlines import answer_deadline, start_deadline, update_deadline
 from raysgpo.config.overrides import ConfigError
 from raysgpo.policy.model_size import parameters
 from raysgpo.start.engine_sizes import Load, cache_gib, number_bytes, weights_gib
@@ -51,6 +51,7 @@ def resolved_rollout(
         "max_model_len": longest,
         "kv_cache_gib": cache_gib(settings, load, rollout.kv_cache_gib) if on_cpu else rollout.kv_cache_gib,
         "start_deadline": rollout.start_deadline or _start(settings, rollout),
+        "update_deadline": rollout.update_deadline or update_deadline(_weights(settings, rollout)),
         "sample_deadline": rollout.sample_deadline or answer_deadline(answer, on_cpu),
     }
     return rollout.model_copy(update=values)
@@ -125,5 +126,9 @@ def judge_length(
 
 
 def _start(settings: PreTrainedConfig, engine: RolloutConfig | JudgeConfig) -> float:
-    number = number_bytes(engine.engine, otherwise=2 if engine.gpus else 4)
-    return start_deadline(weights_gib(settings, number))
+    return start_deadline(_weights(settings, engine))
+
+
+def _weights(settings: PreTrainedConfig, engine: RolloutConfig | JudgeConfig) -> float:
+    """GiB of them, as the engine holds them."""
+    return weights_gib(settings, number_bytes(engine.engine, otherwise=2 if engine.gpus else 4))

@@ -86,7 +86,7 @@ class TrainWorker:
             job.publisher.take_part(self._policy.weights())
             return 0, {}
         version = result(job.conductor.next_version.remote(step))
-        sync = job.publisher.publish(version, self._policy.weights(), self._config.rollout.update_deadline)
+        sync = job.publisher.publish(version, self._policy.weights(), self._config.rollout.update_seconds)
         for message in sync.failures:
             job.conductor.say.remote(message)
         result(job.conductor.published.remote(version, step))

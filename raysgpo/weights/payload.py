@@ -12,12 +12,12 @@ payload at all; they enter at ``Engine.update`` and at the transfer engine regis
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from blake3 import blake3
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # the store passes payloads on and must not wait for torch
@@ -35,8 +35,8 @@ class PackedTensor:
     dtype: str
     """torch's name of the type, without ``torch.``."""
     shape: tuple[int, ...]
-    sha256: str | None
-    """Hex digest of the bytes in row-major order; None where nobody compares them."""
+    digest: str | None
+    """Checksum of the bytes in row-major order (``digest``); None where nobody compares them."""
     raw: NDArray[np.uint8]
     """Shape (number of bytes,)."""
 
@@ -52,9 +52,14 @@ def as_bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
     return flat.view(torch.uint8).numpy()
 
 
+def digest(data: NDArray[np.uint8]) -> str:
+    """BLAKE3 (hex): as sure as SHA-256, and four times as fast."""
+    return blake3(data.data).hexdigest()
+
+
 def tensor_checksum(tensor: torch.Tensor) -> str:
-    """SHA-256 (hex) of a tensor's bytes in row-major order: equal if and only if the bits are."""
-    return hashlib.sha256(as_bytes(tensor).data).hexdigest()
+    """Of a tensor's bytes in row-major order: equal if and only if the bits are."""
+    return digest(as_bytes(tensor))
 
 
 def named_checksums(named_tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, str]:
@@ -85,22 +90,7 @@ def pack(named_tensors: Iterable[tuple[str, torch.Tensor]], checksums: bool = Tr
 def _packed(name: str, tensor: torch.Tensor, checksum: bool) -> PackedTensor:
     data = as_bytes(tensor)
     dtype = str(tensor.dtype).removeprefix("torch.")
-    digest = hashlib.sha256(data.data).hexdigest() if checksum else None
-    return PackedTensor(name, dtype, tuple(tensor.shape), digest, data)
-
-
-def unpack(payload: WeightPayload) -> Iterator[tuple[str, torch.Tensor]]:
-    """The named tensors of a payload, bit for bit, each in memory of its own."""
-    import torch
-
-    for entry in payload:
-        flat = torch.from_numpy(entry.raw.copy()).view(getattr(torch, entry.dtype))
-        yield entry.name, flat.reshape(entry.shape)
-
-
-def payload_checksums(payload: WeightPayload) -> dict[str, str]:
-    """Parameter name to checksum, as they were when the payload was packed; without those that were left out."""
-    return {entry.name: entry.sha256 for entry in payload if entry.sha256 is not None}
+    return PackedTensor(name, dtype, tuple(tensor.shape), digest(data) if checksum else None, data)
 
 
 def payload_bytes(payload: WeightPayload) -> int:

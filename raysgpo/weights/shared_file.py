@@ -5,14 +5,13 @@ Those processes have no Ray, but they can map a file. That reaches the processes
 
 from __future__ import annotations
 
-import hashlib
 import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from raysgpo.weights.payload import PackedTensor, WeightPayload
+from raysgpo.weights.payload import PackedTensor, WeightPayload, digest
 
 if TYPE_CHECKING:  # a replica must not wait for torch
     import torch
@@ -65,7 +64,7 @@ def _described(entry: PackedTensor, offset: int) -> dict[str, Any]:
         "name": entry.name,
         "dtype": entry.dtype,
         "shape": list(entry.shape),
-        "sha256": entry.sha256,
+        "digest": entry.digest,
         "offset": offset,
         "num_bytes": entry.raw.nbytes,
     }
@@ -84,8 +83,8 @@ def read_shared(path: str, tensors: list[dict[str, Any]]) -> list[tuple[str, tor
     named: list[tuple[str, torch.Tensor]] = []
     for entry in tensors:
         data = mapped[entry["offset"] : entry["offset"] + entry["num_bytes"]]
-        if entry["sha256"] not in (None, hashlib.sha256(data.data).hexdigest()):
-            raise ChecksumMismatch(f"weight {entry['name']!r} changed on its way to the engine (SHA-256 differs)")
+        if entry["digest"] not in (None, digest(data)):
+            raise ChecksumMismatch(f"weight {entry['name']!r} changed on its way to the engine (its checksum differs)")
         flat = torch.from_numpy(data).view(getattr(torch, entry["dtype"]))
         named.append((entry["name"], flat.reshape(entry["shape"])))
     return named

@@ -41,7 +41,7 @@ class StoreTransport:
 
     store: StoreHandle
     checksums: bool = True
-    """Whether every tensor travels with its SHA-256, which the engine compares."""
+    """Whether every tensor travels with its checksum, which the engine compares."""
 
     @property
     def backend(self) -> str:

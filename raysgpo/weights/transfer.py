@@ -56,7 +56,7 @@ class SharedMemoryEngine(WeightTransferEngine[SharedMemoryInit, SharedMemoryUpda
     supports_draft_weight_update = False
 
     checksums: dict[str, str]
-    """Name to SHA-256 of the weights loaded last, taken from the bytes that this process read."""
+    """Name to checksum of the weights loaded last, taken from the bytes that this process read."""
     _missing: set[str]
     _twins: dict[str, list[str]]
 
@@ -85,7 +85,7 @@ class SharedMemoryEngine(WeightTransferEngine[SharedMemoryInit, SharedMemoryUpda
                 loaded.add(twin)
             self._missing -= loaded
         # read_shared checked the bytes against these digests.
-        digests = {entry["name"]: entry["sha256"] for entry in update_info.tensors}
+        digests = {entry["name"]: entry["digest"] for entry in update_info.tensors}
         self.checksums.update({name: digest for name, digest in digests.items() if digest is not None})
 
     def finish_weight_update(self) -> None:
@@ -126,7 +126,7 @@ class WorkerExtension:
         return True
 
     def loaded_checksums(self) -> dict[str, str]:
-        """Name to SHA-256 of the weights that this worker loaded last; empty before the first update."""
+        """Name to checksum of the weights that this worker loaded last; empty before the first update."""
         return getattr(self.weight_transfer_engine, "checksums", {})
 
 

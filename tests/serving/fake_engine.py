@@ -109,7 +109,7 @@ class FakeEngine:
     async def update_weights(self, request: Any) -> None:
         self.events.append("load")
         await asyncio.sleep(self._update_seconds)
-        self._checksums = {tensor["name"]: tensor["sha256"] for tensor in request["tensors"]}
+        self._checksums = {tensor["name"]: tensor["digest"] for tensor in request["tensors"]}
 
     async def finish_weight_update(self, weight_version: str) -> None:
         self.events.append("finish")
