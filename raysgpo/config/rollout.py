@@ -62,6 +62,10 @@ class RolloutConfig(Section):
     update_deadline: float | None = Field(None, gt=0)
     """Seconds for one weight update of one replica; past it the replica is replaced. None: 30 and 4 for each GiB of
     weights, 60 at least."""
+    on_update: Literal["recompute", "keep_cache", "drain"] = "recompute"
+    """What becomes of answers under way when new weights come. ``recompute``: they go on under the new weights, which
+    compute the keys and values of all before once more; ``keep_cache``: those of the old weights stay (as AReaL's),
+    which costs nothing and makes their logprobs no policy's; ``drain``: the update waits until they have ended."""
     attempts: int = Field(3, ge=1)
     """How often a group is sampled before it counts as failed."""
 
@@ -72,8 +76,9 @@ class RolloutConfig(Section):
 
     @property
     def update_seconds(self) -> float:
-        """``update_deadline``; the shortest while the model's size is not known."""
-        return self.update_deadline or SHORTEST_UPDATE
+        """``update_deadline``, the shortest while the model's size is not known; with the answers waited for."""
+        waited = self.sample_seconds if self.on_update == "drain" else 0.0
+        return (self.update_deadline or SHORTEST_UPDATE) + waited
 
     @property
     def sample_seconds(self) -> float:

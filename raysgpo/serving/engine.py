@@ -135,6 +135,8 @@ class VllmEngine:
     def __init__(self, model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> None:
         self._arguments = engine_arguments(model_path, rollout, transport)
         self._environment = QUIET_ENVIRONMENT | (cpu_environment(rollout.threads) if rollout.gpus == 0 else {})
+        self._on_update = rollout.on_update
+        self._version = NOTHING_PUBLISHED
         self._llm: Any = None
         self._tokenizer: Any = None
         self._special: dict[str, int] = {}
@@ -189,7 +191,10 @@ class VllmEngine:
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         final = None
-        async for output in self._llm.generate(tokens_input(request.prompt_ids), parameters, request_id):
+        # Where the cache is kept, no later request may begin with keys and values of weights before its own.
+        salt = str(self._version) if self._on_update == "keep_cache" else None
+        prompt = tokens_input(request.prompt_ids, cache_salt=salt)
+        async for output in self._llm.generate(prompt, parameters, request_id):
             final = output
         assert final is not None, "vLLM ended a request without an output"
         return _completion(final.outputs[0], request.prompt_ids, self._tokenizer)
@@ -199,7 +204,8 @@ class VllmEngine:
 
         with weights.offered() as description:
             request = WeightTransferUpdateRequest(update_info=description)
-            await reload_weights(self._llm, weights.version, request)
+            await reload_weights(self._llm, weights.version, request, self._on_update)
+        self._version = weights.version
 
     async def checksums(self) -> dict[str, str]:
         workers: list[dict[str, str]] = await self._llm.collective_rpc("loaded_checksums")

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 class Reloadable(Protocol):
     """The part of ``AsyncLLM`` that exchanges weights."""
 
-    async def pause_generation(self, *, mode: Literal["keep"], clear_cache: bool) -> None: ...
+    async def pause_generation(self, *, mode: Literal["keep", "wait"], clear_cache: bool) -> None: ...
 
     async def start_weight_update(self) -> None: ...
 
@@ -19,15 +19,20 @@ class Reloadable(Protocol):
     async def resume_generation(self) -> None: ...
 
 
-async def reload_weights(llm: Reloadable, version: int, request: Any) -> None:
+OnUpdate = Literal["recompute", "keep_cache", "drain"]
+"""See ``rollout.on_update``."""
+
+
+async def reload_weights(llm: Reloadable, version: int, request: Any, on_update: OnUpdate = "recompute") -> None:
     """Pause, start, load, finish, resume: the only order in which no token mixes two versions.
 
-    ``keep`` freezes running requests, which go on under the new weights and record both versions.
-    Clearing the cache throws away every key and value that the old weights computed, those of the
-    running requests too: they are computed again. If any call fails, generation stays paused, for the
-    model may be half loaded.
+    ``keep`` freezes running requests, which go on under the new weights and record both versions; ``wait`` lets
+    them end, while new ones queue. Clearing the cache throws away every key and value that the old weights
+    computed, those of frozen requests too: they are computed again. If any call fails, generation stays paused, for
+    the model may be half loaded.
     """
-    await llm.pause_generation(mode="keep", clear_cache=True)
+    mode: Literal["keep", "wait"] = "wait" if on_update == "drain" else "keep"
+    await llm.pause_generation(mode=mode, clear_cache=on_update != "keep_cache")
     await llm.start_weight_update()
     await llm.update_weights(request)
     await llm.finish_weight_update(str(version))

@@ -20,7 +20,7 @@ import numpy as np
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.seeds import derive_seed
-from raysgpo.serving.reloading import check_prompt, reload_weights
+from raysgpo.serving.reloading import OnUpdate, check_prompt, reload_weights
 from raysgpo.weights.payload import NOTHING_PUBLISHED
 from raysgpo.weights.transport import Weights, WeightTransport
 
@@ -50,6 +50,7 @@ class FakeEngine:
         max_model_len: int = 512,
         token_seconds: float = 0.0,
         update_seconds: float = 0.0,
+        on_update: OnUpdate = "recompute",
         fault: Literal["raise", "hang", "block", "freeze"] | None = None,
         fault_version: int = 0,
         fault_marker: str | None = None,
@@ -65,20 +66,33 @@ class FakeEngine:
         self._fault_marker = Path(fault_marker) if fault_marker else None
         self._version = NOTHING_PUBLISHED
         self._checksums: dict[str, str] = {}
+        self._on_update = on_update
         self._running = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._under_way = 0
 
     async def start(self) -> None:
         self._running.set()
+        self._idle.set()
 
     async def sample(self, request: SampleRequest, seed: int, request_id: str) -> Completion:
         check_prompt(request.prompt_ids, self.max_model_len)
         room = min(request.max_tokens, self.max_model_len - len(request.prompt_ids))
         wanted = [*self._answer(seed).encode(), END]
         versions = []
-        for _ in wanted[:room]:
-            await asyncio.sleep(self._token_seconds)
-            await self._running.wait()
-            versions.append(self._version)
+        await self._running.wait()
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            for _ in wanted[:room]:
+                await asyncio.sleep(self._token_seconds)
+                if self._on_update != "drain":
+                    await self._running.wait()
+                versions.append(self._version)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
         ids = wanted[:room]
         return Completion(
             token_ids_T=np.asarray(ids, dtype=np.int32),
@@ -96,12 +110,13 @@ class FakeEngine:
 
     async def update(self, weights: Weights) -> None:
         with weights.offered() as description:
-            await reload_weights(self, weights.version, description)
+            await reload_weights(self, weights.version, description, self._on_update)
 
-    async def pause_generation(self, *, mode: Literal["keep"], clear_cache: bool) -> None:
-        assert mode == "keep" and clear_cache, "an update keeps requests and drops the cache"
+    async def pause_generation(self, *, mode: Literal["keep", "wait"], clear_cache: bool) -> None:
         self.events.append("pause")
         self._running.clear()
+        if mode == "wait":
+            await self._idle.wait()
 
     async def start_weight_update(self) -> None:
         self.events.append("start")
@@ -154,4 +169,4 @@ class FakeEngine:
 
 def fake_engine(model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> FakeEngine:
     """An ``EngineFactory``; ``rollout.engine`` holds the arguments."""
-    return FakeEngine(**rollout.engine)
+    return FakeEngine(on_update=rollout.on_update, **rollout.engine)

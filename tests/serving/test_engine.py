@@ -14,7 +14,7 @@ import torch
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.engine import _completion, engine_arguments
-from raysgpo.serving.reloading import check_prompt, reload_weights
+from raysgpo.serving.reloading import OnUpdate, check_prompt, reload_weights
 from raysgpo.tiny.tokenizer import byte_tokenizer
 from raysgpo.weights.payload import named_checksums, pack
 from raysgpo.weights.store_transport import StoredWeights, StoreTransport
@@ -57,10 +57,14 @@ class RecordingLlm:
 CALLS = ["pause keep True", "start", "load weights", "finish 7", "resume"]
 
 
-def test_an_update_pauses_starts_loads_finishes_and_resumes() -> None:
+@pytest.mark.parametrize(
+    ("on_update", "pause"),
+    [("recompute", "pause keep True"), ("keep_cache", "pause keep False"), ("drain", "pause wait True")],
+)
+def test_an_update_pauses_starts_loads_finishes_and_resumes(on_update: OnUpdate, pause: str) -> None:
     llm = RecordingLlm()
-    asyncio.run(reload_weights(llm, 7, "weights"))
-    assert llm.calls == CALLS
+    asyncio.run(reload_weights(llm, 7, "weights", on_update))
+    assert llm.calls == [pause, *CALLS[1:]]
 
 
 @pytest.mark.parametrize("step", range(4))

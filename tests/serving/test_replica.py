@@ -14,6 +14,7 @@ import pytest
 from raysgpo.config import RolloutConfig
 from raysgpo.records import SampleRequest
 from raysgpo.serving import replica as replica_file
+from raysgpo.serving.reloading import OnUpdate
 from raysgpo.serving.replica import ReplicaBroken, RolloutReplica, WrongRun
 from raysgpo.weights.payload import named_checksums
 from raysgpo.weights.store import WeightsNotPublished
@@ -38,12 +39,12 @@ class Setting:
         return engine
 
     @classmethod
-    async def build(cls, update_deadline: float = 5.0, **engine: Any) -> Setting:
+    async def build(cls, update_deadline: float = 5.0, on_update: OnUpdate = "recompute", **engine: Any) -> Setting:
         self = cls()
         self.exits = []
         self.store = LocalStore()
         self.replica = RolloutReplica.__new__(RolloutReplica)
-        rollout = RolloutConfig(update_deadline=update_deadline, engine=engine)
+        rollout = RolloutConfig(update_deadline=update_deadline, on_update=on_update, engine=engine)
         await RolloutReplica.__init__(
             self.replica,
             "model",
@@ -88,6 +89,30 @@ def test_waiting_requests_share_one_pull_and_one_update() -> None:
         assert here.engine.events == ["pause", "start", "load", "finish", "resume"]
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("on_update", ["recompute", "keep_cache", "drain"])
+def test_answers_under_way_go_on_under_new_weights_or_are_waited_for(on_update: OnUpdate) -> None:
+    async def scenario() -> None:
+        here = await Setting.build(on_update=on_update, token_seconds=0.02, answers=["abcdefg"])
+        await here.store.put(0)
+        under_way = asyncio.create_task(here.replica.sample(request(0)))
+        await asyncio.sleep(0.08)
+        await here.store.put(1)
+        reply = asyncio.create_task(here.replica.update(1, 5))
+        await asyncio.sleep(0)
+        later = asyncio.create_task(here.replica.sample(request(1)))
+        assert (await reply).version == 1
+        assert under_way.done() == (on_update == "drain")
+        assert versions_of(await under_way) == ({0} if on_update == "drain" else {0, 1})
+        assert versions_of(await later) == {1}
+
+    asyncio.run(scenario())
+
+
+def test_waiting_for_answers_counts_in_the_deadline_of_an_update() -> None:
+    assert RolloutConfig(sample_deadline=100).update_seconds == 60
+    assert RolloutConfig(sample_deadline=100, on_update="drain").update_seconds == 160
 
 
 def test_a_request_that_gives_up_does_not_cancel_the_pull_of_the_others() -> None:

@@ -21,6 +21,7 @@ from ray.serve.handle import DeploymentHandle
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.application import delete
+from raysgpo.serving.reloading import OnUpdate
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.payload import named_checksums
 from raysgpo.weights.store import start_weight_store
@@ -75,18 +76,18 @@ def save(policy: Any, folder: Path) -> str:
 class Stack:
     """A replica, its store, and the policy whose weights were published last."""
 
-    def __init__(self, policy: Any, folder: Path, name: str) -> None:
+    def __init__(self, policy: Any, folder: Path, name: str, on_update: OnUpdate = "recompute") -> None:
         self.transport = StoreTransport(start_weight_store())
         self.version = -1
         self.policy = policy
         self.name = name
-        rollout = RolloutConfig(cpus=0.1, kv_cache_gib=0.1, start_deadline=150, update_deadline=20)
+        rollout = RolloutConfig(cpus=0.1, kv_cache_gib=0.1, start_deadline=150, update_deadline=20, on_update=on_update)
         self.handle: DeploymentHandle = deploy_rollout(save(policy, folder), rollout, self.transport, name=name)
 
     def publish(self, policy: Any) -> None:
         self.version += 1
         self.policy = policy
-        report = self.transport.publish(self.handle, self.version, policy.named_parameters(), 20)
+        report = self.transport.publish(self.handle, self.version, policy.named_parameters(), 60)
         assert report.complete, report.failures
 
     def sample(self, **settings: Any) -> list[Completion]:
