@@ -116,8 +116,9 @@ def _preset(section: type[Section], key: str, word: Any) -> Tree:
 
 
 def _merge(tree: Tree, update: Tree) -> None:
+    """Names that are not given stay; ``{}`` leaves none of them."""
     for name, value in update.items():
-        if isinstance(value, dict) and isinstance(tree.get(name), dict):
+        if isinstance(value, dict) and value and isinstance(tree.get(name), dict):
             _merge(tree[name], value)
         else:
             tree[name] = value

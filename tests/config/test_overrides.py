@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo.config import AlgorithmConfig, Config, PartialCreditConfig, SamplingConfig
+from raysgpo.config import AlgorithmConfig, Config, PartialCreditConfig, RolloutConfig, SamplingConfig
 from raysgpo.config.overrides import ConfigError, dotted_keys, dump, load, resolve
 from raysgpo.config.presets import PRESETS
 
@@ -152,3 +152,11 @@ def test_dotted_keys_are_the_keys_that_can_be_set() -> None:
     for key in keys:
         # Whatever is wrong with this value, the key is known.
         assert "unknown key" not in refused(f"{key}=[[]]", "steps=oops")
+
+
+def test_an_empty_dictionary_leaves_nothing_of_the_recipes() -> None:
+    recipe = Config(rollout=RolloutConfig(gpus=2, engine={"tensor_parallel_size": 2, "seed": 1}))
+    assert resolve(recipe, overrides=["rollout.engine.seed=3"]).rollout.engine == {"tensor_parallel_size": 2, "seed": 3}
+    assert resolve(recipe, overrides=["rollout.engine={}"]).rollout.engine == {}
+    assert resolve(recipe, overrides=["rollout.engine={}", "rollout.engine.seed=3"]).rollout.engine == {"seed": 3}
+    assert resolve(recipe, overrides=["rollout={}"]).rollout == RolloutConfig()
