@@ -77,16 +77,25 @@ class SharedMemoryEngine(WeightTransferEngine[SharedMemoryInit, SharedMemoryUpda
             torch.accelerator.synchronize()
 
     def receive_weights(self, update_info: SharedMemoryUpdate) -> None:
-        for name, tensor in read_shared(update_info.path, update_info.tensors):
-            loaded = set(self.model.load_weights([(name, tensor)]))
-            for twin in [twin for name in loaded for twin in self._twins.get(name, [])]:
-                parameter = self.model.get_parameter(twin)
-                parameter.weight_loader(parameter, tensor)
-                loaded.add(twin)
+        for batch in self._batches(dict(read_shared(update_info.path, update_info.tensors))):
+            loaded = set(self.model.load_weights(batch.items()))
+            for name in loaded & self._twins.keys():
+                tensor = batch[name] if name in batch else next(iter(batch.values()))
+                for twin in self._twins[name]:
+                    parameter = self.model.get_parameter(twin)
+                    parameter.weight_loader(parameter, tensor)
+                    loaded.add(twin)
             self._missing -= loaded
         # read_shared checked the bytes against these digests.
         digests = {entry["name"]: entry["digest"] for entry in update_info.tensors}
         self.checksums.update({name: digest for name, digest in digests.items() if digest is not None})
+
+    def _batches(self, tensors: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        """What is loaded by one call: all, for each call looks through the whole model. Where vLLM has another name for
+        a tensor with twins, each by itself, so that it is known which it was."""
+        if self._twins.keys() <= tensors.keys():
+            return [tensors]
+        return [{name: tensor} for name, tensor in tensors.items()]
 
     def finish_weight_update(self) -> None:
         """Repack what was loaded.
