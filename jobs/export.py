@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import get_args
 
 from raysgpo.command.exit_status import DONE, FAILED, WRONG_SETTING
 from raysgpo.command.script import run_script
 from raysgpo.config import CheckpointConfig, Config
 from raysgpo.config.places import storage_folder
+from raysgpo.config.records import ExportDtype
 from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.whole_file import WriteFailed
@@ -26,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--to", type=Path, metavar="FOLDER", help="else exports/step-NNNNNN of the run")
     command.add_argument(
         "--dtype",
-        choices=("bfloat16", "float16", "float32"),
+        choices=get_args(ExportDtype),
         default=CheckpointConfig().export_dtype,
         help="of weights",
     )
@@ -38,8 +40,8 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         run = RunFolder.existing(arguments.run, storage_folder(arguments.storage))
-        source = _checkpoint(run, arguments.step, arguments.best)
-        folder = _target(run, source, arguments.to)
+        step = _step(run, arguments.step, arguments.best)
+        source, folder = _checkpoint(run, step), _target(run, step, arguments.to)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTING
@@ -54,22 +56,26 @@ def main() -> int:
     return DONE
 
 
-def _checkpoint(run: RunFolder, step: int | None, best: bool) -> Path:
+def _step(run: RunFolder, step: int | None, best: bool) -> int:
     there = checkpoint.steps(run.checkpoints)
     if not there:
         raise ValueError(f"{run.path}: it has no checkpoint yet")
     if best and (step := checkpoint.best_step(run.checkpoints)) is None:
         raise ValueError(f"{run.path}: no checkpoint is of a step that was evaluated (evaluation.every); give --step")
-    step = there[0] if step is None else step
-    if step not in there:
-        raise ValueError(f"{run.path}: no checkpoint of step {step}; there are: {', '.join(map(str, sorted(there)))}")
-    return checkpoint.folder_of(run.checkpoints, step)
+    return there[0] if step is None else step
 
 
-def _target(run: RunFolder, source: Path, given: Path | None) -> Path:
+def _checkpoint(run: RunFolder, step: int) -> Path:
+    try:
+        return checkpoint.of_step(run.checkpoints, step)
+    except ValueError as error:
+        raise ValueError(f"{run.path}: {error}") from None
+
+
+def _target(run: RunFolder, step: int, given: Path | None) -> Path:
     """Raises ValueError for a folder that holds anything already: an export replaces what is there."""
     if given is None:
-        return run.export(int(source.name.removeprefix("step-")))
+        return run.export(step)
     folder = given.expanduser().absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"--to {given}: there is something already; give a folder that is empty or not there")

@@ -32,6 +32,9 @@ class EvaluationConfig(Section):
     """Temperature of those answers [paper]; ``evaluation.temperature`` is that of the accuracy."""
 
 
+ExportDtype = Literal["bfloat16", "float16", "float32"]
+
+
 class CheckpointConfig(Section):
     """How often a run can be gone on with from, how many of those places stay, and what becomes of the policy."""
 
@@ -44,7 +47,7 @@ class CheckpointConfig(Section):
     export_every: int = Field(0, ge=0)
     """Steps between Hugging Face folders of the policy, in ``exports/``, each beside a checkpoint; all of them stay.
     The last step always has one; 0: it alone. ``jobs/export.py`` makes one of any checkpoint."""
-    export_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    export_dtype: ExportDtype = "bfloat16"
     """Type of the weights in them; checkpoints have float32."""
     upload: str | None = Field(None, pattern=r"^[\w.-]+/[\w.-]+$")
     """A name on the Hugging Face hub, ``owner/name``, to which the policy of the last step is uploaded (private, if it

@@ -43,6 +43,19 @@ def folder_of(folder: Path, step: int) -> Path:
     return folder / _name(step)
 
 
+def of_step(folder: Path, step: int) -> Path:
+    """The checkpoint of ``step``, wherever a crash left it.
+
+    Raises:
+        ValueError: there is none; the message lists those that are there.
+    """
+    places = dict(_places(folder))
+    if step not in places:
+        there = ", ".join(map(str, sorted(places))) or "none"
+        raise ValueError(f"no checkpoint of step {step}; there are: {there}")
+    return places[step]
+
+
 def partial(folder: Path, step: int) -> Path:
     """Where the checkpoint of ``step`` is put together."""
     return folder / f".{_name(step)}.partial"

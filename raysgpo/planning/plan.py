@@ -61,12 +61,17 @@ def check_fits(shape: ModelShape, config: Config, longest: int) -> None:
     """
     if config.trainer.gpus:
         words = _trainer_words(config, longest)
-        needed = lambda changed: trainer_account(shape, changed, longest).total  # noqa: E731
-        _check("trainer", config, config.trainer.gpus, needed, words)
+        _check(
+            "trainer",
+            config,
+            config.trainer.gpus,
+            lambda changed: trainer_account(shape, changed, longest).total,
+            words,
+        )
     if config.rollout.gpus:
         gpu = int(config.gpu_gib * GIB)
-        least = lambda changed: _least(shape, changed, longest, gpu)  # noqa: E731
-        _check("rollout", config, config.rollout.gpus, least, _replica_words(config))
+        words = _replica_words(config)
+        _check("rollout", config, config.rollout.gpus, lambda changed: _least(shape, changed, longest, gpu), words)
 
 
 def _least(shape: ModelShape, config: Config, longest: int, gpu: int) -> int:

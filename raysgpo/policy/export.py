@@ -65,7 +65,7 @@ def begin(checkpoint: Path, folder: Path, dtype: str) -> None:
         FileNotFoundError: ``checkpoint`` is none of a run.
     """
     partial = _partial(folder)
-    stored_tensors(checkpoint)
+    stored_tensors(checkpoint)  # refuses what is none
     with writing(folder, 0):
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -152,16 +152,16 @@ def _read_merged(checkpoint: Path, tensors: dict[str, Tensor]) -> None:
     assert settings is not None, "there is nothing to add"
     folder = weight_folder(settings["base_model_name_or_path"])
     names = names_in_files(_architecture(checkpoint), shapes_in(folder))
-    read_weights(tensors, names, folder)
-    modules = [name.removesuffix(".weight") for name in tensors]
-    low = {name: each for name, each in _adapters(checkpoint).items() if name.rpartition(".")[0] in modules}
+    low = {name: each for name, each in _adapters(checkpoint).items() if f"{name.rpartition('.')[0]}.weight" in tensors}
     _read(checkpoint, low)
-    for module in {name.rpartition(".")[0] for name in low}:
-        weight = tensors[f"{module}.weight"]
-        exact = torch.empty_like(weight, dtype=torch.float32)
-        read_weights({f"{module}.weight": exact}, names, folder)
-        scale = settings["lora_alpha"] / settings["r"]
-        weight.copy_(merge(exact, low[f"{module}.{DOWN}"], low[f"{module}.{UP}"], scale))
+    scale = settings["lora_alpha"] / settings["r"]
+    adapted = {f"{name.rpartition('.')[0]}.weight" for name in low}
+    read_weights({name: tensor for name, tensor in tensors.items() if name not in adapted}, names, folder)
+    for name in adapted:
+        tensor, module = tensors[name], name.removesuffix(".weight")
+        exact = torch.empty_like(tensor, dtype=torch.float32)
+        read_weights({name: exact}, names, folder)
+        tensor.copy_(merge(exact, low[f"{module}.{DOWN}"], low[f"{module}.{UP}"], scale))
 
 
 def _write_adapter(checkpoint: Path, folder: Path) -> None:

@@ -33,8 +33,7 @@ def check_loadable(model_path: str, trainer: TrainerConfig) -> PreTrainedModel:
     causal = build_causal(model_path, "eager" if trainer.gpus else trainer.attention or "eager")
     if Path(model_path).is_dir():
         _names(model_path, causal, Path(model_path))
-    if trainer.lora_rank is not None:
-        add_adapters(causal, trainer)
+    add_adapters(causal, trainer)
     return causal
 
 
@@ -50,8 +49,7 @@ def load_scorer(
     folder = weight_folder(model_path)
     names = _names(model_path, causal, folder)
     buffers = _unsaved_buffers(causal, torch.device(mesh.device_type))
-    if trainer.lora_rank is not None:
-        add_adapters(causal, trainer)
+    add_adapters(causal, trainer)
     scorer = shard(causal, trainer, temperature, mesh)
     scorer.to_empty(device=mesh.device_type)
     causal.tie_weights()

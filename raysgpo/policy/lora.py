@@ -22,7 +22,7 @@ from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
 from raysgpo.config import TrainerConfig
-from raysgpo.policy.model import decoder_layers
+from raysgpo.policy.model import decoder_layers, whole
 from raysgpo.seeds import derive_seed
 
 ADAPTER_CONFIG = "adapter_config.json"
@@ -52,15 +52,11 @@ class LoraLinear(nn.Linear):
 
     def merged(self) -> Tensor:
         """W + (alpha / rank) B A, whole, in float32. Collective where it is sharded."""
-        return merge(_whole(self.weight), _whole(self.lora_A), _whole(self.lora_B), self.scale)
+        return merge(whole(self.weight), whole(self.lora_A), whole(self.lora_B), self.scale)
 
 
 def merge(weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
     return weight.float() + scale * (up.float() @ down.float())
-
-
-def _whole(parameter: Tensor) -> Tensor:
-    return parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
 
 
 def is_adapter(name: str) -> bool:
@@ -75,10 +71,13 @@ def adapted_layers(causal: nn.Module) -> dict[str, LoraLinear]:
 def add_adapters(causal: PreTrainedModel, trainer: TrainerConfig) -> None:
     """Freeze a model on the meta device, and put adapters beside the linear layers that ``trainer.lora_targets`` names.
 
+    Without ``trainer.lora_rank`` it stays as it is.
+
     Raises:
         ValueError: a target is not there.
     """
-    assert trainer.lora_rank is not None, "adapters need a rank"
+    if trainer.lora_rank is None:
+        return
     causal.requires_grad_(False)
     inside = {id(module) for layer in decoder_layers(causal) for module in layer.modules()}
     there = [name for name, module in causal.named_modules() if isinstance(module, nn.Linear) and id(module) in inside]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
 from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
@@ -165,6 +166,11 @@ def rank_mesh(device_type: str, world: int, shard_size: int | None) -> DeviceMes
         return init_device_mesh(device_type, (world,))
     shape = (world // shard_size, shard_size)
     return init_device_mesh(device_type, shape, mesh_dim_names=("replicate", "shard"))
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of it, on every rank. Collective where it is sharded."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def sum_over_copies(scorer: TokenScorer, now: bool) -> None:

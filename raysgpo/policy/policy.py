@@ -20,7 +20,6 @@ import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.fsdp import FSDPModule
-from torch.distributed.tensor import DTensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
@@ -31,7 +30,7 @@ from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loading import load_scorer
 from raysgpo.policy.lora import adapted_layers, adapter_config, is_adapter, without_adapters
 from raysgpo.policy.loss import Objective, Terms, policy_loss
-from raysgpo.policy.model import TokenScorer, rank_mesh, sum_over_copies, training_device
+from raysgpo.policy.model import TokenScorer, rank_mesh, sum_over_copies, training_device, whole
 from raysgpo.policy.scorer_check import check_scorer
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.snapshot import Snapshot, load
@@ -202,7 +201,7 @@ class Policy:
     def _clip_gradients(self) -> float:
         """Scale the gradient down to the largest allowed norm; returns the global norm before that."""
         norm = torch.nn.utils.clip_grad_norm_(trained(self.scorer), self._max_grad_norm)
-        return (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
+        return whole(norm).item()
 
     @torch.no_grad()
     def logprobs(self, share: Share) -> list[list[NDArray[np.float32]]]:
@@ -235,10 +234,8 @@ class Policy:
             if is_adapter(name):
                 continue
             module, _, kind = name.rpartition(".")
-            if module in layers and kind == "weight":
-                full = layers[module].merged()
-            else:
-                full = parameter.full_tensor() if isinstance(parameter, DTensor) else parameter
+            adapted = module in layers and kind == "weight"
+            full = layers[module].merged() if adapted else whole(parameter)
             yield name.removeprefix(TokenScorer.PREFIX), full.detach().to(self._dtype)
 
     def snapshot(self) -> Snapshot:

@@ -107,6 +107,8 @@ def read_alone(targets: dict[str, Tensor], reader: StorageReader) -> None:
 
     Raises whatever kept it from reading: OSError for a file that is not there.
     """
+    if not targets:
+        return
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")

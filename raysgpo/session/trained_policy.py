@@ -26,7 +26,7 @@ def trained_policy(run: RunFolder, config: Config) -> Path:
     step = checkpoint.steps(run.checkpoints)[0]
     folder = run.export(step)
     if not folder.is_dir():
-        export(checkpoint.folder_of(run.checkpoints, step), folder, config.checkpoint.export_dtype)
+        export(checkpoint.of_step(run.checkpoints, step), folder, config.checkpoint.export_dtype)
     return folder
 
 

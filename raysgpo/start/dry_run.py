@@ -34,8 +34,7 @@ def memory_comments(config: Config) -> Iterator[str]:
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a hub that cannot be reached is said once
     try:
         causal = build_causal(config.model, "eager")
-        if config.trainer.lora_rank is not None:
-            add_adapters(causal, config.trainer)
+        add_adapters(causal, config.trainer)
         shape = ModelShape.of(causal)
     except Exception as error:  # a model that is not here yet, or cannot be used: starting the run says which
         yield f"# memory is not planned: {str(error).splitlines()[0]}"

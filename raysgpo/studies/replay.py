@@ -76,14 +76,11 @@ def _train(run: RunFolder, start: Path | None, losses: dict[int, float | None]) 
 
 
 def _checkpoint(run: RunFolder, step: int) -> Path:
-    folder = checkpoint.folder_of(run.checkpoints, step)
-    if not folder.is_dir():
-        kept = ", ".join(str(known) for known in sorted(checkpoint.steps(run.checkpoints))) or "none"
-        raise ValueError(
-            f"{run.path}: no checkpoint of step {step}; there are: {kept} "
-            "(checkpoint.every and checkpoint.keep say which are made and stay)"
-        )
-    return folder
+    try:
+        return checkpoint.of_step(run.checkpoints, step)
+    except ValueError as error:
+        hint = "(checkpoint.every and checkpoint.keep say which are made and stay)"
+        raise ValueError(f"{run.path}: {error} {hint}") from None
 
 
 def _require_tokens(run: RunFolder) -> None:

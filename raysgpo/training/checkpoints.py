@@ -26,6 +26,7 @@ from raysgpo.output import checkpoint
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.room import waiting_for_room
 from raysgpo.output.whole_file import WriteFailed
+from raysgpo.planning.memory_plan import MASTER, MOMENTS
 from raysgpo.policy import export
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.snapshot import Snapshot, Stager
@@ -34,8 +35,6 @@ from raysgpo.training.job import TrainJob
 
 SLOWEST_DISK = 20 * 2**20
 """Bytes a second of the whole run: no rank waits longer for the others than it takes to write or read all at that."""
-BYTES_A_PARAMETER = 12
-"""Weight and the two moments of AdamW, float32."""
 AGAIN = "again"
 """Rank 0's word that all try once more; else its failure, or None."""
 
@@ -55,7 +54,7 @@ class Checkpoints:
         self._job, self._policy = job, policy
         self._rank = dist.get_rank()
         parameters = sum(parameter.numel() for parameter in policy.scorer.parameters())
-        seconds = job.config.trainer.collective_timeout + BYTES_A_PARAMETER * parameters / SLOWEST_DISK
+        seconds = job.config.trainer.collective_timeout + (MASTER + MOMENTS) * parameters / SLOWEST_DISK
         self._group = dist.new_group(backend="gloo", timeout=timedelta(seconds=seconds))
         self._stager = Stager()
         self._writing: Future[Metrics] | None = None

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch import Tensor
 from transformers import PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
@@ -25,8 +24,6 @@ Build = Callable[..., Policy]
 Sequences = Callable[..., list[TrainSequence]]
 Shares = Callable[..., list[Share]]
 """The fixtures ``build``, ``sequences`` and ``shares``."""
-Tensors = dict[str, Tensor]
-"""Weights or gradients by the names of the parameters."""
 
 VOCABULARY = 261
 SIZES = {

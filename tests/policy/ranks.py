@@ -13,19 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed as dist
-from torch import Tensor
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.snapshot import Stager
-
-
-def gradient(policy: Policy) -> dict[str, Tensor]:
-    return {n: p.grad.full_tensor().clone() for n, p in policy.scorer.named_parameters() if p.requires_grad}
-
-
-def weights(policy: Policy) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in policy.weights()}
+from tests.policy.tensors import gradient, weights
 
 
 def work(rank: int, world: int, folder: Path) -> None:

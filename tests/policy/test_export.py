@@ -16,18 +16,10 @@ from raysgpo.policy import export as export_file
 from raysgpo.policy.export import export
 from raysgpo.policy.policy import Policy
 from tests.output.full_disk import no_file_beyond
-from tests.policy.conftest import Build, Sequences, Shares, Tensors, saved
+from tests.policy.conftest import Build, Sequences, Shares, saved
+from tests.policy.tensors import assert_equal, weights
 
 pytestmark = pytest.mark.slow
-
-
-def weights(policy: Policy) -> Tensors:
-    return {name: value.clone() for name, value in policy.weights()}
-
-
-def assert_equal(found: Tensors, expected: Tensors) -> None:
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.fixture

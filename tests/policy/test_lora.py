@@ -15,29 +15,23 @@ from transformers import AutoModelForCausalLM
 
 from raysgpo.config import TrainerConfig
 from raysgpo.config.overrides import ConfigError, resolve
+from raysgpo.policy import export as export_file
 from raysgpo.policy.export import export
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.lora import LoraLinear, adapted_layers, is_adapter, without_adapters
+from raysgpo.policy.model import TokenScorer
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.snapshot import check_fit, stored_tensors
-from tests.policy.conftest import Build, Sequences, Shares, Tensors, known, saved
-from tests.policy.test_ranks import distance, run_ranks
+from tests.policy.conftest import Build, Sequences, Shares, known, saved
+from tests.policy.tensors import Tensors, assert_equal, distance, gradient, weights
+from tests.policy.test_ranks import run_ranks
 
 pytestmark = pytest.mark.slow
 
 RANK, ALPHA = 4, 12.0
 ADAPTERS: dict[str, Any] = {"lora_rank": RANK, "lora_alpha": ALPHA}
 LR = 1e-2
-
-
-def weights(policy: Policy) -> Tensors:
-    return {name: value.clone() for name, value in policy.weights()}
-
-
-def gradient(policy: Policy) -> Tensors:
-    parameters = policy.scorer.causal.named_parameters()
-    return {n: p.grad.full_tensor().clone() for n, p in parameters if p.requires_grad}
 
 
 def adapters(policy: Policy) -> Tensors:
@@ -99,7 +93,7 @@ def test_the_gradient_is_that_of_the_merged_weights_in_plain_transformers(
     loss.backward()
     metrics = trained.accumulate(share)
     assert metrics["policy/loss"] == pytest.approx(loss.item(), rel=1e-5)
-    plain = {name: value.grad for name, value in low.items() if value.grad is not None}
+    plain = {f"{TokenScorer.PREFIX}{name}": value.grad for name, value in low.items() if value.grad is not None}
     assert distance(gradient(trained), plain) < 1e-5
 
 
@@ -189,6 +183,17 @@ def test_an_export_is_the_merged_model_with_the_adapter_in_pefts_format_beside_i
     assert low.keys() == expected.keys() and all(torch.equal(low[name], expected[name]) for name in low)
 
 
+def test_a_base_of_many_files_is_merged_file_by_file(
+    trained: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of them hold nothing that an adapter stands beside."""
+    saved(trained, tmp_path / "saved")
+    monkeypatch.setattr(export_file, "FILE_BYTES", 1_000)
+    export(tmp_path / "saved", tmp_path / "out", "float32")
+    assert len(list((tmp_path / "out").glob("*.safetensors"))) > 10
+    assert_equal(dict(AutoModelForCausalLM.from_pretrained(tmp_path / "out").named_parameters()), weights(trained))
+
+
 def test_vllm_reads_the_adapter(trained: Policy, tmp_path: Path) -> None:
     """Its own reader, which is written against peft's files."""
     from vllm.lora.lora_model import LoRAModel
@@ -238,7 +243,7 @@ def test_any_number_of_ranks_does_what_one_does(
     for rank in several:
         found, there = rank["many"]
         assert found == pytest.approx(metrics, rel=1e-4)
-        assert distance({name.removeprefix("causal."): value for name, value in there.items()}, slope) < 1e-5
+        assert distance(there, slope) < 1e-5
         assert distance(rank["weights"], expected) < 1e-5
         assert distance(rank["continued"], continued) < 1e-5
     policy.load(tmp_path / "from_several")

@@ -18,26 +18,9 @@ from raysgpo.policy.layout import Layout
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
-from tests.policy.conftest import Build, Sequences, Shares, Tensors, checkpoint, known, saved
+from tests.policy.conftest import Build, Sequences, Shares, checkpoint, known, saved
+from tests.policy.tensors import distance, gradient, weights
 from tests.policy.test_scorer_check import SMALL
-
-
-def gradient(policy: Policy) -> Tensors:
-    """The full gradient by parameter name, as ``accumulate`` left it."""
-    return {name: p.grad.full_tensor().clone() for name, p in policy.scorer.named_parameters()}
-
-
-def weights(policy: Policy) -> Tensors:
-    return {name: value.clone() for name, value in policy.weights()}
-
-
-def distance(found: Tensors, expected: Tensors) -> float:
-    """|found - expected| / |expected| over all tensors together."""
-    assert found.keys() == expected.keys()
-    gap = sum(((found[name] - expected[name]).double() ** 2).sum() for name in expected)
-    size = sum((expected[name].double() ** 2).sum() for name in expected)
-    assert size > 0, "the expected values are all zero: the comparison would mean nothing"
-    return float((gap / size) ** 0.5)
 
 
 def plain_logprobs(model: PreTrainedModel, sequence: TrainSequence, temperature: float = 1.0) -> Tensor:

@@ -17,7 +17,8 @@ from raysgpo.planning.model_shape import ModelShape
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.model import build_causal
 from raysgpo.policy.policy import Policy
-from tests.policy.conftest import Sequences, Shares, Tensors, saved
+from tests.policy.conftest import Sequences, Shares, saved
+from tests.policy.tensors import distance, weights
 
 pytestmark = pytest.mark.slow
 
@@ -42,16 +43,6 @@ def run_ranks(folder: Path, job: Job, world: int) -> list[Result]:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return pickle.loads((folder / "result.pkl").read_bytes())
-
-
-def weights(policy: Policy) -> Tensors:
-    return {name: value.clone() for name, value in policy.weights()}
-
-
-def distance(found: Tensors, expected: Tensors) -> float:
-    assert found.keys() == expected.keys()
-    gap = sum(((found[name] - expected[name]).double() ** 2).sum() for name in expected)
-    return float((gap / sum((expected[name].double() ** 2).sum() for name in expected)) ** 0.5)
 
 
 @pytest.fixture(scope="module")

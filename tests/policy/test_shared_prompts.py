@@ -13,7 +13,7 @@ from raysgpo.policy.layout import Layout, Size, tokens_of
 from raysgpo.policy.model import TokenScorer
 from raysgpo.policy.scorer_check import check_scorer
 from tests.policy.conftest import SIZES, Build, Sequences, Shares, checkpoint
-from tests.policy.test_policy import distance, gradient
+from tests.policy.tensors import distance, gradient
 
 
 @pytest.fixture(scope="session")

@@ -12,21 +12,12 @@ import torch
 
 from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.model import build_causal
-from raysgpo.policy.policy import Policy
 from raysgpo.policy.snapshot import Stager, check_fit
 from tests.output.full_disk import no_file_beyond
-from tests.policy.conftest import Build, Sequences, Shares, Tensors, known, saved
+from tests.policy.conftest import Build, Sequences, Shares, known, saved
+from tests.policy.tensors import Tensors, assert_equal, weights
 
 pytestmark = pytest.mark.slow
-
-
-def weights(policy: Policy) -> Tensors:
-    return {name: value.clone() for name, value in policy.weights()}
-
-
-def assert_equal(found: Tensors, expected: Tensors) -> None:
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 @pytest.mark.parametrize("architecture", ["qwen2", "qwen3"])
