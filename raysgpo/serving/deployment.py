@@ -43,7 +43,7 @@ def start_rollout(
     Raises:
         ValueError: ``rollout.engine`` sets what raysgpo must set.
     """
-    engine_arguments(model_path, rollout, transport)  # A bad setting fails here, not in the replica.
+    engine_arguments(model_path, rollout)  # A bad setting fails here, not in the replica.
     start_serve(http=False)  # does nothing where Serve runs
     quiet = quiet_logging()
     deployment = serve.deployment(RolloutReplica).options(**_deployment_options(rollout, name, quiet))

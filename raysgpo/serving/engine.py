@@ -19,8 +19,7 @@ from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.policy.text_ends import text_ends
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.reloading import check_prompt, reload_weights
-from raysgpo.weights.payload import NOTHING_PUBLISHED
-from raysgpo.weights.transport import Weights, WeightTransport
+from raysgpo.weights.transport import BACKEND, NOTHING_PUBLISHED, WORKER_EXTENSION, Description, Weights
 
 
 class Engine(Protocol):
@@ -46,15 +45,25 @@ class Engine(Protocol):
         """
         ...
 
-    async def update(self, weights: Weights) -> None:
-        """Exchange all weights. After an exception or a cancellation the engine must not be used again."""
+    @property
+    def ranks(self) -> int:
+        """Processes that hold a part of the model."""
+        ...
+
+    async def join(self, invitation: Description) -> None:
+        """Enter a broadcast group with all ranks, leaving the one before. Raises if it did not come together."""
+        ...
+
+    async def update(self, weights: Weights) -> int:
+        """Exchange all weights; the version that came. After an exception or a cancellation the engine must not be used
+        again."""
         ...
 
     async def checksums(self) -> dict[str, str]:
         """Parameter name (the trainer's) to the checksum of the bytes loaded last; empty before an update.
 
         Taken in the process that holds the model, from the bytes that it read: what
-        ``raysgpo.weights.payload.named_checksums`` gives for the trainer's parameters.
+        ``raysgpo.weights.checksums.named_checksums`` gives for the trainer's parameters.
         """
         ...
 
@@ -69,8 +78,8 @@ class Engine(Protocol):
     def shutdown(self) -> None: ...
 
 
-EngineFactory = Callable[[str, RolloutConfig, WeightTransport], Engine]
-"""(model folder or hub name, settings, how its weights come) -> an engine that was not started yet."""
+EngineFactory = Callable[[str, RolloutConfig], Engine]
+"""(model folder or hub name, settings) -> an engine that was not started yet."""
 
 
 CPU_ENVIRONMENT = {
@@ -89,7 +98,7 @@ def cpu_environment(threads: int | None) -> dict[str, str]:
 QUIET_ENVIRONMENT = {"VLLM_LOGGING_LEVEL": "WARNING", "VLLM_NO_USAGE_STATS": "1"}
 
 
-def engine_arguments(model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> dict[str, Any]:
+def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
     """The arguments of vLLM's ``AsyncEngineArgs``; ``rollout.engine`` has the last word.
 
     Raises:
@@ -99,8 +108,8 @@ def engine_arguments(model_path: str, rollout: RolloutConfig, transport: WeightT
         "model": model_path,
         # Logprobs of the distribution that was sampled from, temperature included.
         "logprobs_mode": "processed_logprobs",
-        "weight_transfer_config": {"backend": transport.backend},
-        "worker_extension_cls": transport.worker_extension,
+        "weight_transfer_config": {"backend": BACKEND},
+        "worker_extension_cls": WORKER_EXTENSION,
     }
     if taken := sorted(ours.keys() & rollout.engine.keys()):
         raise ValueError(f"rollout.engine may not set {', '.join(taken)}: raysgpo sets it; remove it")
@@ -113,8 +122,13 @@ def engine_arguments(model_path: str, rollout: RolloutConfig, transport: WeightT
         defaults["dtype"] = rollout.dtype
     if rollout.gpus == 0:
         assert rollout.kv_cache_gib is not None, "the preparation fills it in"
-        defaults = cpu_arguments(rollout.kv_cache_gib) | defaults | {"distributed_executor_backend": "uni"}
-    return ours | defaults | rollout.engine
+        defaults = cpu_arguments(rollout.kv_cache_gib) | defaults
+    elif rollout.gpus > 1:
+        defaults["tensor_parallel_size"] = int(rollout.gpus)
+    arguments = ours | defaults | rollout.engine
+    # Several ranks of one replica are processes of its node: inside Ray vLLM would start actors for them.
+    several = arguments.get("tensor_parallel_size", 1) * arguments.get("pipeline_parallel_size", 1) > 1
+    return {"distributed_executor_backend": "mp" if several else "uni"} | arguments
 
 
 def cpu_arguments(kv_cache_gib: float) -> dict[str, Any]:
@@ -132,8 +146,8 @@ def cpu_arguments(kv_cache_gib: float) -> dict[str, Any]:
 class VllmEngine:
     """vLLM's ``AsyncLLM``. On CPU it has two processes: this one, and the one with the model."""
 
-    def __init__(self, model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> None:
-        self._arguments = engine_arguments(model_path, rollout, transport)
+    def __init__(self, model_path: str, rollout: RolloutConfig) -> None:
+        self._arguments = engine_arguments(model_path, rollout)
         self._environment = QUIET_ENVIRONMENT | (cpu_environment(rollout.threads) if rollout.gpus == 0 else {})
         self._on_update = rollout.on_update
         self._version = NOTHING_PUBLISHED
@@ -164,6 +178,10 @@ class VllmEngine:
     @property
     def vocab_size(self) -> int:
         return int(self._llm.model_config.get_vocab_size())
+
+    @property
+    def ranks(self) -> int:
+        return int(self._llm.vllm_config.parallel_config.world_size)
 
     @property
     def max_model_len(self) -> int:
@@ -199,13 +217,19 @@ class VllmEngine:
         assert final is not None, "vLLM ended a request without an output"
         return _completion(final.outputs[0], request.prompt_ids, self._tokenizer)
 
-    async def update(self, weights: Weights) -> None:
+    async def join(self, invitation: Description) -> None:
+        from vllm.distributed.weight_transfer.base import WeightTransferInitRequest
+
+        await self._llm.init_weight_transfer_engine(WeightTransferInitRequest(init_info=invitation))
+
+    async def update(self, weights: Weights) -> int:
         from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
 
-        with weights.offered() as description:
-            request = WeightTransferUpdateRequest(update_info=description)
-            await reload_weights(self._llm, weights.version, request, self._on_update)
-        self._version = weights.version
+        def request(piece: Description) -> WeightTransferUpdateRequest:
+            return WeightTransferUpdateRequest(update_info=piece)
+
+        self._version = await reload_weights(self._llm, weights, request, self._on_update)
+        return self._version
 
     async def checksums(self) -> dict[str, str]:
         workers: list[dict[str, str]] = await self._llm.collective_rpc("loaded_checksums")

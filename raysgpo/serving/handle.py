@@ -8,7 +8,7 @@ from typing import Protocol
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.remote import Request
 from raysgpo.serving.replica import ReplicaState
-from raysgpo.weights.transport import Replicas, UpdateReply
+from raysgpo.weights.transport import Epoch, Member, Replicas, UpdateReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,13 @@ class RolloutHandle(Replicas, Protocol):
     def sample(self) -> Request[[SampleRequest, str], list[Completion]]: ...
 
     @property
-    def update(self) -> Request[[int, float], UpdateReply]: ...
+    def update(self) -> Request[[int, float, str], UpdateReply]: ...
+
+    @property
+    def member(self) -> Request[[], Member]: ...
+
+    @property
+    def join(self) -> Request[[Epoch], UpdateReply]: ...
 
     @property
     def state(self) -> Request[[], ReplicaState]: ...

@@ -4,10 +4,13 @@
                                 |no
                                 v
                 one pull by the transport, shared by all who want v --> the engine's update
+                                                                         ^
+    update(v, epoch) ------ its group gets v broadcast ------------------+
 
 - A replica starts from the model folder, as version -1, and answers nothing before it holds the
   version that the request asks for. Health checks cannot promise that; ``min_version`` can.
-- ``update`` (the push) is a hint to pull now. An older or equal version is no work.
+- ``update`` (the push) is a hint to pull now, where an older or equal version is no work; or, in the group of an epoch,
+  to receive what is being sent to all. A broadcast that fails is pulled instead.
 - An update that failed or ran out of time leaves a half loaded model. Such a replica answers nothing
   any more, says why, is unhealthy, and ends its own process: Serve would otherwise let it linger for
   its graceful shutdown while it holds the resources that its replacement needs.
@@ -30,8 +33,7 @@ from ray import serve
 from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.engine import EngineFactory, VllmEngine
-from raysgpo.weights.payload import NOTHING_PUBLISHED
-from raysgpo.weights.transport import UpdateReply, Weights, WeightTransport
+from raysgpo.weights.transport import NOTHING_PUBLISHED, Epoch, Member, UpdateReply, Weights, WeightTransport
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +94,14 @@ class RolloutReplica:
         self._deadline = rollout.update_seconds
         self._end_process = end_process
         self._version = NOTHING_PUBLISHED
+        self._epoch = ""
         self._broken: str | None = None
         self._pulls: dict[int, asyncio.Task[None]] = {}
         self._requests: set[asyncio.Task[Completion]] = set()
         self._updating = asyncio.Lock()
         self._probe: asyncio.Task[None] | None = None
         self._probed = time.monotonic()
-        self._engine = engine(model_path, rollout, transport)
+        self._engine = engine(model_path, rollout)
         await self._engine.start()
 
     async def sample(self, request: SampleRequest, run_id: str = "") -> list[Completion]:
@@ -135,14 +138,38 @@ class RolloutReplica:
             assert oldest >= request.min_version, f"sampled by {oldest}, asked for {request.min_version}"
         return completions
 
-    async def update(self, version: int, deadline: float) -> UpdateReply:
-        """Pull ``version`` now, within ``deadline`` seconds. Never raises: the reply carries the error."""
+    async def member(self) -> Member:
+        """Answers a roll call; a broken replica belongs to nothing."""
+        if self._broken is not None:
+            raise ReplicaBroken(self._broken)
+        return Member(self._id, self._engine.ranks, self._version, self._epoch)
+
+    async def join(self, epoch: Epoch) -> UpdateReply:
+        """Enter the group of ``epoch``, if this replica is asked to. Never raises: the reply carries the error."""
+        if self._id not in epoch.offsets:
+            return UpdateReply(self._id, self._version)
+        self._epoch = ""
+        try:
+            async with asyncio.timeout(epoch.join_timeout + REASON_GRACE), self._updating:
+                await self._engine.join(epoch.invitation(self._id))
+        except Exception as error:  # without a group it pulls, as before
+            return UpdateReply(self._id, self._version, _reason(error, epoch.join_timeout))
+        self._epoch = epoch.name
+        return UpdateReply(self._id, self._version)
+
+    async def update(self, version: int, deadline: float, epoch: str = "") -> UpdateReply:
+        """Take ``version`` now, within ``deadline`` seconds. Never raises: the reply carries the error.
+
+        ``epoch``: the group in which it is being broadcast; a replica that is in another pulls.
+        """
         try:
             async with asyncio.timeout(deadline + REASON_GRACE):
-                await self._hold(version)
+                if epoch and epoch == self._epoch:
+                    await asyncio.shield(asyncio.create_task(self._receive(version)))
+                else:
+                    await self._hold(version)
         except Exception as error:  # It all goes into the report, under this replica's name.
-            reason = str(error) or f"no end within {deadline:g} s"
-            return UpdateReply(self._id, self._version, f"{type(error).__name__}: {reason}")
+            return UpdateReply(self._id, self._version, _reason(error, deadline))
         return UpdateReply(self._id, self._version)
 
     async def drop_requests(self) -> ReplicaState:
@@ -205,20 +232,26 @@ class RolloutReplica:
         finally:
             del self._pulls[version]
 
+    async def _receive(self, version: int) -> None:
+        """Take part in a broadcast, whatever this replica holds: the others wait for it."""
+        async with self._updating:
+            await self._refuse_if_broken()
+            await self._load(self._transport.broadcast(version, self._deadline))
+
     async def _load(self, weights: Weights) -> None:
         # Native code that holds the event loop escapes the timeout below, but not this thread.
         watchdog = threading.Timer(self._deadline + EXIT_GRACE, self._end)
         watchdog.start()
         try:
             async with asyncio.timeout(self._deadline):
-                await self._engine.update(weights)
+                loaded = await self._engine.update(weights)
         except Exception as error:
             reason = str(error) or f"no end within rollout.update_deadline={self._deadline:g} s"
             self._break(f"the update to version {weights.version} failed: {type(error).__name__}: {reason}")
             raise ReplicaBroken(self._broken) from error
         finally:
             watchdog.cancel()
-        self._version = weights.version
+        self._version = loaded
 
     async def _refuse_if_broken(self) -> None:
         """Answer nothing while broken: wait for the end of the process, which sends callers elsewhere.
@@ -245,3 +278,7 @@ class RolloutReplica:
         """Called by Serve at the end of a graceful shutdown."""
         if hasattr(self, "_engine"):
             self._engine.shutdown()
+
+
+def _reason(error: Exception, limit: float) -> str:
+    return f"{type(error).__name__}: {str(error) or f'no end within {limit:g} s'}"

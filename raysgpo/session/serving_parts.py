@@ -23,9 +23,9 @@ from raysgpo.session.judge_access import Say, wait_for_judge_replicas
 from raysgpo.session.names import RunNames
 from raysgpo.session.reaper import reaping
 from raysgpo.start.preparation import model_settings
-from raysgpo.weights.payload import NOTHING_PUBLISHED
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
+from raysgpo.weights.transport import NOTHING_PUBLISHED
 
 ANSWER_DEADLINE = 10.0
 """Seconds in which replicas and store say which weights they hold, before they are replaced."""

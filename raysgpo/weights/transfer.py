@@ -1,21 +1,21 @@
-"""Our weight-transfer engine for vLLM: weights come in through a file of shared memory.
+"""Our weight-transfer engine for vLLM: weights come in through memory of this machine, or by broadcast.
 
 It runs inside vLLM's worker processes. vLLM finds it by name in a registry that every such process
 has for itself, and it imports the class named by ``worker_extension_cls`` in each before the model is
 built: importing *this* module registers the engine. (A plug-in entry point would need the package to
 be installed, which ``ray job submit --working-dir`` does not do.)
 
+Every rank of a tensor-parallel engine gets all weights; vLLM's own loaders keep each its part.
+
 On CPU, and for quantized types, vLLM repacks linear weights after loading, so that new weights cannot
 be copied over the old ones; its layer-wise reload brings each layer back to checkpoint form, loads it,
 repacks it and writes the result into the memory that the engine already uses.
-
-GPU to GPU transport (NCCL, CUDA IPC) is another engine registered beside this one; the four calls
-around it (pause, start, update, finish) stay the same.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import wraps
 from typing import Any
 
 import torch
@@ -26,9 +26,12 @@ from vllm.distributed.weight_transfer.base import (
 )
 from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
 from vllm.model_executor.model_loader.reload import finalize_layerwise_reload, initialize_layerwise_reload
+from vllm.model_executor.model_loader.reload.layerwise import get_layerwise_info
 
 from raysgpo.weights import parent_watch  # noqa: F401 (each process of an engine ends with its parent)
-from raysgpo.weights.shared_file import BACKEND, read_shared
+from raysgpo.weights.group import Backend, Place, WeightGroup, join
+from raysgpo.weights.memory_file import TensorSpec, read_shared
+from raysgpo.weights.transport import BACKEND
 
 
 class IncompleteWeights(RuntimeError):
@@ -36,66 +39,105 @@ class IncompleteWeights(RuntimeError):
 
 
 @dataclass
-class SharedMemoryInit(WeightTransferInitInfo):
-    """Nothing to agree on beforehand."""
+class Invitation(WeightTransferInitInfo):
+    """To a broadcast group: ``raysgpo.weights.transport.Epoch.invitation``."""
+
+    backend: Backend
+    host: str
+    port: int
+    world: int
+    offset: int
+    """Rank of this engine's first process."""
+    join_timeout: float
+    timeout: float
 
 
 @dataclass
-class SharedMemoryUpdate(WeightTransferUpdateInfo):
-    """Where the weights lie: the ``description`` of a ``raysgpo.weights.shared_file.SharedFile``."""
+class Update(WeightTransferUpdateInfo):
+    """Weights in memory of this machine (``raysgpo.weights.memory_file.description``), or all by broadcast."""
 
-    path: str
-    tensors: list[dict[str, Any]]
+    path: str = ""
+    tensors: list[dict[str, Any]] = field(default_factory=list)
+    broadcast: bool = False
 
 
-class SharedMemoryEngine(WeightTransferEngine[SharedMemoryInit, SharedMemoryUpdate]):
-    """Loads every parameter of the model from a shared memory file, or fails."""
+class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
+    """Loads every parameter of the model, or fails."""
 
-    init_info_cls = SharedMemoryInit
-    update_info_cls = SharedMemoryUpdate
+    init_info_cls = Invitation
+    update_info_cls = Update
     supports_draft_weight_update = False
 
     checksums: dict[str, str]
     """Name to checksum of the weights loaded last, taken from the bytes that this process read."""
     _missing: set[str]
     _twins: dict[str, list[str]]
+    _taken: dict[str, torch.Tensor]
+    """Parameter with twins to what was loaded into it a moment ago."""
+    _group: WeightGroup | None = None
 
-    def init_transfer_engine(self, init_info: SharedMemoryInit) -> None:
-        """Nothing to set up."""
+    def init_transfer_engine(self, init_info: Invitation) -> None:
+        """Leave the group of before and join another."""
+        self.shutdown()
+        i = init_info
+        rank = i.offset + self.parallel_config.rank
+        self._group = join(Place(i.backend, i.host, i.port, rank, i.world, i.join_timeout, i.timeout))
 
     def start_weight_update(self) -> None:
+        forget_half_loaded(self.model)
         self._twins = tied_parameters(self.model)
         initialize_layerwise_reload(self.model)
         # Named while the layers have their checkpoint form: repacking may rename parameters.
         self._missing = {name for name, _ in self.model.named_parameters()}
-        self.checksums = {}
+        self.checksums, self._taken = {}, {}
+        for name in self._twins:
+            self._watch(name)
 
     def update_weights(self, update_info: dict[str, Any]) -> None:
-        """One chunk of weights. vLLM's own version then waits for an accelerator, and CPUs have none."""
+        """One piece of weights. vLLM's own version then waits for an accelerator, and CPUs have none."""
         self.receive_weights(self.parse_update_info(update_info))
         if self.device.type != "cpu":
             torch.accelerator.synchronize()
 
-    def receive_weights(self, update_info: SharedMemoryUpdate) -> None:
-        for batch in self._batches(dict(read_shared(update_info.path, update_info.tensors))):
-            loaded = set(self.model.load_weights(batch.items()))
-            for name in loaded & self._twins.keys():
-                tensor = batch[name] if name in batch else next(iter(batch.values()))
-                for twin in self._twins[name]:
-                    parameter = self.model.get_parameter(twin)
-                    parameter.weight_loader(parameter, tensor)
-                    loaded.add(twin)
-            self._missing -= loaded
-        # read_shared checked the bytes against these digests.
-        digests = {entry["name"]: entry["digest"] for entry in update_info.tensors}
-        self.checksums.update({name: digest for name, digest in digests.items() if digest is not None})
+    def receive_weights(self, update_info: Update) -> None:
+        if not update_info.broadcast:
+            self._load(read_shared(update_info.path, update_info.tensors))
+            self._remember([TensorSpec(**entry) for entry in update_info.tensors])
+            return
+        assert self._group is not None, "a replica is told to receive in the group that it has joined"
+        try:
+            for chunk in self._group.chunks():
+                self._load(chunk.tensors())
+                self._remember(list(chunk.specs))
+        except BaseException:
+            self.shutdown()  # the others must not wait for this process
+            raise
 
-    def _batches(self, tensors: dict[str, torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-        """What is loaded by one call: all, for each call looks through the whole model. Where vLLM has another name for
-        a tensor with twins, each by itself, so that it is known which it was."""
-        if self._twins.keys() <= tensors.keys():
-            return [tensors]
-        return [{name: tensor} for name, tensor in tensors.items()]
+    def _load(self, named: list[tuple[str, torch.Tensor]]) -> None:
+        """By one call of the model's, for each call looks through the whole of it."""
+        self._missing -= set(self.model.load_weights(iter(named)))
+        for name, tensor in self._taken.items():
+            for twin in self._twins[name]:
+                parameter = self.model.get_parameter(twin)
+                parameter.weight_loader(parameter, tensor)
+                self._missing.discard(twin)
+        self._taken.clear()
+
+    def _watch(self, name: str) -> None:
+        """Note what is loaded into a parameter that has twins: it may have come under another name than vLLM's."""
+        parameter = self.model.get_parameter(name)
+        loader = parameter.weight_loader
+
+        @wraps(loader)  # its name too, by which the layer-wise reload knows that it is there
+        def noting(target: torch.nn.Parameter, tensor: torch.Tensor, *rest: Any) -> Any:
+            self._taken[name] = tensor
+            return loader(target, tensor, *rest)
+
+        parameter.weight_loader = noting
+
+    def _remember(self, specs: list[TensorSpec]) -> None:
+        """The digests of what was read: the bytes were checked against them."""
+        self.checksums.update({spec.name: spec.digest for spec in specs if spec.digest is not None})
 
     def finish_weight_update(self) -> None:
         """Repack what was loaded.
@@ -108,7 +150,19 @@ class SharedMemoryEngine(WeightTransferEngine[SharedMemoryInit, SharedMemoryUpda
         finalize_layerwise_reload(self.model, self.model_config)
 
     def shutdown(self) -> None:
-        """Nothing to release."""
+        """Leave the group, if there is one."""
+        if self._group is not None:
+            self._group.abort()
+            self._group = None
+
+
+def forget_half_loaded(model: torch.nn.Module) -> None:
+    """Of layers that an update which failed has begun: the next one loads them from the start."""
+    for layer in model.modules():
+        info = get_layerwise_info(layer)
+        if info.can_load():
+            info.loaded_weights.clear()
+            info.load_numel = 0
 
 
 def tied_parameters(model: torch.nn.Module) -> dict[str, list[str]]:
@@ -128,7 +182,7 @@ def tied_parameters(model: torch.nn.Module) -> dict[str, list[str]]:
 class WorkerExtension:
     """Methods that vLLM adds to its workers, called by ``AsyncLLM.collective_rpc``."""
 
-    weight_transfer_engine: SharedMemoryEngine
+    weight_transfer_engine: ReceivingEngine
 
     def alive(self) -> bool:
         """Answers between two steps of the engine: one that hangs in a step does not."""
@@ -139,4 +193,4 @@ class WorkerExtension:
         return getattr(self.weight_transfer_engine, "checksums", {})
 
 
-WeightTransferEngineFactory.register_engine(BACKEND, SharedMemoryEngine)
+WeightTransferEngineFactory.register_engine(BACKEND, ReceivingEngine)

@@ -21,9 +21,9 @@ from raysgpo.config import RolloutConfig
 from raysgpo.records import SampleRequest
 from raysgpo.serving.engine import VllmEngine
 from raysgpo.session.ray_session import ray_session
-from raysgpo.weights.payload import NOTHING_PUBLISHED
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
+from raysgpo.weights.transport import NOTHING_PUBLISHED
 from tests.rollouts import deploy_rollout
 
 PROMPTS, GROUP, TOKENS = 32, 8, 48
@@ -54,7 +54,7 @@ async def bare(engine: VllmEngine, asked: list[SampleRequest]) -> int:
 
 
 async def compare(handle: Any, model: str, rollout: RolloutConfig, transport: StoreTransport, rounds: int) -> None:
-    engine = VllmEngine(model, rollout, transport)
+    engine = VllmEngine(model, rollout)
     await engine.start()
     serve_rates, bare_rates = [], []
     for round_number in range(rounds + 1):

@@ -1,105 +1,127 @@
 """Where the seconds of a weight sync go on one machine, against a copy of its bytes.
 
-python tests/bench/sync.py MODEL [--rounds 3] [--dtype float32] [--threads 2]
+python tests/bench/sync.py MODEL [--replicas 1] [--rounds 3] [--dtype float32] [--threads 2] [--broadcast] [--random]
 
-pack       the trainer's tensors to bytes, with their checksums
-store      through the weight store to a replica: two copies of Ray's
-file       into shared memory, which the engine's process maps
-pause      generation stops, the cache is cleared
-load       the engine reads, compares checksums, loads layer by layer
-finish     what is left is repacked
+meet       roll call, and a new group where one is needed
+write      tensors and their checksums into memory that the engines map; with --broadcast, sent as well
+push       the replicas pause, load layer by layer, and answer
+
+Through Ray Serve, as in a run, but with the trainer's part in this process. ``a copy`` is one of the same bytes into
+fresh memory. Peaks of memory are printed with it: --random takes MODEL's config.json alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import sys
 import time
 from contextlib import redirect_stdout
+from typing import Any
 
+import psutil
+import ray
 import torch
-from transformers import AutoModelForCausalLM
+from ray import serve
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from raysgpo.config import RolloutConfig
-from raysgpo.remote import result
-from raysgpo.serving.engine import VllmEngine
+from raysgpo.serving.application import delete
 from raysgpo.session.ray_session import ray_session
-from raysgpo.weights.payload import pack, payload_bytes
-from raysgpo.weights.shared_file import SharedFile
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
+from raysgpo.weights.transport import PushReport
+from tests.rollouts import deploy_rollout
+
+MIB = 2**20
 
 
-class Phases:
-    """``with phases("pack"): ...``: seconds by name, a list of rounds each."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, list[float]] = {}
-        self._name, self._start = "", 0.0
-
-    def __call__(self, name: str) -> Phases:
-        self._name = name
-        return self
-
-    def __enter__(self) -> None:
-        self._start = time.perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        self.seconds.setdefault(self._name, []).append(time.perf_counter() - self._start)
+def policy_of(model: str, dtype: torch.dtype, random: bool) -> Any:
+    if random:
+        return AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(model), dtype=dtype)
+    return AutoModelForCausalLM.from_pretrained(model, dtype=dtype)
 
 
-async def measure(model: str, rounds: int, dtype: str, threads: int) -> None:
-    from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
+def copy_seconds(policy: Any) -> float:
+    arrays = [p.detach().contiguous().view(torch.uint8).numpy() for p in policy.parameters()]
+    started = time.perf_counter()
+    bytearray(b"").join(array.data for array in arrays)
+    return time.perf_counter() - started
 
-    store = start_weight_store()
-    rollout = RolloutConfig(max_model_len=64, kv_cache_gib=0.25, threads=threads, dtype=dtype)  # type: ignore[arg-type]
-    transport = StoreTransport(store)
-    engine = VllmEngine(model, rollout, transport)
-    await engine.start()
-    llm = engine._llm
-    policy = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype))
-    phases = Phases()
-    for version in range(rounds + 1):
-        with phases("pack"):
-            payload = pack(policy.named_parameters())
-        with phases("store"):
-            result(store.publish.remote(version, payload))
-            weights = await transport.receive(version, 60)
-        with phases("file"):
-            file = SharedFile(weights.payload)
-        with file:
-            with phases("pause"):
-                await llm.pause_generation(mode="keep", clear_cache=True)
-            with phases("load"):
-                await llm.start_weight_update()
-                await llm.update_weights(WeightTransferUpdateRequest(update_info=file.description))
-            with phases("finish"):
-                await llm.finish_weight_update(str(version))
-            await llm.resume_generation()
-        with phases("a copy"):
-            bytearray(b"").join(entry.raw.data for entry in payload)
-    engine.shutdown()
-    medians = {name: statistics.median(seconds[1:]) for name, seconds in phases.seconds.items()}
-    copy = medians.pop("a copy")
-    print(f"{payload_bytes(payload) / 2**20:,.0f} MiB, a copy {copy:.3f} s")
-    for name, seconds in medians.items():
-        print(f"  {name:<8}{seconds:>8.3f} s{seconds / copy:>8.1f} copies")
-    total = sum(medians.values())
-    print(f"  {'sum':<8}{total:>8.3f} s{total / copy:>8.1f} copies")
+
+def peaks() -> dict[str, float]:
+    """Most memory that each process of ours held, MiB, by what it is."""
+    found: dict[str, float] = {}
+    for process in psutil.process_iter(["cmdline", "name"]):
+        title = " ".join(process.info["cmdline"] or [])
+        for what in ("ray::ServeReplica:rollout", "VLLM::", "ray::WeightStore"):
+            if what in title:
+                with open(f"/proc/{process.pid}/status") as status:
+                    peak = next(line for line in status if line.startswith("VmHWM"))
+                found[f"{what.removeprefix('ray::')} {process.pid}"] = int(peak.split()[1]) / 1024
+    return found
+
+
+def line(name: str, seconds: float, copy: float) -> str:
+    return f"  {name:<8}{seconds:>8.3f} s{seconds / copy:>8.1f} copies"
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    dtype = getattr(torch, arguments.dtype)
+    transport = StoreTransport(
+        start_weight_store(), checksums=not arguments.no_checksums, group="gloo" if arguments.broadcast else None
+    )
+    rollout = RolloutConfig(
+        replicas=arguments.replicas,
+        max_model_len=64,
+        kv_cache_gib=0.25,
+        threads=arguments.threads,
+        dtype=arguments.dtype,
+        cpus=0.5,
+        start_deadline=600,
+        update_deadline=120,
+        engine={"load_format": "dummy"} if arguments.random else {},
+    )
+    handle = deploy_rollout(arguments.model, rollout, transport)
+    policy = policy_of(arguments.model, dtype, arguments.random)
+    sender = transport.sender(handle)
+    reports: list[PushReport] = []
+    copies = []
+    for version in range(arguments.rounds + 1):
+        reports.append(sender.publish(version, policy.named_parameters(), 120))
+        assert reports[-1].complete, reports[-1].failures
+        copies.append(copy_seconds(policy))
+    copy = statistics.median(copies[1:])
+    print(f"{reports[-1].num_bytes / MIB:,.0f} MiB, {arguments.replicas} replicas, a copy {copy:.3f} s")
+    phases = {"meet": "meeting_seconds", "write": "publish_seconds", "push": "push_seconds"}
+    medians = {name: statistics.median(getattr(r, field) for r in reports[1:]) for name, field in phases.items()}
+    for name, seconds in {**medians, "sum": sum(medians.values())}.items():
+        print(line(name, seconds, copy))
+    first = reports[0]
+    print(f"  the first: {first.meeting_seconds:.2f} + {first.publish_seconds:.2f} + {first.push_seconds:.2f} s")
+    for what, peak in peaks().items():
+        print(f"  peak of {what:<40}{peak:>9,.0f} MiB")
+    own = psutil.Process().memory_info()
+    print(f"  now of this process, the trainer's part {own.rss / MIB:,.0f} MiB, shared {own.shared / MIB:,.0f}")
+    delete("rollout", deadline=1)
+    serve.shutdown()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
+    parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--broadcast", action="store_true")
+    parser.add_argument("--random", action="store_true")
+    parser.add_argument("--no-checksums", action="store_true")
     arguments = parser.parse_args()
     out = sys.stdout
     with ray_session(), redirect_stdout(out):
-        asyncio.run(measure(arguments.model, arguments.rounds, arguments.dtype, arguments.threads))
+        assert ray.is_initialized()
+        measure(arguments)
 
 
 if __name__ == "__main__":

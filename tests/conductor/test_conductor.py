@@ -22,12 +22,12 @@ from raysgpo.records import Problem
 from raysgpo.serving.application import delete
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Grade
-from raysgpo.weights.payload import pack
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 from tests.conductor.fakes import SETTLE, FakeRun, settings
 from tests.rollouts import deploy_rollout
 from tests.serving.fake_engine import fake_engine
+from tests.weights.publishing import written
 
 pytestmark = pytest.mark.ray
 
@@ -225,13 +225,15 @@ def test_a_replica_that_gets_its_weights_late_answers_with_the_weights_asked_for
     try:
         run = start_run(2, "evaluation.every=0", rollout=handle)
         run.publish(0)
-        assert transport.publish(handle, run.version, [("w", torch.zeros(3))], deadline=20).complete
+        assert transport.sender(handle).publish(run.version, [("w", torch.zeros(3))], deadline=20).complete
         run.step(0)
         # Said to be published and not yet in the store, and nobody will tell the replica.
         run.publish(1)
         run.trained(0)
         time.sleep(2 * SETTLE)
-        ray.get(transport.store.publish.remote(run.version, pack([("w", torch.ones(3))])), timeout=20)
+        file, manifest = written([("w", torch.ones(3))])
+        with file:
+            ray.get(transport.store.publish.remote(run.version, manifest), timeout=20)
         run.step(1)
         run.publish(2)
         run.trained(1)

@@ -272,7 +272,7 @@ def checksums_by_version(run: RunFolder) -> dict[int, dict[str, str]]:
     from transformers import AutoModelForCausalLM
 
     from raysgpo.output import checkpoint
-    from raysgpo.weights.payload import named_checksums
+    from raysgpo.weights.checksums import named_checksums
 
     found = {}
     with TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ from raysgpo.config.overrides import resolve
 from raysgpo.output.json_lines import read_rows
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.serving.replica import ReplicaState
-from raysgpo.weights.payload import named_checksums
+from raysgpo.weights.checksums import named_checksums
 from tests.full.conftest import checksums_by_version, trained_here
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]

@@ -13,7 +13,7 @@ import math
 import time
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,8 +21,12 @@ from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.seeds import derive_seed
 from raysgpo.serving.reloading import OnUpdate, check_prompt, reload_weights
-from raysgpo.weights.payload import NOTHING_PUBLISHED
-from raysgpo.weights.transport import Weights, WeightTransport
+from raysgpo.weights.checksums import tensor_checksum
+from raysgpo.weights.memory_file import read_shared
+from raysgpo.weights.transport import NOTHING_PUBLISHED, Description, Weights
+
+if TYPE_CHECKING:
+    from raysgpo.weights.group import WeightGroup
 
 END = 256
 """The end-of-turn token, after the 256 bytes."""
@@ -66,6 +70,7 @@ class FakeEngine:
         self._fault_marker = Path(fault_marker) if fault_marker else None
         self._version = NOTHING_PUBLISHED
         self._checksums: dict[str, str] = {}
+        self._group: WeightGroup | None = None
         self._on_update = on_update
         self._running = asyncio.Event()
         self._idle = asyncio.Event()
@@ -108,9 +113,20 @@ class FakeEngine:
         length = 1 + derive_seed(seed, "length") % 12
         return "".join(chr(ord("a") + derive_seed(seed, i) % 26) for i in range(length))
 
-    async def update(self, weights: Weights) -> None:
-        with weights.offered() as description:
-            await reload_weights(self, weights.version, description, self._on_update)
+    ranks = 1
+
+    async def join(self, invitation: Description) -> None:
+        """In threads of their own, as vLLM's are in another process."""
+        from raysgpo.weights.group import Place, join
+
+        if self._group is not None:
+            self._group.abort()
+        i = invitation
+        place = Place(i["backend"], i["host"], i["port"], i["offset"], i["world"], i["join_timeout"], i["timeout"])
+        self._group = await asyncio.to_thread(join, place)
+
+    async def update(self, weights: Weights) -> int:
+        return await reload_weights(self, weights, lambda piece: piece, self._on_update)
 
     async def pause_generation(self, *, mode: Literal["keep", "wait"], clear_cache: bool) -> None:
         self.events.append("pause")
@@ -120,11 +136,24 @@ class FakeEngine:
 
     async def start_weight_update(self) -> None:
         self.events.append("start")
+        self._checksums = {}
 
     async def update_weights(self, request: Any) -> None:
         self.events.append("load")
         await asyncio.sleep(self._update_seconds)
-        self._checksums = {tensor["name"]: tensor["digest"] for tensor in request["tensors"]}
+        if request.get("broadcast"):
+            await asyncio.to_thread(self._receive)
+        else:
+            self._checksums |= {name: tensor_checksum(tensor) for name, tensor in read_shared(**request)}
+
+    def _receive(self) -> None:
+        assert self._group is not None, "a replica is told to receive in the group that it has joined"
+        try:
+            for chunk in self._group.chunks():
+                self._checksums |= {name: tensor_checksum(tensor) for name, tensor in chunk.tensors()}
+        except BaseException:
+            self._group.abort()
+            raise
 
     async def finish_weight_update(self, weight_version: str) -> None:
         self.events.append("finish")
@@ -167,6 +196,6 @@ class FakeEngine:
         """Nothing to release."""
 
 
-def fake_engine(model_path: str, rollout: RolloutConfig, transport: WeightTransport) -> FakeEngine:
+def fake_engine(model_path: str, rollout: RolloutConfig) -> FakeEngine:
     """An ``EngineFactory``; ``rollout.engine`` holds the arguments."""
     return FakeEngine(on_update=rollout.on_update, **rollout.engine)

@@ -1,15 +1,14 @@
-"""A weight store in this process's event loop, whose references are the payloads themselves."""
+"""A weight store in this process's event loop, without actors."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import torch
 
-from raysgpo.weights.payload import WeightPayload, pack
-from raysgpo.weights.store import WeightStore
+from raysgpo.weights.store import Found, WeightStore
+from tests.weights.publishing import written
 
 
 def weights(version: int) -> dict[str, torch.Tensor]:
@@ -27,19 +26,20 @@ class LocalStore:
     """A weight store in this event loop; counts the pulls."""
 
     def __init__(self) -> None:
-        self.inner = WeightStore(put=lambda payload: payload)
+        self.inner = WeightStore(self)
         self.pulls = 0
         self.get = Remote(self._get)
+        self.begin = Remote(self.inner.begin)
         self.publish = Remote(self.inner.publish)
+        self.done = Remote(self.inner.done)
         self.latest = Remote(self.inner.latest)
+        self.chunk = Remote(self.inner.chunk)
 
-    async def _get(self, min_version: int, timeout: float) -> tuple[int, list[Any]]:
+    async def _get(self, min_version: int, timeout: float) -> Found:
         self.pulls += 1
-        version, [payload] = await self.inner.get(min_version, timeout)
-
-        reference: asyncio.Future[WeightPayload] = asyncio.get_running_loop().create_future()
-        reference.set_result(payload)
-        return version, [reference]
+        return await self.inner.get(min_version, timeout)
 
     async def put(self, version: int) -> None:
-        await self.inner.publish(version, pack(weights(version).items()))
+        file, manifest = written(weights(version).items())
+        with file:
+            await self.inner.publish(version, manifest)

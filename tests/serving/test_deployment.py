@@ -18,11 +18,12 @@ from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving import application, deployment
 from raysgpo.serving.replica import ReplicaState
-from raysgpo.weights.payload import named_checksums, pack
+from raysgpo.weights.checksums import named_checksums
 from raysgpo.weights.push import ANSWER_GRACE
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 from tests.serving.fake_engine import fake_engine
+from tests.weights.publishing import written
 
 pytestmark = pytest.mark.ray
 
@@ -61,7 +62,7 @@ def test_pushes_and_pulls_bring_the_trainers_weights(deploy_fake: Deploy) -> Non
     transport = StoreTransport(start_weight_store())
     handle = deploy_fake(transport, replicas=2, update_seconds=0.1)
     for version in (0, 1):
-        report = transport.publish(handle, version, weights(version).items(), deadline=20)
+        report = transport.sender(handle).publish(version, weights(version).items(), deadline=20)
         assert report.complete and list(report.landed.values()) == [version, version]
         expected = named_checksums(weights(version).items())
         assert [s.checksums for s in states(handle, checksums=True)] == [expected, expected]
@@ -71,7 +72,9 @@ def test_pushes_and_pulls_bring_the_trainers_weights(deploy_fake: Deploy) -> Non
 
 
 def check_a_pull_without_a_push(handle: DeploymentHandle, store: Any) -> None:
-    ray.get(store.publish.remote(2, pack(weights(2).items())), timeout=10)
+    file, manifest = written(weights(2).items())
+    with file:
+        ray.get(store.publish.remote(2, manifest), timeout=10)
     assert [s.version for s in states(handle)] == [1, 1], "nobody told them"
     answers = [handle.sample.remote(request(2)) for _ in range(4)]
     assert [versions_of(answer.result(timeout_s=20)) for answer in answers] == [{2}] * 4
@@ -82,12 +85,14 @@ def check_weights_outlive_their_publisher(handle: DeploymentHandle, store: Any) 
         def publish(self, store: Any, numel: int) -> int:
             import torch
 
-            from raysgpo.weights.payload import pack
+            from tests.weights.publishing import written
 
-            return ray.get(store.publish.remote(3, pack([("w", torch.arange(numel))])))
+            file, manifest = written([("w", torch.arange(numel))])
+            with file:
+                return ray.get(store.publish.remote(3, manifest))
 
     trainer = ray.remote(num_cpus=0)(Trainer).remote()
-    numel = 2**18  # 2 MiB: in the object store, whose objects die with their owner.
+    numel = 2**18
     assert ray.get(trainer.publish.remote(store, numel), timeout=30) == 3
     ray.kill(trainer)
     time.sleep(1)
@@ -99,7 +104,7 @@ def check_weights_outlive_their_publisher(handle: DeploymentHandle, store: Any) 
 def test_a_replica_killed_in_mid_generation_is_replaced_and_the_retry_answered(deploy_fake: Deploy) -> None:
     transport = StoreTransport(start_weight_store())
     handle = deploy_fake(transport, answers=["a long answer"], token_seconds=0.1)
-    transport.publish(handle, 3, weights(3).items(), deadline=20)
+    transport.sender(handle).publish(3, weights(3).items(), deadline=20)
     [before] = states(handle)
     running = handle.sample.remote(request(3))
     time.sleep(0.3)
@@ -121,9 +126,9 @@ def test_a_replica_blocked_by_an_update_costs_a_bounded_time_and_is_replaced(
     marker = tmp_path / "fault"
     deadline = 5.0
     handle = deploy_fake(transport, update_deadline=deadline, fault="block", fault_version=1, fault_marker=str(marker))
-    assert transport.publish(handle, 0, weights(0).items(), deadline).complete
+    assert transport.sender(handle).publish(0, weights(0).items(), deadline).complete
     [before] = states(handle)
-    report = transport.publish(handle, 1, weights(1).items(), deadline)
+    report = transport.sender(handle).publish(1, weights(1).items(), deadline)
     assert report.push_seconds < deadline + ANSWER_GRACE + 5
     assert report.landed == {} and len(report.failures) == 1
     completions, failed = ask_until_answered(handle, request(1))
@@ -144,7 +149,7 @@ def test_a_hung_update_keeps_no_other_replica_from_landing(deploy_fake: Deploy, 
         fault_version=0,
         fault_marker=str(tmp_path / "fault"),
     )
-    report = transport.publish(handle, 0, weights(0).items(), deadline=5.0)
+    report = transport.sender(handle).publish(0, weights(0).items(), deadline=5.0)
     assert list(report.landed.values()) == [0] and len(report.failures) == 1
     [landed] = report.landed
     assert "update to version 0 failed" in report.failures[0] and landed not in report.failures[0]

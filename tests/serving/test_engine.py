@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import AsyncGenerator
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,26 +17,53 @@ from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.engine import _completion, engine_arguments
 from raysgpo.serving.reloading import OnUpdate, check_prompt, reload_weights
 from raysgpo.tiny.tokenizer import byte_tokenizer
-from raysgpo.weights.payload import named_checksums, pack
-from raysgpo.weights.store_transport import StoredWeights, StoreTransport
+from raysgpo.weights.checksums import named_checksums
+from raysgpo.weights.memory_file import description
 from tests.serving.fake_engine import END, FakeEngine
-from tests.serving.local_store import LocalStore
+from tests.weights.publishing import written
 
-TRANSPORT = StoreTransport(LocalStore())
 WEIGHTS = {"w": torch.arange(4.0)}
 REQUEST = SampleRequest(prompt_ids=[1, 2, 3], seeds_G=(0,), max_tokens=8, temperature=1.0)
 
 
-class RecordingLlm:
-    """Writes down what an update calls; ``failing`` raises."""
+class TheseWeights:
+    """Weights in pieces; ``spare``: what there is if they fail."""
 
-    def __init__(self, failing: str | None = None) -> None:
+    def __init__(self, version: int, *pieces: Any, spare: TheseWeights | None = None) -> None:
+        self.version = version
+        self.closed = False
+        self._pieces = pieces
+        self._spare = spare
+
+    async def pieces(self) -> AsyncGenerator[Any]:
+        try:
+            for piece in self._pieces:
+                yield piece
+        finally:
+            self.closed = True
+
+    async def spare(self) -> TheseWeights | None:
+        return self._spare
+
+
+def engine_weights(version: int) -> tuple[Any, TheseWeights]:
+    """A file of WEIGHTS, to be kept open, and they as an engine reads them."""
+    file, manifest = written(WEIGHTS.items())
+    return file, TheseWeights(version, description(file.path, manifest.tensors))
+
+
+class RecordingLlm:
+    """Writes down what an update calls; ``failing`` raises, as often as is said."""
+
+    def __init__(self, failing: str | None = None, times: int = 100) -> None:
         self.calls: list[str] = []
         self.failing = failing
+        self.times = times
 
     def _call(self, name: str, detail: Any = "") -> None:
         self.calls.append(f"{name} {detail}".strip())
-        if name == self.failing:
+        if name == self.failing and self.times:
+            self.times -= 1
             raise RuntimeError(name)
 
     async def pause_generation(self, *, mode: str, clear_cache: bool) -> None:
@@ -63,7 +91,7 @@ CALLS = ["pause keep True", "start", "load weights", "finish 7", "resume"]
 )
 def test_an_update_pauses_starts_loads_finishes_and_resumes(on_update: OnUpdate, pause: str) -> None:
     llm = RecordingLlm()
-    asyncio.run(reload_weights(llm, 7, "weights", on_update))
+    assert asyncio.run(reload_weights(llm, TheseWeights(7, "weights"), str, on_update)) == 7
     assert llm.calls == [pause, *CALLS[1:]]
 
 
@@ -71,8 +99,26 @@ def test_an_update_pauses_starts_loads_finishes_and_resumes(on_update: OnUpdate,
 def test_a_failed_update_never_resumes(step: int) -> None:
     llm = RecordingLlm(failing=CALLS[step].split()[0])
     with pytest.raises(RuntimeError):
-        asyncio.run(reload_weights(llm, 7, "weights"))
+        asyncio.run(reload_weights(llm, TheseWeights(7, "weights"), str))
     assert llm.calls == CALLS[: step + 1]
+
+
+def test_pieces_are_loaded_one_after_another() -> None:
+    llm = RecordingLlm()
+    asyncio.run(reload_weights(llm, TheseWeights(7, "a", "b"), str))
+    assert llm.calls == [CALLS[0], "start", "load a", "load b", "finish 7", "resume"]
+
+
+def test_a_broadcast_that_fails_is_loaded_from_the_start_by_the_other_way() -> None:
+    llm = RecordingLlm(failing="load", times=1)
+    weights = TheseWeights(7, "broadcast", spare=TheseWeights(8, "stored"))
+    assert asyncio.run(reload_weights(llm, weights, str)) == 8
+    assert llm.calls == [CALLS[0], "start", "load broadcast", "start", "load stored", "finish 8", "resume"]
+    assert weights.closed
+    llm = RecordingLlm(failing="load", times=2)
+    with pytest.raises(RuntimeError):
+        asyncio.run(reload_weights(llm, weights, str))
+    assert "resume" not in llm.calls
 
 
 def sample_fake(seed: int, max_tokens: int = 8, **settings: Any) -> Completion:
@@ -103,10 +149,14 @@ def test_an_answer_across_an_update_says_which_weights_made_which_tokens() -> No
     async def scenario() -> tuple[Completion, FakeEngine]:
         engine = FakeEngine(answers=["abcdefgh"], token_seconds=0.02, update_seconds=0.1)
         await engine.start()
-        await engine.update(StoredWeights(0, pack(WEIGHTS.items())))
+        first, weights = engine_weights(0)
+        with first:
+            await engine.update(weights)
         answer = asyncio.create_task(engine.sample(REQUEST, 0, "r"))
         await asyncio.sleep(0.07)
-        await engine.update(StoredWeights(1, pack(WEIGHTS.items())))
+        second, weights = engine_weights(1)
+        with second:
+            await engine.update(weights)
         return await answer, engine
 
     said, engine = asyncio.run(scenario())
@@ -125,18 +175,16 @@ def test_a_prompt_without_room_for_an_answer_is_refused(length: int) -> None:
 
 def test_engine_settings_pass_through_and_ours_are_protected() -> None:
     rollout = RolloutConfig(max_model_len=64, kv_cache_gib=0.1, engine={"dtype": "bfloat16"})
-    arguments = engine_arguments("model", rollout, StoreTransport(LocalStore()))
+    arguments = engine_arguments("model", rollout)
     assert (arguments["dtype"], arguments["max_model_len"]) == ("bfloat16", 64)
     assert arguments["logprobs_mode"] == "processed_logprobs"
     with pytest.raises(ValueError, match=r"rollout\.engine may not set logprobs_mode, model"):
-        engine_arguments(
-            "model", RolloutConfig(engine={"model": "x", "logprobs_mode": "raw_logprobs"}), StoreTransport(LocalStore())
-        )
+        engine_arguments("model", RolloutConfig(engine={"model": "x", "logprobs_mode": "raw_logprobs"}))
 
 
 def test_only_the_cpu_engine_is_told_how_to_live_on_a_cpu() -> None:
-    on_cpu = engine_arguments("model", RolloutConfig(kv_cache_gib=0.25), TRANSPORT)
-    on_gpu = engine_arguments("model", RolloutConfig(gpus=1), TRANSPORT)
+    on_cpu = engine_arguments("model", RolloutConfig(kv_cache_gib=0.25))
+    on_gpu = engine_arguments("model", RolloutConfig(gpus=1))
     assert on_cpu["kv_cache_memory_bytes"] == 2**28
     assert not {"dtype", "enforce_eager", "kv_cache_memory_bytes"} & on_gpu.keys()
 

@@ -16,7 +16,7 @@ from raysgpo.records import SampleRequest
 from raysgpo.serving import replica as replica_file
 from raysgpo.serving.reloading import OnUpdate
 from raysgpo.serving.replica import ReplicaBroken, RolloutReplica, WrongRun
-from raysgpo.weights.payload import named_checksums
+from raysgpo.weights.checksums import named_checksums
 from raysgpo.weights.store import WeightsNotPublished
 from raysgpo.weights.store_transport import StoreTransport
 from tests.serving.fake_engine import FakeEngine, fake_engine

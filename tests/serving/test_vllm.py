@@ -23,7 +23,7 @@ from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.application import delete
 from raysgpo.serving.reloading import OnUpdate
 from raysgpo.serving.replica import ReplicaState
-from raysgpo.weights.payload import named_checksums
+from raysgpo.weights.checksums import named_checksums
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 from tests.rollouts import deploy_rollout
@@ -87,7 +87,7 @@ class Stack:
     def publish(self, policy: Any) -> None:
         self.version += 1
         self.policy = policy
-        report = self.transport.publish(self.handle, self.version, policy.named_parameters(), 60)
+        report = self.transport.sender(self.handle).publish(self.version, policy.named_parameters(), 60)
         assert report.complete, report.failures
 
     def sample(self, **settings: Any) -> list[Completion]:
@@ -221,10 +221,10 @@ def test_weights_that_leave_a_parameter_out_cost_the_replica_and_are_named(stack
     before = stack.state().pid
     some = [(n, p) for n, p in stack.policy.named_parameters() if n != "model.layers.1.mlp.down_proj.weight"]
     stack.version += 1
-    report = stack.transport.publish(stack.handle, stack.version, some, 20)
+    report = stack.transport.sender(stack.handle).publish(stack.version, some, 20)
     assert report.landed == {} and "model.layers.1.mlp.down_proj.weight" in report.failures[0]
     stack.version += 1
-    whole = stack.transport.publish(stack.handle, stack.version, stack.policy.named_parameters(), 20)
+    whole = stack.transport.sender(stack.handle).publish(stack.version, stack.policy.named_parameters(), 20)
     assert whole.landed == {}, "the broken replica must not come back"
     for attempt in range(3):
         try:

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 import torch
 
-from raysgpo.weights.payload import pack
-from raysgpo.weights.shared_file import SharedFile
+from raysgpo.weights.memory_file import description
+from tests.weights.publishing import written
 
 pytestmark = pytest.mark.slow
 
 
 class Model(torch.nn.Module):
-    """An embedding with a head that is tied to it and keeps a copy of its own, as vLLM's CPU build does."""
+    """An embedding with a head that is tied to it and keeps a copy of its own, as vLLM's CPU build does; what is loaded
+    goes through the parameters' loaders, as vLLM's models do it."""
 
     def __init__(self, prefix: str) -> None:
         super().__init__()
@@ -24,31 +25,38 @@ class Model(torch.nn.Module):
         self.head.weight = self.embed.weight
         self.inner = torch.nn.Linear(2, 2, bias=False)
         self.prefix, self.calls = prefix, 0
-        self.taken: dict[str, torch.Tensor] = {}
-        for name in ("embed", "head", "inner"):
-            parameter: Any = getattr(self, name).weight
-            parameter.weight_loader = lambda _, tensor: self.taken.update(twin=tensor.clone())
+        self.taken: list[torch.Tensor] = []
+        for parameter in (self.embed.weight, self.inner.weight):
+            loaded: Any = parameter
+            loaded.weight_loader = lambda _, tensor: self.taken.append(tensor.clone())
 
     def load_weights(self, weights: Iterable[tuple[str, torch.Tensor]]) -> set[str]:
         self.calls += 1
-        found = {name.removeprefix(self.prefix): tensor.clone() for name, tensor in weights}
-        self.taken.update(found)
-        return set(found)
+        names = set()
+        for name, tensor in weights:
+            own = name.removeprefix(self.prefix)
+            parameter: Any = self.get_parameter(own)
+            parameter.weight_loader(parameter, tensor)
+            names.add(own)
+        return names
 
 
-@pytest.mark.parametrize(("prefix", "calls"), [("", 1), ("text.", 2)])
-def test_all_is_loaded_at_once_unless_a_tied_tensor_has_another_name(prefix: str, calls: int) -> None:
-    from raysgpo.weights.transfer import SharedMemoryEngine, SharedMemoryUpdate, tied_parameters
+@pytest.mark.parametrize("prefix", ["", "text."])
+def test_all_is_loaded_at_once_and_a_tied_tensor_by_whatever_name(prefix: str) -> None:
+    from raysgpo.weights.transfer import ReceivingEngine, Update, tied_parameters
 
-    engine: Any = SharedMemoryEngine.__new__(SharedMemoryEngine)
+    engine: Any = ReceivingEngine.__new__(ReceivingEngine)
     engine.model = Model(prefix)
-    engine._twins, engine.checksums = tied_parameters(engine.model), {}
+    engine._twins, engine.checksums, engine._taken = tied_parameters(engine.model), {}, {}
     assert engine._twins == {"embed.weight": ["head.weight"]}
-    engine._missing = {"embed.weight", "inner.weight"}
+    engine._watch("embed.weight")
+    engine._missing = {"embed.weight", "inner.weight", "head.weight"}
     sent = {f"{prefix}inner.weight": torch.eye(2), f"{prefix}embed.weight": torch.arange(6.0).reshape(2, 3)}
-    with SharedFile(pack(sent.items())) as file:
-        engine.receive_weights(SharedMemoryUpdate(**file.description))
-    assert engine.model.calls == calls
-    assert torch.equal(engine.model.taken["twin"], sent[f"{prefix}embed.weight"])
+    file, manifest = written(sent.items())
+    with file:
+        engine.receive_weights(Update(**description(file.path, manifest.tensors)))
+    assert engine.model.calls == 1
+    embed = sent[f"{prefix}embed.weight"]
+    assert [tensor.tolist() for tensor in engine.model.taken] == [x.tolist() for x in (torch.eye(2), embed, embed)]
     assert engine._missing == set()
     assert engine.checksums.keys() == sent.keys()

@@ -10,26 +10,19 @@ from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raysgpo.weights.payload import (
-    WeightPayload,
-    named_checksums,
-    pack,
-    payload_bytes,
-    tensor_checksum,
-)
-from raysgpo.weights.shared_file import ALIGNMENT, ChecksumMismatch, SharedFile, read_shared
+from raysgpo.weights.checksums import ChecksumMismatch, named_checksums, tensor_checksum
+from raysgpo.weights.memory_file import ALIGNMENT, MemoryFile, TensorSpec, description, read_shared
+from tests.weights.publishing import Named, written
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.int8, torch.bool]
 
 
-def unpack(payload: WeightPayload) -> dict[str, torch.Tensor]:
-    """The tensors as a receiver reads them."""
-    with SharedFile(payload) as file:
-        return {name: tensor.clone() for name, tensor in read_shared(**file.description)}
-
-
-def checksums(payload: WeightPayload) -> dict[str, str | None]:
-    return {entry.name: entry.digest for entry in payload}
+def read_back(named: Named, checksums: bool = True) -> tuple[dict[str, torch.Tensor], tuple[TensorSpec, ...]]:
+    """What a reader of the file finds, and what is said of it."""
+    file, manifest = written(named, checksums)
+    with file:
+        read = dict(read_shared(**description(file.path, manifest.tensors)))
+        return {name: tensor.clone() for name, tensor in read.items()}, manifest.tensors
 
 
 def some_tensors() -> dict[str, torch.Tensor]:
@@ -55,18 +48,22 @@ def assert_same_bits(got: dict[str, torch.Tensor], wanted: dict[str, torch.Tenso
         assert bits(got[name]) == bits(tensor), name
 
 
-def test_unpack_undoes_pack_bit_for_bit() -> None:
+def test_a_file_gives_the_same_bits_and_leaves_nothing_behind() -> None:
     tensors = some_tensors()
-    assert_same_bits(unpack(pack(tensors.items())), tensors)
-
-
-def test_a_shared_file_gives_the_same_bits_and_leaves_nothing_behind() -> None:
-    tensors = some_tensors()
-    with SharedFile(pack(tensors.items())) as shared:
-        assert all(entry["offset"] % ALIGNMENT == 0 for entry in shared.tensors)
-        read = dict(read_shared(**shared.description))
-    assert not Path(shared.path).exists()
+    file, manifest = written(tensors.items())
+    with file:
+        read = dict(read_shared(**description(file.path, manifest.tensors)))
+    assert all(spec.offset % ALIGNMENT == 0 for spec in manifest.tensors)
+    assert not Path(manifest.path).exists()
     assert_same_bits(read, tensors)
+
+
+def test_a_second_version_overwrites_the_first_in_place() -> None:
+    first, second = some_tensors(), {name: tensor.detach() * 0 + 1 for name, tensor in some_tensors().items()}
+    with MemoryFile() as file:
+        for tensors in (first, second):
+            specs = [spec for spec, _ in file.write_weights(tensors.items())]
+            assert_same_bits(dict(read_shared(**description(file.path, specs))), tensors)
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,24 +73,22 @@ def test_any_mix_of_types_and_shapes_survives(layout: list[tuple[torch.dtype, li
         f"t{i}": (torch.arange(torch.Size(shape).numel()) % 2).to(dtype).reshape(shape)
         for i, (dtype, shape) in enumerate(layout)
     }
-    payload = pack(tensors.items())
-    with SharedFile(payload) as shared:
-        read = dict(read_shared(**shared.description))
+    read, specs = read_back(tensors.items())
     assert_same_bits(read, tensors)
-    assert_same_bits(unpack(payload), tensors)
-    assert payload_bytes(payload) == sum(t.numel() * t.element_size() for t in tensors.values())
+    assert [spec.num_bytes for spec in specs] == [t.numel() * t.element_size() for t in tensors.values()]
 
 
 def test_a_flipped_bit_on_the_way_is_refused_by_name() -> None:
-    with SharedFile(pack(some_tensors().items())) as shared:
-        offset = shared.tensors[2]["offset"]
-        with open(shared.path, "r+b") as file:
-            file.seek(offset)
-            byte = file.read(1)[0]
-            file.seek(offset)
-            file.write(bytes([byte ^ 1]))
+    written_file, manifest = written(some_tensors().items())
+    with written_file, open(manifest.path, "r+b") as file:
+        offset = manifest.tensors[2].offset
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 1]))
+        file.flush()
         with pytest.raises(ChecksumMismatch, match="'brain'"):
-            read_shared(**shared.description)
+            read_shared(**description(manifest.path, manifest.tensors))
 
 
 def test_the_checksum_is_blake3_of_the_little_endian_values() -> None:
@@ -111,9 +106,10 @@ def test_checksums_tell_bits_apart_and_not_memory_layouts() -> None:
     assert tensor_checksum(nudged) != tensor_checksum(tensor)
 
 
-def test_checksums_before_and_after_packing_agree() -> None:
+def test_checksums_before_and_after_writing_agree() -> None:
     tensors = some_tensors()
-    assert checksums(pack(tensors.items())) == named_checksums(tensors.items())
+    _, specs = read_back(tensors.items())
+    assert {spec.name: spec.digest for spec in specs} == named_checksums(tensors.items())
 
 
 @pytest.mark.parametrize(
@@ -121,17 +117,16 @@ def test_checksums_before_and_after_packing_agree() -> None:
     [
         ([], "0 tensors under 0 names"),
         ([("w", torch.ones(1)), ("w", torch.ones(1))], "2 tensors under 1 names"),
-        ([("w", torch.ones(1)), ("hole", torch.ones(0))], "without elements, .'hole'"),
+        ([("w", torch.ones(1)), ("hole", torch.ones(0))], "without elements, hole"),
     ],
 )
 def test_weights_that_cannot_be_meant_are_refused(named: list[tuple[str, torch.Tensor]], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        pack(named)
+        written(named)
 
 
-def test_checksums_may_be_left_out(tmp_path: Path) -> None:
+def test_checksums_may_be_left_out() -> None:
     tensors = some_tensors()
-    payload = pack(tensors.items(), checksums=False)
-    assert set(checksums(payload).values()) == {None}
-    with SharedFile(payload) as shared:
-        assert_same_bits(dict(read_shared(shared.path, shared.tensors)), tensors)
+    read, specs = read_back(tensors.items(), checksums=False)
+    assert {spec.digest for spec in specs} == {None}
+    assert_same_bits(read, tensors)

@@ -1,0 +1,215 @@
+"""A process group of the trainer's rank 0 and every rank of every engine, in which weights are broadcast.
+
+It is apart from every default group: NCCL where both sides compute on GPUs, gloo elsewhere, by
+the same calls. What travels is a chunk: a header that says which tensors it holds, and their bytes one behind another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.distributed as dist
+
+from raysgpo.weights.memory_file import TensorSpec, aligned, spec_of, views
+
+Backend = Literal["gloo", "nccl"]
+
+CHUNK_PATIENCE = 10.0
+"""Seconds that a chunk may take to reach all engines, and as many more as its bytes take at ``SLOWEST``."""
+SLOWEST = 0.3e9
+"""Bytes a second."""
+
+
+def patience(num_bytes: int) -> float:
+    """Seconds for a chunk of so many bytes."""
+    return CHUNK_PATIENCE + num_bytes / SLOWEST
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process stands in a group: what it takes to join."""
+
+    backend: Backend
+    host: str
+    port: int
+    rank: int
+    world: int
+    join_timeout: float
+    """Seconds for all to come together."""
+    timeout: float
+    """Seconds from the begin of an update to its first chunk, and from one chunk to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tensors one behind another in memory of the device that the group works on."""
+
+    specs: tuple[TensorSpec, ...]
+    data: torch.Tensor
+    """uint8, shape (number of bytes,)."""
+
+    def tensors(self) -> list[tuple[str, torch.Tensor]]:
+        """Raises ChecksumMismatch if they are not what was sent."""
+        if self.data.device.type == "cpu":
+            return views(self.data.numpy(), self.specs)
+        parts = [self.data[spec.offset : spec.offset + spec.num_bytes] for spec in self.specs]
+        flats = [part.view(getattr(torch, spec.dtype)) for part, spec in zip(parts, self.specs, strict=True)]
+        return [(spec.name, flat.reshape(spec.shape)) for flat, spec in zip(flats, self.specs, strict=True)]
+
+
+def packed(named: Sequence[tuple[str, torch.Tensor]], digests: Sequence[str | None], device: torch.device) -> Chunk:
+    """Copies of full tensors as one chunk."""
+    specs, end = [], 0
+    for (name, tensor), checksum in zip(named, digests, strict=True):
+        spec = spec_of(name, tensor, aligned(end), checksum)
+        specs.append(spec)
+        end = spec.offset + spec.num_bytes
+    data = torch.empty(end, dtype=torch.uint8, device=device)
+    for spec, (_, tensor) in zip(specs, named, strict=True):
+        part = data[spec.offset : spec.offset + spec.num_bytes].view(tensor.dtype)
+        part.copy_(tensor.detach().reshape(-1))
+    return Chunk(tuple(specs), data)
+
+
+class Rendezvous:
+    """Where the ranks of a group find one another; it lives with rank 0."""
+
+    def __init__(self, host: str, timeout: float) -> None:
+        span = timedelta(seconds=timeout)
+        self._store = dist.TCPStore(host, 0, is_master=True, timeout=span, wait_for_workers=False)
+
+    @property
+    def port(self) -> int:
+        return int(self._store.port)
+
+    def enter(self, place: Place) -> WeightGroup:
+        """As rank 0."""
+        return WeightGroup(self._store, place)
+
+
+def join(place: Place) -> WeightGroup:
+    """As any other rank.
+
+    Raises:
+        RuntimeError: not all came together within ``place.join_timeout`` seconds (torch's DistError and its kin).
+    """
+    span = timedelta(seconds=place.join_timeout)
+    store = dist.TCPStore(place.host, place.port, is_master=False, timeout=span, wait_for_workers=False)
+    return WeightGroup(store, place)
+
+
+class WeightGroup:
+    """The group as one of its processes sees it. Rank 0 sends, all others receive."""
+
+    def __init__(self, store: dist.TCPStore, place: Place) -> None:
+        self._store = store  # must live as long as the group
+        self._group: dist.ProcessGroup | None
+        self._timeout = place.timeout
+        self._device = torch.device("cuda" if place.backend == "nccl" else "cpu")
+        span = timedelta(seconds=place.join_timeout)
+        if place.backend == "nccl":
+            self._group = _nccl(store, place, span)
+        else:
+            self._group = dist.ProcessGroupGloo(store, place.rank, place.world, span)
+        self._world = place.world
+        self._broadcast(torch.zeros(1, dtype=torch.uint8, device=self._device), place.join_timeout)
+
+    @property
+    def device(self) -> torch.device:
+        """Of what is sent and received."""
+        return self._device
+
+    def send(self, chunk: Chunk) -> None:
+        """Return once it is on its way to all.
+
+        Raises:
+            RuntimeError: a receiver is gone, or took too long.
+        """
+        header = json.dumps([asdict(spec) for spec in chunk.specs]).encode()
+        limit = patience(chunk.data.numel())
+        self._broadcast(self._sizes(len(header), chunk.data.numel()), limit)
+        self._broadcast(torch.from_numpy(np.frombuffer(header, np.uint8).copy()).to(self._device), limit)
+        self._broadcast(chunk.data, limit)
+
+    def send_end(self) -> None:
+        """No further chunk comes."""
+        self._broadcast(self._sizes(0, 0), patience(0))
+
+    def chunks(self) -> Iterator[Chunk]:
+        """What rank 0 sends, until its end.
+
+        Raises:
+            RuntimeError: rank 0 is gone, or nothing came in time.
+        """
+        while True:
+            sizes = self._sizes(0, 0)
+            self._broadcast(sizes, self._timeout)
+            header_bytes, num_bytes = sizes.tolist()
+            if header_bytes == 0:
+                return
+            header = torch.empty(header_bytes, dtype=torch.uint8, device=self._device)
+            data = torch.empty(num_bytes, dtype=torch.uint8, device=self._device)
+            self._broadcast(header, patience(num_bytes))
+            self._broadcast(data, patience(num_bytes))
+            entries = json.loads(header.cpu().numpy().tobytes())
+            specs = tuple(TensorSpec(**{**entry, "shape": tuple(entry["shape"])}) for entry in entries)
+            yield Chunk(specs, data)
+
+    def abort(self) -> None:
+        """End it, whatever it is in the middle of; the other ranks notice. It never blocks."""
+        group, self._group = self._group, None
+        if group is not None:
+            threading.Thread(target=_end, args=(group,), name="abort of a weight group", daemon=True).start()
+
+    def _sizes(self, header: int, data: int) -> torch.Tensor:
+        return torch.tensor([header, data], dtype=torch.int64, device=self._device)
+
+    def _broadcast(self, tensor: torch.Tensor, seconds: float) -> None:
+        if self._world == 1:
+            return
+        options = dist.BroadcastOptions()
+        options.rootRank = 0
+        options.timeout = timedelta(seconds=seconds)
+        group = self._group
+        if group is None:
+            raise RuntimeError("this group of weights was given up")
+        work = group.broadcast([tensor], options)
+        if not work.wait(timedelta(seconds=seconds)):
+            raise RuntimeError(f"a broadcast of weights took longer than {seconds:.0f} s")
+
+
+def _end(group: dist.ProcessGroup) -> None:
+    """Its last reference goes here, and gloo's connections with it."""
+    group.abort()
+
+
+def _nccl(store: dist.TCPStore, place: Place, span: timedelta) -> dist.ProcessGroup:
+    options = dist.ProcessGroupNCCL.Options()
+    options._timeout = span
+    with _errors_stay_ours():
+        return dist.ProcessGroupNCCL(store, place.rank, place.world, options)
+
+
+@contextmanager
+def _errors_stay_ours() -> Iterator[None]:
+    """NCCL's watchdog ends the process of a group that failed or timed out; a replica that is gone must not end the
+    trainer. Read when a group is made."""
+    name = "TORCH_NCCL_ASYNC_ERROR_HANDLING"
+    before = os.environ.get(name)
+    os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
