@@ -153,6 +153,12 @@ class Config(Section):
         return self.algorithm.refill_limit if self.algorithm.refill else 1
 
     @property
+    def weights_dtype(self) -> Literal["float32", "bfloat16"]:
+        """That weights travel in: where either side computes in bfloat16 the other half of each number is not seen."""
+        engine = self.rollout.engine.get("dtype", self.rollout.dtype)
+        return "bfloat16" if "bfloat16" in (self.trainer.dtype, engine) else "float32"
+
+    @property
     def needs_judge(self) -> bool:
         if self.steps == 0 or (self.mode == "offline" and self.offline.keep != "all_negative"):
             return False

@@ -66,6 +66,12 @@ class RolloutConfig(Section):
     """What becomes of answers under way when new weights come. ``recompute``: they go on under the new weights, which
     compute the keys and values of all before once more; ``keep_cache``: those of the old weights stay (as AReaL's),
     which costs nothing and makes their logprobs no policy's; ``drain``: the update waits until they have ended."""
+    transport: Literal["auto", "store", "broadcast"] = "auto"
+    """How new weights reach the replicas. ``store``: rank 0 of the trainer writes them into memory of its node, from
+    which each replica reads them; ``broadcast``: it also sends them to all engines at once, by NCCL between GPUs, by
+    gloo elsewhere, and whoever misses that reads them. ``auto``: a broadcast between GPUs of their own."""
+    checksums: bool | None = None
+    """Whether an engine compares each tensor that it reads with the trainer's checksum of it; None: on CPUs."""
     attempts: int = Field(3, ge=1)
     """How often a group is sampled before it counts as failed."""
 

@@ -221,22 +221,23 @@ class Policy:
         return result
 
     @torch.no_grad()
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
+    def weights(self, dtype: torch.dtype | None = None) -> Iterator[tuple[str, Tensor]]:
         """(transformers' name, full tensor) of every parameter, on every rank, gathered one by one.
 
-        All ranks must exhaust it. The tensors have the type ``trainer.dtype`` (what the forward pass
-        computes with); they may share memory with the policy, so copy what must outlive the next
+        All ranks must exhaust it. The tensors have the type ``dtype``, that of the forward pass if it is not said, and
+        are gathered in it; they may share memory with the policy, so copy what must outlive the next
         update. A tied head comes once, under the embedding's name. Adapters are added to the weights
         beside which they stand.
         """
+        dtype = dtype or self._dtype
         layers = adapted_layers(self.scorer)
         for name, parameter in self.scorer.named_parameters():
             if is_adapter(name):
                 continue
             module, _, kind = name.rpartition(".")
             adapted = module in layers and kind == "weight"
-            full = layers[module].merged() if adapted else whole(parameter)
-            yield name.removeprefix(TokenScorer.PREFIX), full.detach().to(self._dtype)
+            full = layers[module].merged().to(dtype) if adapted else whole(parameter.detach().to(dtype))
+            yield name.removeprefix(TokenScorer.PREFIX), full.detach()
 
     def snapshot(self) -> Snapshot:
         """This rank's shards as they are now, for another thread to copy; the next update waits until it has."""

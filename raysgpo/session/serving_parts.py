@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
@@ -23,7 +24,7 @@ from raysgpo.session.judge_access import Say, wait_for_judge_replicas
 from raysgpo.session.names import RunNames
 from raysgpo.session.reaper import reaping
 from raysgpo.start.preparation import model_settings
-from raysgpo.weights.store import start_weight_store
+from raysgpo.weights.store import StoreHandle, start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 from raysgpo.weights.transport import NOTHING_PUBLISHED
 
@@ -48,7 +49,7 @@ class ServingParts:
         self._watch = Watch(names.rollout)
         self._store = start_weight_store()
         self._pulse = Pulse("the weight store", self._store.latest.remote)
-        self.transport = StoreTransport(self._store)
+        self.transport = transport_of(config, self._store)
 
     @property
     def run_id(self) -> str:
@@ -133,6 +134,16 @@ class ServingParts:
         except GetTimeoutError:
             ray.kill(self._store, no_restart=False)
             return NOTHING_PUBLISHED
+
+
+def transport_of(config: ResolvedConfig, store: StoreHandle) -> StoreTransport:
+    """As ``rollout.transport`` and ``rollout.checksums`` say."""
+    rollout = config.rollout
+    gpus = config.trainer.gpus >= 1 and rollout.gpus >= 1  # NCCL takes no GPU twice
+    broadcasts = rollout.transport == "broadcast" or (rollout.transport == "auto" and gpus)
+    group: Literal["gloo", "nccl"] = "nccl" if gpus else "gloo"
+    checksums = rollout.gpus == 0 if rollout.checksums is None else rollout.checksums
+    return StoreTransport(store, checksums, group if broadcasts else None)
 
 
 @contextmanager

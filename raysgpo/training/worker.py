@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import ray.train
+import torch
 
 from raysgpo.conductor.messages import Decision, TrainReport
 from raysgpo.output.metrics import Interval, Metrics
@@ -81,12 +82,12 @@ class TrainWorker:
 
     def _publish(self, step: int) -> tuple[int, Metrics]:
         """The weights get the next version (rank 0 says which) and go to whoever wants them."""
-        job = self._job
+        job, dtype = self._job, getattr(torch, self._config.weights_dtype)
         if self._rank != 0:
-            job.publisher.take_part(self._policy.weights())
+            job.publisher.take_part(self._policy.weights(dtype))
             return 0, {}
         version = result(job.conductor.next_version.remote(step))
-        sync = job.publisher.publish(version, self._policy.weights(), self._config.rollout.update_seconds)
+        sync = job.publisher.publish(version, self._policy.weights(dtype), self._config.rollout.update_seconds)
         for message in sync.failures:
             job.conductor.say.remote(message)
         result(job.conductor.published.remote(version, step))

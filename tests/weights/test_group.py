@@ -1,0 +1,365 @@
+"""A broadcast brings every rank the same bits; who dies or stops costs the others a bounded time, and is named."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raysgpo.weights import epochs, group, sender
+from raysgpo.weights.checksums import ChecksumMismatch, named_checksums
+from raysgpo.weights.group import Chunk, Place, Rendezvous, WeightGroup, join, packed, patience
+from raysgpo.weights.sender import Sender, Sending
+from raysgpo.weights.store_transport import StoreTransport
+from raysgpo.weights.transport import Epoch, Member, UpdateReply
+from tests.serving.local_store import LocalStore
+
+pytestmark = pytest.mark.ray
+
+CPU = torch.device("cpu")
+
+
+def tensors(version: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(version)
+    return {
+        "embed": torch.randn(64, 32, generator=generator),
+        "bias": torch.randn(33, generator=generator).bfloat16(),
+        "scalar": torch.tensor(3.5),
+        "turned": torch.randn(8, 4, generator=generator).T,
+    }
+
+
+class Receiver:
+    """One rank of an engine, in a thread."""
+
+    def __init__(self, place: Place) -> None:
+        self.found: dict[str, str] = {}
+        self.error: BaseException | None = None
+        self.thread = threading.Thread(target=self._run, args=(place,), daemon=True)
+        self.thread.start()
+
+    def _run(self, place: Place) -> None:
+        try:
+            self.group = join(place)
+            for chunk in self.group.chunks():
+                self.found |= named_checksums(chunk.tensors())
+        except BaseException as error:
+            self.error = error
+
+
+def together(receivers: int, timeout: float = 10.0) -> tuple[WeightGroup, list[Receiver]]:
+    rendezvous = Rendezvous("127.0.0.1", timeout)
+    places = [
+        Place("gloo", "127.0.0.1", rendezvous.port, rank, 1 + receivers, timeout, timeout)
+        for rank in range(1 + receivers)
+    ]
+    ranks = [Receiver(place) for place in places[1:]]
+    return rendezvous.enter(places[0]), ranks
+
+
+@pytest.mark.parametrize("receivers", [0, 1, 3])
+def test_every_rank_receives_the_same_bits(receivers: int) -> None:
+    root, ranks = together(receivers)
+    named = list(tensors().items())
+    digests = list(named_checksums(named).values())
+    root.send(packed(named[:1], digests[:1], CPU))
+    root.send(packed(named[1:], digests[1:], CPU))
+    root.send_end()
+    for rank in ranks:
+        rank.thread.join(20)
+        assert rank.error is None and rank.found == named_checksums(named)
+    root.abort()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([torch.float32, torch.bfloat16, torch.int8]), st.integers(1, 70)), min_size=1)
+)
+def test_a_chunk_gives_back_what_was_packed(layout: list[tuple[torch.dtype, int]]) -> None:
+    named = [(f"t{index}", torch.arange(size).to(dtype)) for index, (dtype, size) in enumerate(layout)]
+    chunk = packed(named, list(named_checksums(named).values()), CPU)
+    assert all(torch.equal(one, other) for (_, one), (_, other) in zip(chunk.tensors(), named, strict=True))
+
+
+def test_a_flipped_bit_in_a_chunk_is_refused_by_name() -> None:
+    named = list(tensors().items())
+    chunk = packed(named, list(named_checksums(named).values()), CPU)
+    chunk.data[chunk.specs[1].offset] ^= 1
+    with pytest.raises(ChecksumMismatch, match="'bias'"):
+        chunk.tensors()
+
+
+def test_when_one_rank_gives_up_the_others_notice_at_once() -> None:
+    root, ranks = together(2)
+    root.send(packed([("w", torch.zeros(4))], [None], CPU))
+    time.sleep(0.2)
+    root.abort()
+    started = time.monotonic()
+    for rank in ranks:
+        rank.thread.join(20)
+        assert isinstance(rank.error, RuntimeError)
+    assert time.monotonic() - started < 5
+    with pytest.raises(RuntimeError, match="given up"):
+        root.send_end()
+
+
+def test_a_rank_that_never_comes_ends_the_meeting_at_its_deadline() -> None:
+    rendezvous, started = Rendezvous("127.0.0.1", 1.0), time.monotonic()
+    with pytest.raises(RuntimeError):
+        rendezvous.enter(Place("gloo", "127.0.0.1", rendezvous.port, 0, 2, 1.0, 1.0))
+    assert time.monotonic() - started < 20
+
+
+def test_rank_0_silent_for_too_long_is_given_up() -> None:
+    root, [rank] = together(1, timeout=1.0)
+    rank.thread.join(20)
+    assert isinstance(rank.error, RuntimeError)
+    root.abort()
+
+
+# --- sending ---
+
+
+def test_a_receiver_that_stops_costs_the_patience_for_a_chunk_and_the_gathering_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(group, "CHUNK_PATIENCE", 0.5)
+    monkeypatch.setattr(sender, "SEND_CHUNK", 1)
+    rendezvous = Rendezvous("127.0.0.1", 10)
+    place = Place("gloo", "127.0.0.1", rendezvous.port, 1, 2, 10, 10)
+    stopped: list[WeightGroup] = []
+    thread = threading.Thread(target=lambda: stopped.append(join(place)), daemon=True)
+    thread.start()
+    root = rendezvous.enter(Place("gloo", "127.0.0.1", place.port, 0, 2, 10, 10))
+    sending, started = Sending(root), time.monotonic()
+    gathered = 0
+    for version in range(6):
+        with_bytes = torch.zeros(4 * 2**20 + version)
+        spec = packed([("w", with_bytes)], [None], CPU).specs[0]
+        sending.add(spec, with_bytes)
+        gathered += 1
+    sending.finish()
+    assert gathered == 6 and sending.failure is not None
+    assert patience(0) < time.monotonic() - started < 30
+
+
+# --- membership ---
+
+
+class Replica:
+    """A replica without an engine: it joins and receives as one does."""
+
+    def __init__(self, name: str, ranks: int = 1) -> None:
+        self.name, self.ranks = name, ranks
+        self.version, self.epoch = -1, ""
+        self.found: dict[str, str] = {}
+        self.groups: list[WeightGroup] = []
+        self.fault = ""
+        """``mute``: it answers nothing; ``late``: it does not join; ``dies``: in the middle of a broadcast."""
+
+    def member(self) -> Member:
+        return Member(self.name, self.ranks, self.version, self.epoch)
+
+    def join(self, epoch: Epoch) -> UpdateReply:
+        if self.name not in epoch.offsets:
+            return UpdateReply(self.name, self.version)
+        if self.fault == "late":
+            return UpdateReply(self.name, self.version, "TimeoutError: it did not come together")
+        told = epoch.invitation(self.name)
+        places = [
+            Place(
+                told["backend"],
+                told["host"],
+                told["port"],
+                told["offset"] + rank,
+                told["world"],
+                told["join_timeout"],
+                told["timeout"],
+            )
+            for rank in range(self.ranks)
+        ]
+        with ThreadPoolExecutor(self.ranks) as pool:
+            self.groups = list(pool.map(join, places))
+        self.epoch = epoch.name
+        return UpdateReply(self.name, self.version)
+
+    def update(self, version: int, deadline: float, epoch: str) -> UpdateReply:
+        if not epoch or epoch != self.epoch:
+            self.version = version
+            return UpdateReply(self.name, version)
+        if self.fault == "dies":
+            for one in self.groups:
+                one.abort()
+            return UpdateReply(self.name, self.version, "RuntimeError: it died")
+        try:
+            with ThreadPoolExecutor(self.ranks) as pool:
+                parts = list(pool.map(self._receive, self.groups))
+        except RuntimeError as error:
+            return UpdateReply(self.name, self.version, f"pulled: {type(error).__name__}")
+        assert all(part == parts[0] for part in parts), "every rank gets all"
+        self.found, self.version = parts[0], version
+        return UpdateReply(self.name, version)
+
+    @staticmethod
+    def _receive(one: WeightGroup) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for chunk in one.chunks():
+            found |= named_checksums(chunk.tensors())
+        return found
+
+
+class Fleet:
+    """The handle of replicas in this process, each call in threads."""
+
+    def __init__(self, *replicas: Replica) -> None:
+        self.replicas = list(replicas)
+
+    def broadcast(self, method: str, *args: Any) -> Answers:
+        return Answers([one for one in self.replicas], method, args)
+
+
+class Answers:
+    def __init__(self, replicas: list[Replica], method: str, args: tuple[Any, ...]) -> None:
+        self.pool = ThreadPoolExecutor(max(1, len(replicas)))
+        self.futures = [
+            None if one.fault == "mute" else self.pool.submit(getattr(one, method), *args) for one in replicas
+        ]
+
+    def results(self, timeout_s: float, return_exceptions: bool) -> list[Any]:
+        until = time.monotonic() + timeout_s
+        found: list[Any] = []
+        for future in self.futures:
+            try:
+                left = max(0.0, until - time.monotonic())
+                found.append(TimeoutError() if future is None else future.result(left))
+            except Exception as error:
+                found.append(error)
+        if any(isinstance(one, TimeoutError) for one in found):
+            time.sleep(max(0.0, until - time.monotonic()))
+        return found
+
+
+@pytest.fixture
+def publish(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """``publish(sender, version)`` -> report, with a store in an event loop of its own."""
+    monkeypatch.setattr(epochs, "JOIN_DEADLINE", 2.0)
+    monkeypatch.setattr(group, "CHUNK_PATIENCE", 1.0)
+    monkeypatch.setattr("raysgpo.weights.push.ROLL_CALL", 0.5)
+    monkeypatch.setattr("raysgpo.weights.push.LOOK", 0.1)
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    monkeypatch.setattr(
+        sender, "result", lambda call, deadline: asyncio.run_coroutine_threadsafe(call, loop).result(deadline)
+    )
+    yield lambda one, version: one.publish(version, tensors(version).items(), 5.0)
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def sender_to(fleet: Fleet) -> Sender:
+    made = StoreTransport(LocalStore(), group="gloo").sender(fleet)
+    assert isinstance(made, Sender)
+    return made
+
+
+def test_the_same_replicas_keep_their_group_and_others_get_a_new_one(publish: Callable[..., Any]) -> None:
+    a, b, c = Replica("a"), Replica("b", ranks=2), Replica("c")
+    fleet = Fleet(a, b)
+    one = sender_to(fleet)
+    epochs_seen = []
+    for version, members in enumerate([[a, b], [a, b], [a, b, c], [a, c], [a, c]]):
+        fleet.replicas = members
+        report = publish(one, version)
+        assert report.complete, report.failures
+        assert report.landed == {member.name: version for member in members}
+        assert all(member.found == named_checksums(tensors(version).items()) for member in members)
+        epochs_seen.append(report.epochs)
+    assert epochs_seen == [1, 1, 2, 3, 3]
+
+
+def test_a_replica_that_came_back_under_another_epoch_is_asked_to_join_again(publish: Callable[..., Any]) -> None:
+    a = Replica("a")
+    one = sender_to(Fleet(a))
+    assert publish(one, 0).epochs == 1
+    a.epoch = ""  # its process was restarted
+    assert publish(one, 1).epochs == 2
+
+
+def test_a_mute_replica_costs_a_roll_call_and_no_group_with_it(publish: Callable[..., Any]) -> None:
+    a, b = Replica("a"), Replica("b")
+    one = sender_to(Fleet(a, b))
+    assert publish(one, 0).complete
+    b.fault, started = "mute", time.monotonic()
+    report = publish(one, 1)
+    assert time.monotonic() - started < 10
+    assert (report.landed, report.epochs) == ({"a": 1}, 2)
+    assert report.failures == ("replica b gave no answer to version 1: it did not answer the roll call",)
+    b.fault = ""
+    assert publish(one, 2).landed == {"a": 2, "b": 2}
+
+
+def test_one_that_does_not_join_is_named_and_the_others_pull(publish: Callable[..., Any]) -> None:
+    a, b = Replica("a"), Replica("b")
+    b.fault = "late"
+    one = sender_to(Fleet(a, b))
+    report = publish(one, 0)
+    assert report.landed == {"a": 0, "b": 0}, "they pulled"
+    assert "replica b: TimeoutError" in report.failures[0]
+    again = publish(one, 1)
+    assert again.failures == () and again.epochs == report.epochs, "the same replicas are not tried for ever"
+
+
+def test_a_replica_that_dies_in_a_broadcast_leaves_the_others_the_store(publish: Callable[..., Any]) -> None:
+    a, b = Replica("a"), Replica("b")
+    one = sender_to(Fleet(a, b))
+    assert publish(one, 0).complete
+    b.fault = "dies"
+    report = publish(one, 1)
+    assert report.landed.keys() <= {"a"}
+    assert any("broadcast of version 1 was given up" in failure for failure in report.failures)
+    b.fault = ""
+    report = publish(one, 2)
+    assert report.complete and report.epochs == 2
+
+
+def test_a_source_that_fails_in_the_middle_frees_the_receivers(publish: Callable[..., Any]) -> None:
+    a = Replica("a")
+    one = sender_to(Fleet(a))
+
+    def breaking() -> Iterator[tuple[str, torch.Tensor]]:
+        yield "w", torch.zeros(3)
+        raise ValueError("the gathering failed")
+
+    started = time.monotonic()
+    with pytest.raises(ValueError, match="the gathering failed"):
+        one.publish(0, breaking(), 5.0)
+    assert time.monotonic() - started < 10
+    assert publish(one, 1).landed == {"a": 1}
+
+
+def test_chunks_are_of_the_size_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "SEND_CHUNK", 100)
+    sent: list[Chunk] = []
+
+    class Recording:
+        device = CPU
+
+        def send(self, chunk: Chunk) -> None:
+            sent.append(chunk)
+
+        def send_end(self) -> None:
+            pass
+
+    sending: Any = Sending(Recording())  # type: ignore[arg-type]
+    for index, size in enumerate([10, 10, 50, 5]):
+        tensor = torch.zeros(size)
+        sending.add(packed([(str(index), tensor)], [None], CPU).specs[0], tensor)
+    sending.finish()
+    assert [[spec.name for spec in chunk.specs] for chunk in sent] == [["0", "1"], ["2"], ["3"]]
