@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -27,6 +28,11 @@ CHUNK_PATIENCE = 10.0
 """Seconds that a chunk may take to reach all engines, and as many more as its bytes take at ``SLOWEST``."""
 SLOWEST = 0.3e9
 """Bytes a second."""
+LOOK = 0.5
+"""Seconds between two looks whether a group that gives no sign was given up."""
+LONGEST_NAP = 0.005
+"""Seconds from one look at a broadcast under way to the next."""
+_OVER = "over"
 
 
 def patience(num_bytes: int) -> float:
@@ -116,11 +122,8 @@ class WeightGroup:
         self._timeout = place.timeout
         self._device = torch.device("cuda" if place.backend == "nccl" else "cpu")
         span = timedelta(seconds=place.join_timeout)
-        if place.backend == "nccl":
-            self._group = _nccl(store, place, span)
-        else:
-            self._group = dist.ProcessGroupGloo(store, place.rank, place.world, span)
-        self._world = place.world
+        self._group = _MADE[place.backend](store, place, span)
+        self._world, self._rank = place.world, place.rank
         self._broadcast(torch.zeros(1, dtype=torch.uint8, device=self._device), place.join_timeout)
 
     @property
@@ -168,7 +171,8 @@ class WeightGroup:
         """End it, whatever it is in the middle of; the other ranks notice. It never blocks."""
         group, self._group = self._group, None
         if group is not None:
-            threading.Thread(target=_end, args=(group,), name="abort of a weight group", daemon=True).start()
+            own = self._store if self._rank == 0 else None
+            threading.Thread(target=_end, args=(group, own), name="end of a weight group", daemon=True).start()
 
     def _sizes(self, header: int, data: int) -> torch.Tensor:
         return torch.tensor([header, data], dtype=torch.int64, device=self._device)
@@ -182,30 +186,55 @@ class WeightGroup:
         group = self._group
         if group is None:
             raise RuntimeError("this group of weights was given up")
-        work = group.broadcast([tensor], options)
-        if not work.wait(timedelta(seconds=seconds)):
-            raise RuntimeError(f"a broadcast of weights took longer than {seconds:.0f} s")
+        work, started, looked = group.broadcast([tensor], options), time.monotonic(), time.monotonic()
+        while not work.is_completed():
+            now = time.monotonic()
+            if now - started > seconds:
+                raise RuntimeError(f"a broadcast of weights took longer than {seconds:.0f} s")
+            if now - looked > LOOK:
+                looked = now
+                self._look()
+            time.sleep(min(LONGEST_NAP, (now - started) / 10))
+        work.wait()
+
+    def _look(self) -> None:
+        """Raises RuntimeError if somebody gave the group up. A rank hears nothing of it from the connections that it
+        has: the one above it in the tree may be the one that hangs."""
+        if self._store.check([_OVER]):
+            raise RuntimeError("this group of weights was given up by another rank")
 
 
-def _end(group: dist.ProcessGroup) -> None:
-    """Its last reference goes here, and gloo's connections with it."""
+def _end(group: dist.ProcessGroup, store: dist.TCPStore | None) -> None:
+    """The group's last reference goes here, and gloo's connections with it. ``store``: where this process is the one that
+    has it; the others hear of it there."""
+    if store is not None:
+        store.set(_OVER, "")
     group.abort()
 
 
+def _gloo(store: dist.TCPStore, place: Place, span: timedelta) -> dist.ProcessGroup:
+    """A broadcast goes along a tree: only its edges need connections, and not every pair of hundreds."""
+    with _environment("TORCH_GLOO_LAZY_INIT", "1"):
+        return dist.ProcessGroupGloo(store, place.rank, place.world, span)
+
+
 def _nccl(store: dist.TCPStore, place: Place, span: timedelta) -> dist.ProcessGroup:
+    """NCCL's watchdog would end the process of a group that failed or timed out: a replica that is gone must not end
+    the trainer."""
     options = dist.ProcessGroupNCCL.Options()
     options._timeout = span
-    with _errors_stay_ours():
+    with _environment("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0"):
         return dist.ProcessGroupNCCL(store, place.rank, place.world, options)
 
 
+_MADE: dict[Backend, Callable[[dist.TCPStore, Place, timedelta], dist.ProcessGroup]] = {"gloo": _gloo, "nccl": _nccl}
+
+
 @contextmanager
-def _errors_stay_ours() -> Iterator[None]:
-    """NCCL's watchdog ends the process of a group that failed or timed out; a replica that is gone must not end the
-    trainer. Read when a group is made."""
-    name = "TORCH_NCCL_ASYNC_ERROR_HANDLING"
+def _environment(name: str, value: str) -> Iterator[None]:
+    """What is read when a group is made, for that long."""
     before = os.environ.get(name)
-    os.environ[name] = "0"
+    os.environ[name] = value
     try:
         yield
     finally:
