@@ -15,6 +15,9 @@ from raysgpo.planning.model_shape import ModelShape
 BYTES = {"float32": 4, "bfloat16": 2}
 MASTER, MOMENTS, SLOPES = 4, 8, 4
 """Bytes a parameter in float32: itself, AdamW's two moments, its gradient."""
+CONTEXT = 3 * 2**29
+"""Bytes that a trainer's process takes of a GPU beside what we count: CUDA, kernels and NCCL took 1.30 GiB of an H200,
+and workspaces of the libraries 0.07, whatever the model; NCCL with further ranks was not measured."""
 ENGINE = 3 * 2**30
 """Bytes of a replica's GPU beside weights and cache: CUDA graphs, activations, the communicator [estimated]."""
 UTILISATION = 0.9
@@ -60,6 +63,7 @@ def trainer_account(shape: ModelShape, config: Config, longest: int) -> Account:
         ("the head's gradient, float32", 0 if low else 4 * shape.vocabulary * shape.hidden),
         (f"activations of {tokens:,} tokens, about", activations(shape, tokens, number, config)),
         ("logits of a chunk", min(trainer.logprob_chunk, tokens) * shape.vocabulary * (number + 12)),
+        ("CUDA, kernels, workspaces", CONTEXT if trainer.gpus else 0),
     ]
     return Account(f"trainer, each of {trainer.workers}", [row for row in rows if row[1]], static)
 

@@ -281,12 +281,15 @@ def trained(scorer: TokenScorer) -> list[torch.nn.Parameter]:
 
 
 def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimizer:
+    parameters = trained(scorer)
     return torch.optim.AdamW(
-        trained(scorer),
+        parameters,
         lr=settings.lr,
         betas=settings.betas,
         eps=settings.eps,
         weight_decay=settings.weight_decay,
+        # On a GPU the loop over all tensors at once holds another copy of them while it works; one kernel does not.
+        fused=True if parameters[0].is_cuda else None,
     )
 
 

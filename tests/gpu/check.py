@@ -1,35 +1,49 @@
-"""What one GPU can show in a few minutes: ``python tests/gpu/check.py [--small]``. It prints one table.
+"""What one GPU can show in a few minutes: ``python tests/gpu/check.py [--small] [--only SECTION ...]``.
 
-    packing        packed rows under varlen against padded ones under sdpa: logprobs, gradient
+    packing        packed rows under varlen against padded ones under sdpa: logprobs, gradient; both against float32,
+                   and what the difference would be if the borders of the sequences were ignored
     speed          tokens a second of an update, the share of the GPU's peak that its arithmetic is (MFU), and the
-                   plan's total against the most that was allocated
+                   plan's total against the most that was allocated in each phase of an update
     lora           the same of an update of adapters
-    checkpoint     copied to host memory, written, read again, and the next update the same
+    room           a forward pass that does not fit is cut, and the update is the same (with a GPU)
+    weights        what is published after an update: cast, packed into one buffer, copied, checksummed
+    checkpoint     copied to host memory beside an update, written, read again, and the next update the same
     mismatch       logprobs of sampled tokens, vLLM's against the trainer's (with a GPU, or --engine)
 
-Random weights in the shapes of Qwen2.5, so nothing is fetched. Without a GPU it runs on the CPU in float32, where the
-numbers mean little: that the script works is then all it shows. ``--small``: shapes of a few million parameters.
+A section that fails is a row with its reason, and the exit status is 1. Random weights in the shapes of Qwen2.5, so
+nothing is fetched. Without a GPU it runs on the CPU in float32, where the numbers mean little: that the script works is
+then all it shows. ``--small``: shapes of a few million parameters.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import importlib.util
+import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from blake3 import blake3
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2TokenizerFast
 
 from raysgpo.config import AlgorithmConfig, Config, OptimizerConfig, TrainerConfig
 from raysgpo.planning.memory_plan import trainer_account
 from raysgpo.planning.model_shape import ModelShape
+from raysgpo.policy.batch import Borders
 from raysgpo.policy.layout import Layout, Size
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.micro_batches import plan_micro_batches
@@ -37,6 +51,7 @@ from raysgpo.policy.model import build_causal
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.snapshot import Stager
+from raysgpo.weights.payload import pack
 
 SMALL = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4}
 SHAPES: dict[str, dict[str, int]] = {
@@ -64,9 +79,9 @@ def model(folder: Path, shape: dict[str, int], vocabulary: int) -> str:
     return str(folder)
 
 
-def build(path: str, **settings: Any) -> Policy:
+def build(path: str, kl: float = 0.0, **settings: Any) -> Policy:
     trainer = TrainerConfig(**{"dtype": DTYPE, "gradient_checkpointing": False, **settings})
-    return Policy.build(path, trainer, OptimizerConfig(lr=1e-5), AlgorithmConfig(), 1.0, 100, 1)
+    return Policy.build(path, trainer, OptimizerConfig(lr=1e-5), AlgorithmConfig(kl_coefficient=kl), 1.0, 100, 1)
 
 
 def share(path: str, lengths: list[int], layout: Layout, budget: int) -> Share:
@@ -90,37 +105,57 @@ def share(path: str, lengths: list[int], layout: Layout, budget: int) -> Share:
     return Share(0, [[made[index] for index in cut] for cut in plan], float(tokens), tokens)
 
 
-def free(action: Callable[[], Any]) -> Any:
-    result = action()
+def free() -> None:
+    """Give back what nobody holds any more, and count peaks anew."""
     gc.collect()
     if GPU:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
-    return result
 
 
 def gradient(policy: Policy) -> torch.Tensor:
     slopes = [p.grad for _, p in sorted(policy.scorer.named_parameters())]
-    return torch.cat([(s.full_tensor() if isinstance(s, DTensor) else s).flatten().float().cpu() for s in slopes])
+    return torch.cat([(s.full_tensor() if isinstance(s, DTensor) else s).flatten().float() for s in slopes])
 
 
-def packing(path: str, lengths: list[int]) -> list[Row]:
-    found = []
-    kinds: list[tuple[Layout, str]] = [("padded", "sdpa"), ("packed", "varlen")]
-    for layout, attention in kinds:
-        policy = build(path, layout=layout, attention=attention)
+def packing(path: str, lengths: list[int]) -> Iterator[Row]:
+    """``lengths``: no two the same, so that the arrays can be put in one order."""
+    sampled: dict[int, Any] = {}
+
+    def measured(layout: Layout, attention: str, **settings: Any) -> tuple[np.ndarray, torch.Tensor]:
+        policy = build(path, layout=layout, attention=attention, **settings)
         one = share(path, lengths, layout, budget=sum(lengths))
         arrays = [array for cut in policy.logprobs(one) for array in cut]
-        policy.accumulate(one)
-        order = np.argsort([len(array) for array in arrays], kind="stable")
-        found.append((np.concatenate([arrays[index] for index in order]), gradient(policy)))
-        free(lambda: None)
-    (dense_T, slope), (packed_T, packed_slope) = found
-    distance = float((packed_slope - slope).norm() / slope.norm())
-    return [
-        ("packing", "largest difference of a logprob", f"{np.abs(dense_T - packed_T).max():.2e} nats"),
-        ("packing", "relative difference of the gradient", f"{distance:.2e}"),
-    ]
+        for array in arrays:
+            sampled.setdefault(len(array), array)
+        # Ratios near 1, as of a policy that has just been sampled: none lies beside a clip.
+        cuts = [
+            [replace(s, logprobs_T=np.where(s.sampled_T, sampled[len(s)], 0)) for s in c] for c in one.micro_batches
+        ]
+        policy.accumulate(replace(one, micro_batches=cuts))
+        found = np.concatenate(sorted(arrays, key=len)), gradient(policy)
+        del policy
+        free()
+        return found
+
+    def apart(one: tuple[np.ndarray, torch.Tensor], other: tuple[np.ndarray, torch.Tensor]) -> tuple[str, str]:
+        gaps_N = np.abs(one[0] - other[0])
+        distance = float((one[1] - other[1]).norm() / other[1].norm())
+        return f"{gaps_N.max():.2e} nats, mean {gaps_N.mean():.2e}", f"{distance:.2e}"
+
+    dense, packed = measured("padded", "sdpa"), measured("packed", "varlen")
+    for what, value in zip(("largest difference of a logprob", "relative difference of the gradient"),
+                           apart(packed, dense), strict=True):  # fmt: skip
+        yield "packing", what, value
+    yield "packing", "the same twice: logprob, gradient", "  ".join(apart(measured("packed", "varlen"), packed))
+    again = measured("packed", "varlen", gradient_checkpointing=True)
+    yield "packing", "layers computed again: logprob, gradient", "  ".join(apart(again, packed))
+    if GPU:
+        exact = measured("padded", "sdpa", dtype="float32")
+        yield "packing", "padded against float32: logprob, gradient", "  ".join(apart(dense, exact))
+        yield "packing", "packed against float32: logprob, gradient", "  ".join(apart(packed, exact))
+    with mock.patch.object(Borders, "for_kernels", lambda _: {}):
+        yield "packing", "borders ignored: logprob, gradient", "  ".join(apart(measured("packed", "varlen"), dense))
 
 
 def seconds(action: Callable[[], Any]) -> float:
@@ -131,56 +166,199 @@ def seconds(action: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def update(path: str, name: str, tokens: int, length: int, **further: Any) -> list[Row]:
+@dataclass
+class Phases:
+    """Seconds, and the most bytes of a GPU, of each phase of an update."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+
+    def of(self, policy: Policy, one: Share) -> None:
+        """An update, phase by phase."""
+        compute = policy._terms
+
+        def forward(*given: Any) -> Any:
+            self._end("backward")
+            terms = compute(*given)
+            self._end("forward")
+            return terms
+
+        self._begin()
+        with mock.patch.object(policy, "_terms", forward):
+            policy.accumulate(one)
+        self._end("backward")
+        policy._clip_gradients()
+        self._end("clip")
+        policy.optimizer.step()
+        self._end("step")
+        policy.optimizer.zero_grad()
+
+    def _begin(self) -> None:
+        if GPU:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+        self._since = time.perf_counter()
+
+    def _end(self, phase: str) -> None:
+        if GPU:
+            torch.cuda.synchronize()
+            self.bytes[phase] = max(self.bytes.get(phase, 0), torch.cuda.max_memory_allocated())
+        self.seconds[phase] = self.seconds.get(phase, 0) + time.perf_counter() - self._since
+        self._begin()
+
+
+def update(path: str, name: str, tokens: int, length: int, kl: float = 0.0, **further: Any) -> Iterator[Row]:
     settings: dict[str, Any] = {
         "layout": "packed" if GPU else "padded",
         "attention": "varlen" if GPU else "sdpa",
-        "tokens_per_micro_batch": tokens,
+        "gradient_checkpointing": False,
+        "dtype": DTYPE,
         **further,
     }
     what = "lora" if "lora_rank" in further else "speed"
     shape = ModelShape.of(check_loadable(path, TrainerConfig(**settings)))
-    policy = free(lambda: build(path, **settings))
+
+    def planned(tokens: int) -> int:
+        config = Config(
+            trainer=TrainerConfig(**settings, tokens_per_micro_batch=tokens, gpus=int(GPU)),
+            algorithm=AlgorithmConfig(kl_coefficient=kl),
+        )
+        return trainer_account(shape, config, length).total
+
+    while GPU and planned(tokens) > 0.9 * torch.cuda.mem_get_info()[1]:
+        tokens //= 2
+    free()
+    policy = build(path, kl, **settings, tokens_per_micro_batch=tokens)
     one = share(path, [length] * (2 * tokens // length), settings["layout"], tokens)
     policy.update(one)
-    taken = min(seconds(lambda: policy.update(one)) for _ in range(3))
+    free()
+    taken = statistics.median(seconds(partial(policy.update, one)) for _ in range(3))
+    reserved = torch.cuda.max_memory_reserved() if GPU else 0
+    free_bytes, all_bytes = torch.cuda.mem_get_info() if GPU else (0, 0)
+    beyond = all_bytes - free_bytes - (torch.cuda.memory_reserved() if GPU else 0)
+    phases = Phases()
+    phases.of(policy, one)
     all_tokens = sum(len(s) for cut in one.micro_batches for s in cut)
-    # Forward and backward are 6 operations a parameter and token, and attention 6 a layer, width and token before it.
-    operations = all_tokens * (6 * shape.parameters + 6 * len(shape.layers) * shape.query * length)
-    rows = [(what, f"{name}, tokens a second of an update", f"{all_tokens / taken:,.0f}")]
+    scored = sum(int(s.scored_T.sum()) for cut in one.micro_batches for s in cut)
+    # Forward and backward are 6 operations a number of a matrix and token, and attention 6 a layer, width and token
+    # before it; the head is computed for scored tokens, and the embedding is no product.
+    operations = (
+        all_tokens * (6 * (shape.parameters - shape.root_numbers) + 6 * len(shape.layers) * shape.query * length)
+        + scored * 6 * shape.vocabulary * shape.hidden
+    )
+    if GPU:
+        name += f" {tokens:,}"
+    yield what, f"{name}, tokens a second of an update", f"{all_tokens / taken:,.0f}"
+    spent = "  ".join(f"{phase} {taken:.3f}" for phase, taken in phases.seconds.items())
+    yield what, f"{name}, seconds", f"{taken:.3f}: {spent}"
     if GPU:
         device = torch.cuda.get_device_name()
         peak = next((peak for known, peak in PEAKS.items() if known in device), None)
-        if peak is not None and what == "speed":  # beside a frozen weight there is a third less to compute
-            rows.append((what, f"{name}, share of the peak", f"{operations / taken / peak:.1%}"))
-        config = Config(trainer=TrainerConfig(dtype=DTYPE, gradient_checkpointing=False, **settings))
-        planned, held = trainer_account(shape, config, length).total, torch.cuda.max_memory_allocated()
-        rows.append((what, f"{name}, planned and allocated, GiB", f"{planned / GIB:.2f}  {held / GIB:.2f}"))
-    return rows
+        # Beside a frozen weight there is a third less to compute, and of a reference a third more.
+        if peak is not None and what == "speed" and not kl:
+            yield what, f"{name}, share of the peak", f"{operations / taken / peak:.1%}"
+        held = "  ".join(f"{phase} {size / GIB:.2f}" for phase, size in phases.bytes.items())
+        most = max(phases.bytes.values())
+        yield what, f"{name}, planned and allocated, GiB", f"{planned(tokens) / GIB:.2f}  {most / GIB:.2f}: {held}"
+        yield what, f"{name}, reserved, in use beyond it, GiB", f"{reserved / GIB:.2f}  {beyond / GIB:.2f}"
+    del policy
+    free()
 
 
-def checkpoint(path: str, folder: Path) -> list[Row]:
+def room(path: str, length: int) -> Iterator[Row]:
+    """The GPU is made so small that the forward pass of eight sequences does not fit, and those of fewer do."""
+    settings: dict[str, Any] = {"layout": "packed", "attention": "varlen"}
+    policy = build(path, **settings)
+    one = share(path, [length] * 8, "packed", 8 * length)
+    policy.accumulate(one)
+    stays = torch.cuda.memory_allocated()
+    free()
+    phases = Phases()
+    phases.of(policy, one)
+    whole, slope = policy.accumulate(one)["policy/loss"], gradient(policy)
+    policy.optimizer.zero_grad()
+    free()
+    limit = stays + 0.7 * (phases.bytes["forward"] - stays)
+    torch.cuda.set_per_process_memory_fraction(limit / torch.cuda.mem_get_info()[1])
+    try:
+        cut = policy.accumulate(one)["policy/loss"]
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    distance = float((gradient(policy) - slope).norm() / slope.norm())
+    yield "room", "passes cut", str(policy.cut_passes)
+    yield "room", "difference of the loss, of the gradient", f"{abs((whole or 0) - (cut or 0)):.1e}  {distance:.1e}"
+
+
+def weights(path: str, name: str) -> Iterator[Row]:
+    policy = build(path)
+    size = sum(tensor.nbytes for _, tensor in policy.weights())
+    numbers = sum(tensor.numel() for _, tensor in policy.weights())
+    dtype = getattr(torch, DTYPE)
+    flat = torch.empty(numbers, dtype=dtype, device="cuda" if GPU else "cpu")
+
+    def into_flat() -> None:
+        torch.cat([tensor.flatten() for _, tensor in policy.weights()], out=flat)
+
+    host, pinned = torch.empty(numbers, dtype=dtype), torch.empty(numbers, dtype=dtype, pin_memory=GPU)
+    for target in (host, pinned):  # pages that were never touched cost the first copy
+        target.zero_()
+    hashed = pinned.view(torch.uint8).numpy().data
+    ways: list[tuple[str, Callable[[], Any]]] = [
+        ("as they are published", lambda: pack(policy.weights())),
+        ("the same without checksums", lambda: pack(policy.weights(), checksums=False)),
+        ("cast to the type", lambda: [tensor for _, tensor in policy.weights()]),
+        ("cast into one buffer", into_flat),
+        ("the buffer to fresh host memory", lambda: flat.cpu()),
+        ("the buffer to host memory", lambda: host.copy_(flat)),
+        ("the buffer to pinned memory", lambda: pinned.copy_(flat)),
+        ("BLAKE3, a thread", lambda: blake3(hashed).hexdigest()),
+        ("BLAKE3, all threads", lambda: blake3(hashed, max_threads=blake3.AUTO).hexdigest()),
+    ]
+    for what, action in ways:
+        seconds(action)
+        taken = statistics.median(seconds(action) for _ in range(3))
+        yield "weights", f"{name}, {what}", f"{taken:.4f} s, {size / taken / 1e9:.2f} GB/s"
+
+
+def local(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def checkpoint(path: str, folder: Path) -> Iterator[Row]:
     policy, again = build(path, layout="padded"), build(path, layout="padded")
     one = share(path, [64] * 4, "padded", 256)
     policy.update(one)
-    group = dist.new_group(backend="gloo")
-    snapshot, stager = policy.snapshot(), Stager()
-    staged = seconds(lambda: snapshot.stage(stager))
+    group, stager = dist.new_group(backend="gloo"), Stager()
+    first = policy.snapshot()
+    fresh = seconds(lambda: first.stage(stager))  # which has to come by its memory
+    alone = statistics.median(seconds(lambda: policy.update(one)) for _ in range(3))
+    snapshot = policy.snapshot()
+    then = {name: local(tensor).cpu().clone() for name, tensor in snapshot._tensors.items()}
+    with ThreadPoolExecutor(1) as pool:
+        staging = pool.submit(seconds, lambda: snapshot.stage(stager))
+        beside = seconds(lambda: policy.update(one))
+        staged = staging.result()
+    changed = sum(not torch.equal(local(copied), then[name]) for name, copied in snapshot._tensors.items())
     snapshot.write_model_files(folder)
     took = seconds(lambda: snapshot.write(folder, group))
+    yield "checkpoint", f"seconds to copy {snapshot.bytes / GIB:.2f} GiB, first and next", f"{fresh:.2f}  {staged:.2f}"
+    yield "checkpoint", "seconds of an update, alone and beside it", f"{alone:.3f}  {beside:.3f}"
+    yield "checkpoint", "tensors that the update changed in the copy", f"{changed} of {len(then)}"
+    yield "checkpoint", "seconds to write", f"{took:.1f}"
     again.load(folder)
-    first, second = policy.update(one)["policy/loss"], again.update(one)["policy/loss"]
-    return [
-        ("checkpoint", "seconds to copy, to write", f"{staged:.2f}  {took:.1f}"),
-        ("checkpoint", "difference of the next loss", f"{abs((first or 0) - (second or 0)):.1e}"),
-    ]
+    policy.load(folder)
+    mine, other = policy.update(one)["policy/loss"], again.update(one)["policy/loss"]
+    yield "checkpoint", "difference of the next loss", f"{abs((mine or 0) - (other or 0)):.1e}"
 
 
-def mismatch(path: str) -> list[Row]:
+def mismatch(path: str) -> Iterator[Row]:
     """One step's worth of sampling by the engine, and the same tokens under the trainer."""
+    if importlib.util.find_spec("vllm") is None:
+        yield "mismatch", "skipped", "vllm is not installed here"
+        return
     from vllm import LLM, SamplingParams
 
-    policy = free(lambda: build(path, layout="padded"))
+    policy = build(path, layout="padded")
     engine = LLM(
         model=path, dtype=DTYPE, gpu_memory_utilization=0.3, max_model_len=256, skip_tokenizer_init=True, seed=0
     )
@@ -198,34 +376,69 @@ def mismatch(path: str) -> list[Row]:
         made.append(TrainSequence(ids_T, sampled_T.astype(np.float32), zeros_T, zeros_T, sampled_T, len(prompt)))
     [mine] = policy.logprobs(Share(0, [made], 1.0, 1))
     gaps_N = np.concatenate([np.abs(array[32:] - given) for array, given in zip(mine, theirs, strict=True)])
-    return [("mismatch", f"mean and largest, nats ({DTYPE})", f"{gaps_N.mean():.1e}  {gaps_N.max():.1e}")]
+    yield "mismatch", f"mean and largest, nats ({DTYPE})", f"{gaps_N.mean():.1e}  {gaps_N.max():.1e}"
 
 
-def main() -> None:
+def printed(what: str, section: Callable[[], Iterable[Row]]) -> bool:
+    """Print the rows as they come; whether all came. What one section meets does not keep the others from running."""
+    try:
+        for kind, number, value in section():
+            print(f"{kind:<12}{number:<52}{value}", flush=True)
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        lines = str(error).strip().splitlines()
+        print(f"{what:<12}{'FAILED':<52}{type(error).__name__}: {lines[0] if lines else 'no message'}", flush=True)
+        return False
+    finally:
+        free()
+    return True
+
+
+def sections(root: Path, small: bool, engine: bool) -> Iterator[tuple[str, Callable[[], Iterable[Row]]]]:
+    shapes = {"small": SMALL} if small else SHAPES
+    vocabulary, tokens, length = (1_000, 512, 64) if small else (151_936, 16_384, 2_048)
+    paths = {name: model(root / name, shape, vocabulary) for name, shape in shapes.items()}
+    free()
+    (first, *_), (*_, last) = paths.values(), paths.values()
+    yield "packing", lambda: packing(first, [length, length // 2, length // 3, length // 5, length // 7, 17])
+    for name, path in paths.items():
+        yield "speed", partial(update, path, name, tokens, length)
+        yield "lora", partial(update, path, name, tokens, length, lora_rank=16)
+    name = [*paths][-1]
+    if GPU:
+        for further in (tokens // 2, tokens // 4):
+            yield "speed", partial(update, last, name, further, length)
+            yield "speed", partial(update, last, f"{name} ckpt", further, length, gradient_checkpointing=True)
+        yield "speed", partial(update, last, f"{name} ckpt", tokens, length, gradient_checkpointing=True)
+        yield "speed", partial(update, first, f"{next(iter(paths))} KL", tokens, length, kl=0.001)
+        recipe: dict[str, Any] = {"lora_rank": 32, "gradient_checkpointing": True, "kl": 0.001}
+        yield "lora", partial(update, last, f"{name} ckpt KL", tokens // 2, length, **recipe)
+        if not small:  # of a few megabytes the allocator gives no exact part
+            yield "room", lambda: room(first, length)
+    yield "weights", lambda: weights(last, name)
+    yield "checkpoint", lambda: checkpoint(first, root / "checkpoint")
+    if GPU or engine:
+        yield "mismatch", lambda: mismatch(first)
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--engine", action="store_true", help="start vLLM also without a GPU")
+    parser.add_argument("--only", nargs="*", metavar="SECTION", help="these sections alone")
     arguments = parser.parse_args()
-    small = arguments.small
     dist.init_process_group("nccl" if GPU else "gloo", store=dist.HashStore(), rank=0, world_size=1)
     device = torch.cuda.get_device_name() if GPU else "CPU"
-    rows: list[Row] = [("device", f"torch {torch.__version__}", device)]
-    shapes = {"small": SMALL} if small else SHAPES
-    vocabulary, tokens, length = (1_000, 512, 64) if small else (151_936, 16_384, 2_048)
+    printed("device", lambda: [("device", f"torch {torch.__version__}", device)])
     with tempfile.TemporaryDirectory() as root:
-        paths = {name: model(Path(root) / name, shape, vocabulary) for name, shape in shapes.items()}
-        first = next(iter(paths.values()))
-        rows += packing(first, [length, length // 2, length // 3, 17])
-        for name, path in paths.items():
-            rows += update(path, name, tokens, length)
-            rows += update(path, name, tokens, length, lora_rank=16)
-        rows += checkpoint(first, Path(root) / "checkpoint")
-        if GPU or arguments.engine:
-            rows += mismatch(first)
-    for what, number, value in rows:
-        print(f"{what:<12}{number:<46}{value}")
+        whole = [
+            printed(what, section)
+            for what, section in sections(Path(root), arguments.small, arguments.engine)
+            if arguments.only is None or what in arguments.only
+        ]
     dist.destroy_process_group()
+    return 0 if all(whole) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,9 +13,10 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 from jobs.recipes import RECIPES
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, resolve
-from raysgpo.planning.memory_plan import activations, replica_account, trainer_account
+from raysgpo.planning.memory_plan import CONTEXT, activations, replica_account, trainer_account
 from raysgpo.planning.model_shape import ModelShape
 from raysgpo.planning.plan import GIB, check_fits, longest_sequence
+from raysgpo.policy.lora import add_adapters
 from raysgpo.start.dry_run import memory_comments
 from raysgpo.start.machine import Machine, with_machine
 
@@ -28,6 +29,10 @@ SHAPES: dict[str, dict[str, int]] = {
             "num_key_value_heads": 8},
 }  # fmt: skip
 """Of Qwen2.5."""
+SMALLER: dict[str, dict[str, int]] = {
+    "0.5b": {"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14},
+    "1.5b": {"hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12},
+}
 GPUS = ["trainer.gpus=1", "rollout.gpus=1", "trainer.dtype=bfloat16", "rollout.dtype=bfloat16"]
 
 
@@ -100,6 +105,50 @@ def test_checkpointing_keeps_one_vector_a_layer_and_token(shapes: dict[str, Mode
     )
     assert 5e6 < without < 8e6
     assert kept == pytest.approx(without / 28 + 28 * 2 * 3584)
+
+
+MEASURED: list[tuple[str, int, str, float]] = [
+    ("0.5b", 16_384, "", 30.79),
+    ("0.5b", 16_384, "algorithm.kl_coefficient=0.001", 31.97),
+    ("0.5b", 16_384, "trainer.lora_rank=16", 22.96),
+    ("1.5b", 16_384, "", 70.27),
+    ("1.5b", 8_192, "", 48.05),
+    ("1.5b", 4_096, "", 36.97),
+    ("1.5b", 16_384, "trainer.gradient_checkpointing=true", 27.69),
+    ("1.5b", 8_192, "trainer.gradient_checkpointing=true", 26.60),
+    ("1.5b", 4_096, "trainer.gradient_checkpointing=true", 26.21),
+    ("1.5b", 16_384, "trainer.lora_rank=16", 47.16),
+    (
+        "1.5b", 8_192,
+        "trainer.lora_rank=32 trainer.gradient_checkpointing=true algorithm.kl_coefficient=0.001", 6.52,
+    ),
+]  # fmt: skip
+"""GiB allocated at most by an update on one H200 (``tests/gpu/check.py``), in bfloat16, sequences of 2,048 tokens."""
+
+
+@pytest.mark.parametrize(("size", "tokens", "words", "allocated"), MEASURED)
+def test_the_plan_is_no_less_than_a_gpu_took_and_no_more_than_a_sixth_above(
+    size: str, tokens: int, words: str, allocated: float
+) -> None:
+    further = ["trainer.gradient_checkpointing=false", f"trainer.tokens_per_micro_batch={tokens}", *words.split()]
+    config = resolve({}, overrides=[*GPUS, *further])
+    made = {**SMALLER[size], "num_key_value_heads": 2, "vocab_size": 151_936, "tie_word_embeddings": True}
+    with torch.device("meta"):
+        causal = AutoModelForCausalLM.from_config(Qwen2Config(**made, architectures=["Qwen2ForCausalLM"]))
+    add_adapters(causal, config.trainer)
+    planned = trainer_account(ModelShape.of(causal), config, 2_048).total
+    beside = 1.30  # CUDA, kernels and NCCL
+    assert allocated + beside <= planned / GIB <= 7 / 6 * (allocated + beside)
+
+
+def test_what_a_process_takes_of_a_gpu_beside_its_tensors_is_counted_where_it_has_one(
+    shapes: dict[str, ModelShape],
+) -> None:
+    same = ["trainer.dtype=bfloat16", "trainer.gradient_checkpointing=true"]
+    with_one, without = (
+        trainer_account(shapes["7b"], ready(shapes["7b"], *same, f"trainer.gpus={gpus}"), 1).total for gpus in (1, 0)
+    )
+    assert with_one - without == CONTEXT > 1.37 * GIB, "1.37 is what was measured"
 
 
 def test_the_cache_is_what_is_left_and_no_more_than_is_asked_for(shapes: dict[str, ModelShape]) -> None:
