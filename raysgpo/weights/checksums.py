@@ -26,8 +26,8 @@ def as_bytes(tensor: torch.Tensor) -> NDArray[np.uint8]:
 
 
 def digest(data: NDArray[np.uint8]) -> str:
-    """BLAKE3 (hex): as sure as SHA-256, and four times as fast."""
-    return blake3(data.data).hexdigest()
+    """BLAKE3 (hex): as sure as SHA-256, four times as fast, and on all cores where there is much of it."""
+    return blake3(data.data, max_threads=blake3.AUTO).hexdigest()
 
 
 def tensor_checksum(tensor: torch.Tensor) -> str:

@@ -59,6 +59,7 @@ class MemoryFile:
 
     def __init__(self) -> None:
         self._file = os.fdopen(os.memfd_create("raysgpo-weights"), "r+b", buffering=0)
+        self._staging: torch.Tensor | None = None
 
     @property
     def path(self) -> str:
@@ -88,7 +89,7 @@ class MemoryFile:
         for name, tensor in named_tensors:
             if not tensor.numel():
                 raise ValueError(f"the weights hold a tensor without elements, {name}: leave it out")
-            data = as_bytes(tensor)
+            data = self._staged(tensor) if tensor.is_cuda else as_bytes(tensor)
             spec = spec_of(name, tensor, aligned(end), digest(data) if checksums else None)
             self.write(data, spec.offset)
             end, count = spec.offset + spec.num_bytes, count + 1
@@ -98,6 +99,17 @@ class MemoryFile:
             raise ValueError(
                 f"the weights hold {count} tensors under {len(names)} names: give every parameter of the policy once"
             )
+
+    def _staged(self, tensor: torch.Tensor) -> NDArray[np.uint8]:
+        """Of a GPU's tensor, through host memory that the GPU copies to by itself, kept from one to the next."""
+        import torch
+
+        size = tensor.numel() * tensor.element_size()
+        if self._staging is None or self._staging.numel() < size:
+            self._staging = torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        part = self._staging[:size]
+        part.copy_(tensor.detach().contiguous().reshape(-1).view(torch.uint8))
+        return part.numpy()
 
     def close(self) -> None:
         self._file.close()

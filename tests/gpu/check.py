@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -51,7 +52,7 @@ from raysgpo.policy.model import build_causal
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.snapshot import Stager
-from raysgpo.weights.payload import pack
+from raysgpo.weights.memory_file import MemoryFile
 
 SMALL = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, "num_attention_heads": 4}
 SHAPES: dict[str, dict[str, int]] = {
@@ -302,10 +303,11 @@ def weights(path: str, name: str) -> Iterator[Row]:
     host, pinned = torch.empty(numbers, dtype=dtype), torch.empty(numbers, dtype=dtype, pin_memory=GPU)
     for target in (host, pinned):  # pages that were never touched cost the first copy
         target.zero_()
+    file = MemoryFile()
     hashed = pinned.view(torch.uint8).numpy().data
     ways: list[tuple[str, Callable[[], Any]]] = [
-        ("as they are published", lambda: pack(policy.weights())),
-        ("the same without checksums", lambda: pack(policy.weights(), checksums=False)),
+        ("as they are published", lambda: deque(file.write_weights(policy.weights(), checksums=False), maxlen=0)),
+        ("the same with checksums", lambda: deque(file.write_weights(policy.weights()), maxlen=0)),
         ("cast to the type", lambda: [tensor for _, tensor in policy.weights()]),
         ("cast into one buffer", into_flat),
         ("the buffer to fresh host memory", lambda: flat.cpu()),
