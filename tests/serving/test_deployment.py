@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from raysgpo.config import RolloutConfig
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving import application, deployment
 from raysgpo.serving.replica import ReplicaState
+from raysgpo.weights import group
+from raysgpo.weights import sender as sender_file
 from raysgpo.weights.checksums import named_checksums
 from raysgpo.weights.push import ANSWER_GRACE
 from raysgpo.weights.store import start_weight_store
@@ -155,6 +157,64 @@ def test_a_hung_update_keeps_no_other_replica_from_landing(deploy_fake: Deploy, 
     assert "update to version 0 failed" in report.failures[0] and landed not in report.failures[0]
     completions, _ = ask_until_answered(handle, request(0))
     assert versions_of(completions) == {0}
+
+
+def test_weights_are_broadcast_to_all_and_who_joins_or_leaves_makes_a_new_group(deploy_fake: Deploy) -> None:
+    transport = StoreTransport(start_weight_store(), group="gloo")
+    handle = deploy_fake(transport, replicas=2)
+    sender = transport.sender(handle)
+    for version in (0, 1):
+        report = sender.publish(version, weights(version).items(), deadline=20)
+        assert report.complete and report.epochs == 1, report.failures
+        expected = named_checksums(weights(version).items())
+        assert [s.checksums for s in states(handle, checksums=True)] == [expected, expected]
+    before = states(handle)
+    os.kill(before[0].pid, signal.SIGKILL)
+    report = sender.publish(2, weights(2).items(), deadline=20)
+    assert list(report.landed.values()) == [2] and before[1].replica_id in report.landed
+    # The replacement starts without weights: it pulls when it is asked, and joins at the next push.
+    answers = [handle.sample.remote(request(2)) for _ in range(6)]
+    assert [versions_of(answer.result(timeout_s=60)) for answer in answers] == [{2}] * 6
+    until = time.monotonic() + 60
+    while len(states(handle)) < 2:
+        assert time.monotonic() < until, "no replacement came up"
+        time.sleep(0.1)
+    report = sender.publish(3, weights(3).items(), deadline=20)
+    assert list(report.landed.values()) == [3, 3], report.failures
+    assert [s.checksums for s in states(handle, checksums=True)] == [named_checksums(weights(3).items())] * 2
+
+
+def test_a_replica_that_hangs_in_a_broadcast_costs_the_others_the_patience_for_a_chunk(
+    deploy_fake: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "CHUNK_PATIENCE", 1.0)
+    monkeypatch.setattr(sender_file, "SEND_CHUNK", 2**20)
+    transport = StoreTransport(start_weight_store(), group="gloo")
+    handle = deploy_fake(transport, replicas=3)
+    sender = transport.sender(handle)
+    large = {f"w{index}": torch.full((2**20,), float(index)) for index in range(16)}
+    assert sender.publish(0, large.items(), deadline=20).complete
+    hung = states(handle)[0]
+
+    def stopping() -> Iterator[tuple[str, torch.Tensor]]:
+        for index, (name, tensor) in enumerate(large.items()):
+            if index == 8:
+                os.kill(hung.pid, signal.SIGSTOP)
+            yield name, tensor + 1
+
+    started = time.monotonic()
+    try:
+        report = sender.publish(1, stopping(), deadline=20)
+    finally:
+        os.kill(hung.pid, signal.SIGCONT)
+    assert time.monotonic() - started < 60
+    assert len(report.landed) == 2, report
+    assert hung.replica_id not in report.landed
+    assert any("given up" in failure for failure in report.failures)
+    expected = named_checksums((name, tensor + 1) for name, tensor in large.items())
+    said = handle.broadcast("state", True).results(timeout_s=10, return_exceptions=True)
+    found = [s for s in said if isinstance(s, ReplicaState) and s.replica_id in report.landed]
+    assert [s.checksums for s in found] == [expected] * 2
 
 
 def test_a_start_that_fails_says_why(deploy_fake: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
