@@ -23,6 +23,7 @@ from raysgpo.serving.replica import ReplicaState
 from raysgpo.session.judge_access import Say, wait_for_judge_replicas
 from raysgpo.session.names import RunNames
 from raysgpo.session.reaper import reaping
+from raysgpo.session.shared_memory import largest_chunk, too_small
 from raysgpo.start.preparation import model_settings
 from raysgpo.weights.store import StoreHandle, start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
@@ -86,6 +87,9 @@ class ServingParts:
         """Return once all of it runs."""
         wait_for_rollout(self._config.model, self._config.rollout, self._names.rollout, self._say)
         check_vocabulary(self._config.model, self.rollout)
+        number = 2 if self._config.weights_dtype == "bfloat16" else 4
+        for line in too_small(ray.nodes(), largest_chunk(model_settings(self._config.model), number)):
+            self._say(line)
         if self._judge is not None:
             wait_for_judge_replicas(self._config, self._judge, self._names.judge, self._say)
 

@@ -205,8 +205,8 @@ class WeightGroup:
 
 
 def _end(group: dist.ProcessGroup, store: dist.TCPStore | None) -> None:
-    """The group's last reference goes here, and gloo's connections with it. ``store``: at rank 0, which has it, so that the
-    others hear of it."""
+    """The group's last reference goes here, and gloo's connections with it. ``store``: at rank 0, which has it, so that
+    the others hear of it."""
     if store is not None:
         store.set(_OVER, "")
     group.abort()
