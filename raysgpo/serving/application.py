@@ -17,7 +17,7 @@ from ray.serve._private.application_state import StatusOverview
 from ray.serve.config import ProxyLocation
 from ray.serve.context import _get_global_client
 from ray.serve.generated.serve_pb2 import StatusOverview as StatusOverviewProto
-from ray.serve.schema import ApplicationStatus, LoggingConfig
+from ray.serve.schema import ApplicationStatus, DeploymentStatus, LoggingConfig
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.serving.replica_log import replica_log
@@ -33,6 +33,8 @@ REPORT_PERIOD = 60.0
 """Seconds between words about what the start waits for."""
 HTTP_PORT = 8000
 """Where Serve listens if the head is another machine than this."""
+UNPLACED = "to be scheduled"
+"""In Serve's message of a deployment whose replicas have waited for a place for 30 s."""
 LOOK_EVERY = 10.0
 """Seconds from one question to Serve's controller to the next, while a run goes on."""
 
@@ -179,6 +181,8 @@ class Watch:
     controller that was started again itself does not know of those that ran before."""
 
     def __init__(self, name: str) -> None:
+        self.waits_for_room = False
+        """Whether, by the last answer, a replica beside those that run has waited long for a place in the cluster."""
         self._name = name
         self._pending: ray.ObjectRef | None = None
         self._asked = time.monotonic()
@@ -197,6 +201,10 @@ class Watch:
             said = StatusOverview.from_proto(StatusOverviewProto.FromString(ray.get(pending)))
         except RayError:  # the controller is being started again
             return False
+        self.waits_for_room = any(
+            deployment.status == DeploymentStatus.UPSCALING and UNPLACED in deployment.message
+            for deployment in said.deployment_statuses
+        )
         return bool(said.app_status.status == ApplicationStatus.DEPLOY_FAILED)
 
 

@@ -46,6 +46,7 @@ class ServingParts:
         self._rollout: RolloutHandle | None = None
         self._stored = NOTHING_PUBLISHED
         self._watch = Watch(names.rollout)
+        self._told_no_room = False
         self._store = start_weight_store()
         self._pulse = Pulse("the weight store", self._store.latest.remote)
         self.transport = StoreTransport(self._store)
@@ -76,8 +77,15 @@ class ServingParts:
         if newest is None:
             if self._rollout is not None:
                 delete(names.rollout, deadline=0.0)
-            config, transport = self._config, self.transport
-            self._rollout = start_rollout(config.model, config.rollout, transport, name=names.rollout, run_id=names.id)
+            config = self._config
+            self._rollout = start_rollout(
+                config.model,
+                config.rollout,
+                self.transport,
+                name=names.rollout,
+                run_id=names.id,
+                groups=config.groups_under_way,
+            )
         self._stored = self._in_store()
         return max(NOTHING_PUBLISHED if newest is None else newest, self._stored)
 
@@ -93,6 +101,7 @@ class ServingParts:
         if Serve has given up on the replicas, which have to be deployed anew then."""
         if self._watch.has_given_up():
             raise RuntimeError("Ray Serve has given up on the rollout replicas, which died while they started")
+        self._tell_no_room()
         try:
             stored = self._pulse.answer()
         except RayActorError:  # Ray starts another, which is empty
@@ -100,6 +109,17 @@ class ServingParts:
         if stored is not None and stored < self._stored:
             raise RuntimeError(f"the weight store died, and with it the weights of version {self._stored}")
         self._stored = self._stored if stored is None else stored
+
+    def _tell_no_room(self) -> None:
+        """Once: a replica that Serve adds by load may wait for its place for ever, and the run does not."""
+        if self._told_no_room or not self._watch.waits_for_room:
+            return
+        self._told_no_room = True
+        rollout = self._config.rollout
+        self._say(
+            f"the cluster has no room for another rollout replica ({rollout.cpus:g} CPU, {rollout.gpus:g} GPU); the "
+            f"run goes on with those that are there (rollout.replicas={list(rollout.replicas)}; said once)"
+        )
 
     def end_judging(self) -> None:
         if self._judge is not None:

@@ -52,6 +52,16 @@ def test_everything_that_the_run_reserves_is_asked_for() -> None:
     assert found == [(3, {"CPU": 2, "GPU": 1}), (4, {"CPU": 1}), (3, {"CPU": 0.25})]
 
 
+def test_the_fewest_replicas_are_needed_and_the_most_are_named() -> None:
+    words = ["rollout.replicas=[2,4]", "rollout.gpus=2", "algorithm=sgpo", "judge=replicas", "judge.model=org/judge"]
+    wanted = demands(resolve({}, overrides=[*words, "judge.replicas=[1,3]"]), cpus=8)
+    assert impossible(wanted, [GPU_NODE]) is None
+    told = impossible(wanted, [LAPTOP, {"CPU": 2.0, "GPU": 2.0}])
+    assert told == "the run asks for 4 GPU (2 rollout replica (up to 4) x 2) and the cluster has 2"
+    told = impossible(wanted, [{"CPU": 1.0, "GPU": 4.0}])
+    assert told is not None and "2 rollout replica (up to 4) x 0.5" in told and "1 judge replica (up to 3)" in told
+
+
 @pytest.mark.parametrize(("prompts", "cpus", "count"), [(32, 2, 1), (1024, 2, 2), (10_000, 2, 2), (10_000, 400, 40)])
 def test_group_workers_leave_the_rest_of_the_cluster_to_others(prompts: int, cpus: float, count: int) -> None:
     assert worker_count(Config(prompts_per_step=prompts), cpus) == count

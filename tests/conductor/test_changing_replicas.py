@@ -1,0 +1,96 @@
+"""Serve adds replicas under load and takes them away again in mid-run; no group is lost, doubled or too old."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from raysgpo.config import RolloutConfig
+from raysgpo.output.json_lines import read_rows
+from raysgpo.output.metrics import Metrics
+from raysgpo.serving import autoscaling
+from raysgpo.serving.application import delete
+from raysgpo.weights.store import start_weight_store
+from raysgpo.weights.store_transport import StoreTransport
+from raysgpo.weights.transport import ReplicaPublisher
+from tests.conductor.conftest import Start
+from tests.conductor.fakes import FakeRun
+from tests.group_audit import faults
+from tests.rollouts import deploy_rollout
+from tests.serving.fake_engine import fake_engine
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore:The `metrics_interval_s` field:DeprecationWarning")]
+
+MOST, P, S = 3, 12, 1
+WORDS = [f"prompts_per_step={P}", f"max_staleness={S}", "evaluation.every=0", "task.prompts=60", "algorithm=grpo"]
+STEPS = 40
+TOKENS = 24
+"""Of an answer, and up to half as many more: a second and a half in which a replica may leave."""
+PAUSE = 2.5
+"""Seconds that the trainer takes later on, when a step's P groups are all that is under way, and then none."""
+
+
+@pytest.fixture
+def handle(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """One replica to three, and a Serve that decides within a second or two."""
+    monkeypatch.setattr(autoscaling, "LOOK_BACK", {"look_back_period_s": 1.0, "metrics_interval_s": 0.2})
+    rollout = RolloutConfig(
+        replicas=(1, MOST),
+        upscale_delay=0.5,
+        downscale_delay=1.0,
+        cpus=0.1,
+        kv_cache_gib=0.1,
+        start_deadline=60,
+        engine={"token_seconds": 0.06, "answers": ["x" * tokens for tokens in range(TOKENS, 3 * TOKENS // 2)]},
+    )
+    transport = StoreTransport(start_weight_store())
+    groups = (S + 1) * P
+    handle = deploy_rollout("model", rollout, transport, engine=fake_engine, name="elastic", groups=groups)
+    yield ReplicaPublisher(transport, handle)
+    delete("elastic", deadline=5)
+
+
+class Trainer:
+    """Trains step after step, and remembers how many replicas each push found."""
+
+    def __init__(self, run: FakeRun, publisher: ReplicaPublisher) -> None:
+        self.run, self.publisher = run, publisher
+        self.found: list[int] = []
+
+    def publish(self, step: int) -> Metrics:
+        version = self.run.version = self.run.call("next_version", step)
+        sync = self.publisher.publish(version, [("w", torch.full((3,), float(version)))], 20)
+        assert not sync.failures
+        self.run.call("published", version, step)
+        return {**sync.metrics}
+
+    def train_until(self, condition: Callable[[], bool], what: str, pause: float = 0.0) -> None:
+        until = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < until and len(self.found) < STEPS, f"no {what}: {self.found}"
+            step = len(self.found)
+            self.run.step(step)
+            time.sleep(pause)
+            sync = self.publish(step + 1)
+            self.run.trained(step, sync=sync)
+            self.found.append(int(sync["sync/replicas"] or 0))
+
+
+def test_from_one_to_three_and_back(handle: Any, start_run: Start) -> None:
+    run = start_run(STEPS, *WORDS, f"rollout.replicas=[1,{MOST}]", rollout=handle.replicas)
+    trainer = Trainer(run, handle)
+    assert trainer.publish(0)["sync/replicas"] == 1
+    trainer.train_until(lambda: trainer.found[-2:] == [MOST] * 2, "third replica")
+    trainer.train_until(lambda: trainer.found[-2:] == [1] * 2, "end of the others", pause=PAUSE)
+    steps = len(trainer.found)
+    assert faults(list(read_rows(run.folder.groups)), steps, P, S) == []
+    assert [row["rollout/replicas"] for row in read_rows(run.folder.metrics)] == trainer.found
+    assert sum(row["sampling/retries"] for row in read_rows(run.folder.metrics)) == 0
+    print(trainer.found)
+    told = [line for line in run.call("status", 0).messages if "replicas" in line]
+    changes = [(a, b) for a, b in zip([1, *trainer.found], trainer.found, strict=False) if a != b]
+    assert [line.partition(": ")[2] for line in told] == [f"rollout replicas: {a} -> {b}" for a, b in changes]
