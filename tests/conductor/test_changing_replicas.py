@@ -12,6 +12,7 @@ import torch
 from raysgpo.config import RolloutConfig
 from raysgpo.output.json_lines import read_rows
 from raysgpo.output.metrics import Metrics
+from raysgpo.records import SampleRequest
 from raysgpo.serving import autoscaling
 from raysgpo.serving.application import delete
 from raysgpo.weights.store import start_weight_store
@@ -27,11 +28,13 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore:The `metrics_i
 
 MOST, P, S = 3, 12, 1
 WORDS = [f"prompts_per_step={P}", f"max_staleness={S}", "evaluation.every=0", "task.prompts=60", "algorithm=grpo"]
+WORDS += ["sampling.max_tokens=30"]
 STEPS = 40
-TOKENS = 24
-"""Of an answer, and up to half as many more: a second and a half in which a replica may leave."""
-PAUSE = 2.5
-"""Seconds that the trainer takes later on, when a step's P groups are all that is under way, and then none."""
+TOKEN_SECONDS = 0.06
+STRAGGLERS, LONG = 6, 120
+"""Answers that are under way when replicas leave, and their tokens."""
+PAUSE = 4.0
+"""Seconds that the trainer takes later on, when little else is under way."""
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def handle(ray_session: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         cpus=0.1,
         kv_cache_gib=0.1,
         start_deadline=60,
-        engine={"token_seconds": 0.06, "answers": ["x" * tokens for tokens in range(TOKENS, 3 * TOKENS // 2)]},
+        engine={"token_seconds": TOKEN_SECONDS, "answers": ["x" * LONG]},
     )
     transport = StoreTransport(start_weight_store())
     groups = (S + 1) * P
@@ -80,17 +83,24 @@ class Trainer:
             self.found.append(int(sync["sync/replicas"] or 0))
 
 
+def straggler(seed: int, version: int) -> SampleRequest:
+    return SampleRequest([1, 2, 3], (seed,), LONG, 1.0, min_version=version)
+
+
 def test_from_one_to_three_and_back(handle: Any, start_run: Start) -> None:
     run = start_run(STEPS, *WORDS, f"rollout.replicas=[1,{MOST}]", rollout=handle.replicas)
     trainer = Trainer(run, handle)
     assert trainer.publish(0)["sync/replicas"] == 1
     trainer.train_until(lambda: trainer.found[-2:] == [MOST] * 2, "third replica")
-    trainer.train_until(lambda: trainer.found[-2:] == [1] * 2, "end of the others", pause=PAUSE)
+    stragglers = [handle.replicas.sample.remote(straggler(seed, run.version)) for seed in range(STRAGGLERS)]
+    trainer.train_until(lambda: trainer.found[-1] == 1, "end of the others", pause=PAUSE)
+    for completion in (one for response in stragglers for one in response.result(timeout_s=30)):
+        versions = [version for version, _ in completion.weight_versions]
+        assert len(completion.token_ids_T) == LONG and versions == sorted(versions)
     steps = len(trainer.found)
     assert faults(list(read_rows(run.folder.groups)), steps, P, S) == []
     assert [row["rollout/replicas"] for row in read_rows(run.folder.metrics)] == trainer.found
     assert sum(row["sampling/retries"] for row in read_rows(run.folder.metrics)) == 0
-    print(trainer.found)
     told = [line for line in run.call("status", 0).messages if "replicas" in line]
     changes = [(a, b) for a, b in zip([1, *trainer.found], trainer.found, strict=False) if a != b]
     assert [line.partition(": ")[2] for line in told] == [f"rollout replicas: {a} -> {b}" for a, b in changes]
