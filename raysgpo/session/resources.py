@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,19 @@ def wait_for_resources(config: Config, deadline: float, say: Callable[[str], Non
     """
     for phase in range(len(phases(config, cpus=0.0))):
         _wait_for(partial(_wanted, config, phase), deadline, say)
+        _tell_growth(_wanted(config, phase, _live_nodes()), say)
+
+
+def _tell_growth(wanted: list[Demand], say: Callable[[str], None]) -> None:
+    """A word where replicas that load may call for could never have a place: one that waits takes what comes free."""
+    grown = [replace(demand, count=max(demand.count, demand.most)) for demand in wanted]
+    reason = impossible(grown, _live_nodes())
+    if grown == wanted or reason is None or impossible(grown, _node_types()) is None:
+        return
+    say(
+        f"warning: with the most replicas {reason}: one that waits for a place would take that of a train worker that "
+        "died; lower the most of rollout.replicas or judge.replicas"
+    )
 
 
 def _wanted(config: Config, phase: int, nodes: list[Amounts]) -> list[Demand]:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
+from ray.serve._private.application_state import ApplicationStatusInfo, StatusOverview
+from ray.serve._private.common import DeploymentStatusInfo, DeploymentStatusTrigger
 from ray.serve.config import AutoscalingConfig
+from ray.serve.schema import ApplicationStatus, DeploymentStatus
 
 from raysgpo.config import RolloutConfig
 from raysgpo.config.overrides import resolve
+from raysgpo.serving import application
 from raysgpo.serving.autoscaling import replica_options, rollout_options
 from raysgpo.serving.judge_replicas import REQUESTS_A_REPLICA
 
@@ -31,3 +37,30 @@ def test_bounds_and_load_are_serves() -> None:
 def test_all_are_there_when_all_groups_are_under_way(groups: int, most: int, share: int) -> None:
     scaling = rollout_options(RolloutConfig(replicas=(1, most)), groups)["autoscaling_config"]
     assert scaling["target_ongoing_requests"] == share
+
+
+UNPLACED = "has 1 replicas that have taken more than 30s to be scheduled. This may be due to waiting for the cluster"
+SLOW = "has 1 replicas that have taken more than 30s to initialize"
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "waits"),
+    [
+        (DeploymentStatus.UPSCALING, UNPLACED, True),
+        (DeploymentStatus.UPSCALING, SLOW, False),
+        (DeploymentStatus.UPSCALING, "", False),
+        (DeploymentStatus.HEALTHY, UNPLACED, False),
+        (DeploymentStatus.DOWNSCALING, UNPLACED, False),
+    ],
+)
+def test_a_replica_that_finds_no_place_is_seen_and_the_application_runs_on(
+    status: DeploymentStatus, message: str, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = DeploymentStatusInfo("rollout", status, DeploymentStatusTrigger.AUTOSCALING, message)
+    said = StatusOverview(ApplicationStatusInfo(ApplicationStatus.RUNNING), "rollout", [deployment])
+    answer = said.to_proto().SerializeToString()
+    monkeypatch.setattr(application, "ray", SimpleNamespace(wait=lambda *_, timeout: ([1], []), get=lambda _: answer))
+    watch = application.Watch("rollout")
+    watch._pending = SimpleNamespace()
+    assert not watch.has_given_up()
+    assert watch.waits_for_room == waits

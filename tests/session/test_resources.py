@@ -146,6 +146,25 @@ def test_nodes_on_their_way_are_waited_for_and_asked_for_once(monkeypatch: pytes
     assert line.startswith("waiting for nodes: a rollout replica asks for 0.5 CPU, 4 GPU")
 
 
+@pytest.mark.parametrize(
+    ("most", "types", "told"),
+    [
+        (1, [], None),
+        (3, [], "warning: with the most replicas the run asks for 16 GPU (3 rollout replica x 4, 1 train worker x 4)"),
+        (3, [GPU_NODE] * 3, "warning: with the most replicas the run asks for 16 GPU"),
+        (3, [GPU_NODE] * 4, None),
+    ],
+)
+def test_a_most_that_never_has_a_place_is_told_and_started_without(
+    most: int, types: Any, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cluster(monkeypatch, [[GPU_NODE, GPU_NODE]], types)
+    said: list[str] = []
+    wait_for_resources(resolve(GPUS, overrides=[f"rollout.replicas=[1,{most}]"]), 60, said.append)
+    assert len(said) == (told is not None)
+    assert told is None or (said[0].startswith(told) and "lower the most of rollout.replicas" in said[0])
+
+
 def test_what_no_node_type_gives_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch, [[LAPTOP]], [GPU_NODE])
     with pytest.raises(ConfigError, match=r"asks for 8 GPU .* has 4 \(all node types of the autoscaler counted\)"):

@@ -128,6 +128,19 @@ def test_replicas_that_serve_has_given_up_are_missed(cluster: Cluster) -> None:
         cluster.parts.check()
 
 
+def test_a_replica_that_finds_no_place_is_told_once(cluster: Cluster) -> None:
+    said: list[str] = []
+    cluster.parts._say = said.append
+    cluster.parts.start(judging=False)
+    cluster.parts._pulse = SimpleNamespace(answer=lambda: None)  # type: ignore[assignment]
+    for waits in (False, True, False, True):
+        watch = SimpleNamespace(has_given_up=lambda: False, waits_for_room=waits)
+        cluster.parts._watch = watch  # type: ignore[assignment]
+        cluster.parts.check()
+    [line] = said
+    assert line.startswith("the cluster has no room for another rollout replica (0.5 CPU, 0 GPU); the run goes on with")
+
+
 def test_a_store_that_lost_its_weights_is_missed(cluster: Cluster) -> None:
     answers: Any = iter([None, 3, None, 4])
     cluster.stored = 3
