@@ -46,7 +46,7 @@ class ServingParts:
         self._rollout: RolloutHandle | None = None
         self._stored = NOTHING_PUBLISHED
         self._watch = Watch(names.rollout)
-        self._told_no_room = False
+        self._told_held_back = False
         self._store = start_weight_store()
         self._pulse = Pulse("the weight store", self._store.latest.remote)
         self.transport = StoreTransport(self._store)
@@ -101,7 +101,7 @@ class ServingParts:
         if Serve has given up on the replicas, which have to be deployed anew then."""
         if self._watch.has_given_up():
             raise RuntimeError("Ray Serve has given up on the rollout replicas, which died while they started")
-        self._tell_no_room()
+        self._tell_held_back()
         try:
             stored = self._pulse.answer()
         except RayActorError:  # Ray starts another, which is empty
@@ -110,15 +110,15 @@ class ServingParts:
             raise RuntimeError(f"the weight store died, and with it the weights of version {self._stored}")
         self._stored = self._stored if stored is None else stored
 
-    def _tell_no_room(self) -> None:
-        """Once: a replica that Serve adds by load may wait for its place for ever, and the run does not."""
-        if self._told_no_room or not self._watch.waits_for_room:
+    def _tell_held_back(self) -> None:
+        """Once: a replica that Serve adds by load may not come up for ever, and the run goes on."""
+        why, rollout = self._watch.held_back, self._config.rollout
+        if why is None or self._told_held_back:
             return
-        self._told_no_room = True
-        rollout = self._config.rollout
+        self._told_held_back = True
         self._say(
-            f"the cluster has no room for another rollout replica ({rollout.cpus:g} CPU, {rollout.gpus:g} GPU); the "
-            f"run goes on with those that are there (rollout.replicas={list(rollout.replicas)}; said once)"
+            f"load calls for another rollout replica ({rollout.cpus:g} CPU, {rollout.gpus:g} GPU) and {why}; the run "
+            f"goes on with those that are there (rollout.replicas={list(rollout.replicas)}; said once)"
         )
 
     def end_judging(self) -> None:

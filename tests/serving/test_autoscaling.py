@@ -41,20 +41,22 @@ def test_all_are_there_when_all_groups_are_under_way(groups: int, most: int, sha
 
 UNPLACED = "has 1 replicas that have taken more than 30s to be scheduled. This may be due to waiting for the cluster"
 SLOW = "has 1 replicas that have taken more than 30s to initialize"
+FAILED = "A replica failed to start with exception. Retrying. Error:\nTraceback:\n  ...\nRuntimeError: no memory"
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "waits"),
+    ("status", "message", "why"),
     [
-        (DeploymentStatus.UPSCALING, UNPLACED, True),
-        (DeploymentStatus.UPSCALING, SLOW, False),
-        (DeploymentStatus.UPSCALING, "", False),
-        (DeploymentStatus.HEALTHY, UNPLACED, False),
-        (DeploymentStatus.DOWNSCALING, UNPLACED, False),
+        (DeploymentStatus.UPSCALING, UNPLACED, application.NO_ROOM),
+        (DeploymentStatus.UPSCALING, FAILED, "it fails to start: RuntimeError: no memory"),
+        (DeploymentStatus.UPSCALING, SLOW, None),
+        (DeploymentStatus.UPSCALING, "", None),
+        (DeploymentStatus.HEALTHY, UNPLACED, None),
+        (DeploymentStatus.DOWNSCALING, UNPLACED, None),
     ],
 )
-def test_a_replica_that_finds_no_place_is_seen_and_the_application_runs_on(
-    status: DeploymentStatus, message: str, waits: bool, monkeypatch: pytest.MonkeyPatch
+def test_why_a_replica_does_not_come_up_is_known_and_the_application_runs_on(
+    status: DeploymentStatus, message: str, why: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment = DeploymentStatusInfo("rollout", status, DeploymentStatusTrigger.AUTOSCALING, message)
     said = StatusOverview(ApplicationStatusInfo(ApplicationStatus.RUNNING), "rollout", [deployment])
@@ -63,4 +65,4 @@ def test_a_replica_that_finds_no_place_is_seen_and_the_application_runs_on(
     watch = application.Watch("rollout")
     watch._pending = SimpleNamespace()
     assert not watch.has_given_up()
-    assert watch.waits_for_room == waits
+    assert watch.held_back == why
