@@ -16,9 +16,10 @@ def deploy_rollout(
     transport: StoreTransport,
     *,
     name: str = "rollout",
+    groups: int = 1,
     engine: EngineFactory = VllmEngine,
 ) -> Any:
     """The handle of replicas that run, with all that Serve's handles can do."""
-    handle = start_rollout(model, rollout, transport, name=name, engine=engine)
+    handle = start_rollout(model, rollout, transport, name=name, groups=groups, engine=engine)
     wait_for_rollout(model, rollout, name, print)
     return handle

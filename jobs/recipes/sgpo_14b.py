@@ -12,7 +12,7 @@ def sgpo_14b() -> Config:
         update={
             "name": "sgpo-14b",
             "model": "Qwen/Qwen2.5-14B-Instruct",
-            "rollout": small.rollout.model_copy(update={"replicas": 8}),
+            "rollout": small.rollout.model_copy(update={"replicas": (8, 8)}),
             "trainer": small.trainer.model_copy(update={"workers": 8}),
         }
     )

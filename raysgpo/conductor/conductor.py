@@ -37,6 +37,7 @@ from raysgpo.groups.tickets import Tickets
 from raysgpo.groups.window import run_window
 from raysgpo.output import checkpoint
 from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
+from raysgpo.output.replica_count import ReplicaCount, replica_metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.step_warnings import missed_sync, step_warnings
 from raysgpo.output.whole_file import WriteFailed
@@ -57,6 +58,7 @@ class Conductor:
         self._tickets = Tickets(prepared, start, self._window, account.write)
         self._versions = Versions(start.version)
         self._progress = Progress(prepared.total_steps, trained=start.step)
+        self._replicas = ReplicaCount(config.rollout.replicas)
         self._state = RunState(prepared, self._window, self._tickets, self._versions, self._progress, self.say)
         self._source = source(self._state)
         self._issued = IssuedSteps(config, self._versions, run.issued)
@@ -162,6 +164,7 @@ class Conductor:
         if not replayed and evaluation_due(self._config, step + 1, self._progress.total):
             evaluation, interval = await self._evaluate(step + 1)
         self.say(missed_sync(step, report.metrics, self._config.rollout.replicas))
+        self.say(self._replicas.change(step, report.metrics))
         if not replayed:
             await self._record(step, report, evaluation, interval)
             self._progress.trained = step + 1
@@ -201,6 +204,7 @@ class Conductor:
             **guidance_metrics(groups),
             "train/problems_solved_ever": self._solved.add(groups),
             **report.metrics,
+            **replica_metrics(report.metrics),
             **time_metrics(groups, report.times(self._progress.step_start, interval)),
             **evaluation,
         }

@@ -148,6 +148,11 @@ class Config(Section):
         return self
 
     @property
+    def groups_under_way(self) -> int:
+        """(S + 1) P: the most that an online run samples at a time, what ``algorithm.refill`` adds not counted."""
+        return (self.max_staleness + 1) * self.prompts_per_step
+
+    @property
     def refill_limit(self) -> int:
         """A step takes at most this many times ``prompts_per_step`` positions of the stream."""
         return self.algorithm.refill_limit if self.algorithm.refill else 1

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from raysgpo.config.deadlines import SHORTEST, answer_deadline
+from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.config.section import Section
 
 CPU_ANSWER, GPU_ANSWER = 2048, 32_768
@@ -74,8 +75,8 @@ class JudgeConfig(Section):
     """For models that have it; None: the server's own."""
     max_characters: int = Field(200_000, ge=1)
     """A response longer than this is not sent: its votes are lost and counted."""
-    replicas: tuple[int, int] = (1, 1)
-    """replicas: fewest and most copies of the judge; Ray Serve chooses between by load."""
+    replicas: ReplicaBounds = (1, 1)
+    """replicas: copies of the judge; of a pair, the fewest and the most, Ray Serve chooses between by load."""
     cpus: float = Field(0.25, ge=0)
     """replicas: CPUs that Ray reserves for one replica."""
     gpus: float = Field(0, ge=0)
@@ -132,9 +133,6 @@ def impossible_judge(judge: JudgeConfig) -> str | None:
         )
     if url is not None and not _is_web_address(url):
         return f"judge.base_url={url}: start it with http:// or https:// and a host, as in http://10.0.0.5:8000/v1"
-    fewest, most = judge.replicas
-    if not 1 <= fewest <= most:
-        return f"judge.replicas=[{fewest},{most}]: the fewest replicas are 1 or more, the most not below the fewest"
     return None
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from raysgpo.config.deadlines import SHORTEST, SHORTEST_UPDATE
+from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.config.section import Section
 
 
@@ -37,8 +38,15 @@ class SamplingConfig(Section):
 class RolloutConfig(Section):
     """The Ray Serve deployment that samples."""
 
-    replicas: int = Field(1, ge=1)
-    """Copies of the policy that sample, one engine each."""
+    replicas: ReplicaBounds = (1, 1)
+    """Copies of the policy that sample, one engine each; of a pair, the fewest and the most, Ray Serve chooses between
+    by the groups under way. A run starts with the fewest, and waits for those."""
+    upscale_delay: float = Field(30.0, ge=0)
+    """Seconds for which more groups must be under way than the replicas' share before one joins. Shorter, and the first
+    moments of every step, when all of its groups begin, would start an engine that is up when they have ended."""
+    downscale_delay: float = Field(1800.0, ge=0)
+    """Seconds for which fewer must be under way before one leaves. No group is while the trainer trains, so this has to
+    exceed the longest pause between the sampling of two steps: else replicas go and come back in every step."""
     cpus: float = Field(0.5, ge=0)
     """CPUs that Ray reserves for one replica."""
     gpus: float = Field(0, ge=0)

@@ -46,7 +46,7 @@ async def sample(prepared: Prepared, sampler: RetryingSampler, path: Path, watch
     grader = make_grader(prepared.task, config.task)
     pipeline = Pipeline(config, prepared.task, grader, None, sampler)
     count = math.ceil(config.offline.passes * len(prepared.train))
-    in_flight = max(1, ROLLOUTS_IN_FLIGHT * config.rollout.replicas // config.sampling.group_size)
+    in_flight = max(1, ROLLOUTS_IN_FLIGHT * config.rollout.replicas[1] // config.sampling.group_size)
     order = Order(len(prepared.train), config.seed)
     try:
         await _fill(

@@ -31,7 +31,8 @@ from raysgpo.weights.transport import NobodyListens
 def running_rollout(config: ResolvedConfig, names: RunNames, model: str, say: Say) -> Iterator[RolloutService]:
     """Rollout replicas that serve ``model`` as it is, taken down at the end."""
     transport = StoreTransport(start_weight_store())
-    handle = start_rollout(model, config.rollout, transport, name=names.rollout, run_id=names.id)
+    groups = config.groups_under_way
+    handle = start_rollout(model, config.rollout, transport, name=names.rollout, run_id=names.id, groups=groups)
     try:
         wait_for_rollout(model, config.rollout, names.rollout, say)
         check_vocabulary(model, handle)

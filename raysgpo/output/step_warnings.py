@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysgpo.config import Config
+from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.judging.judge import Failure
 from raysgpo.output.metrics import Metrics
 from raysgpo.records import Drop, Group
@@ -16,13 +17,18 @@ def failed_group(group: Group) -> str | None:
     return f"position {group.position}: {group.error}; the group is dropped"
 
 
-def missed_sync(step: int, metrics: Metrics, replicas: int) -> str | None:
-    """``step``: 0-based; ``metrics``: the trainer's."""
+def missed_sync(step: int, metrics: Metrics, replicas: ReplicaBounds) -> str | None:
+    """``step``: 0-based; ``metrics``: the trainer's. One of a changing number is missed if it was told, and one of the
+    fewest in any case; whatever is just joining or leaving is not told."""
     landed = metrics.get("sync/replicas")
-    if landed is None or landed >= replicas:
+    if landed is None:
+        return None
+    fewest, most = replicas
+    known = min(most, max(fewest, landed + (metrics.get("sync/failures") or 0)))
+    if landed >= known:
         return None
     return (
-        f"step {step + 1}: the new weights reached {landed:.0f} of {replicas} rollout replicas; one that comes "
+        f"step {step + 1}: the new weights reached {landed:.0f} of {known:.0f} rollout replicas; one that comes "
         "back or is replaced takes them before it answers"
     )
 

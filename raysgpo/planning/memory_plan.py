@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 
 from raysgpo.config import Config
+from raysgpo.config.replica_bounds import bounds_text
 from raysgpo.planning.model_shape import ModelShape
 
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -90,13 +91,14 @@ def replica_account(shape: ModelShape, config: Config, longest: int, gpu: int) -
     asked = sequences_at_once(config)
     cache = min(max(room, token * longest), token * longest * asked)
     rows = [("weights", weights), ("engine, about", ENGINE), (f"cache, {token / 2**10:.0f} KiB a token", cache)]
-    return Account(f"replica, each GPU of {config.rollout.replicas} x {parts}", rows), cache // (token * longest)
+    name = f"replica, each GPU of {bounds_text(config.rollout.replicas)} x {parts}"
+    return Account(name, rows), cache // (token * longest)
 
 
 def sequences_at_once(config: Config) -> int:
-    """The most that one replica is asked for, and takes."""
+    """The most that one replica is asked for, and takes: with the fewest replicas."""
     prompts = (config.max_staleness + 1) * config.prompts_per_step * config.refill_limit
-    asked = math.ceil(prompts * config.sampling.group_size / config.rollout.replicas)
+    asked = math.ceil(prompts * config.sampling.group_size / config.rollout.replicas[0])
     return min(asked, int(config.rollout.engine.get("max_num_seqs") or MOST_SEQUENCES))
 
 
@@ -114,7 +116,7 @@ def further_accounts(shape: ModelShape, config: Config) -> list[Account]:
             "shared memory of a node: the store's weights twice, and each replica's",
             [
                 ("weights, twice", 2 * published),
-                (f"replicas, {config.rollout.replicas} at most", published * config.rollout.replicas),
+                (f"replicas, {config.rollout.replicas[1]} at most", published * config.rollout.replicas[1]),
             ],
         ),
         Account("host memory of each rank for a checkpoint", [(f"its shards of {what} and AdamW, float32", shard)]),

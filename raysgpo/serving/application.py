@@ -14,10 +14,11 @@ import ray
 from ray import serve
 from ray.exceptions import RayError
 from ray.serve._private.application_state import StatusOverview
+from ray.serve._private.common import DeploymentStatusInfo
 from ray.serve.config import ProxyLocation
 from ray.serve.context import _get_global_client
 from ray.serve.generated.serve_pb2 import StatusOverview as StatusOverviewProto
-from ray.serve.schema import ApplicationStatus, LoggingConfig
+from ray.serve.schema import ApplicationStatus, DeploymentStatus, LoggingConfig
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.serving.replica_log import replica_log
@@ -33,6 +34,10 @@ REPORT_PERIOD = 60.0
 """Seconds between words about what the start waits for."""
 HTTP_PORT = 8000
 """Where Serve listens if the head is another machine than this."""
+UNPLACED = "to be scheduled"
+"""In Serve's message of a deployment whose replicas have waited for a place for 30 s."""
+NO_ROOM = "the cluster has no room for it"
+"""Why a replica does not come up, for messages."""
 LOOK_EVERY = 10.0
 """Seconds from one question to Serve's controller to the next, while a run goes on."""
 
@@ -179,6 +184,8 @@ class Watch:
     controller that was started again itself does not know of those that ran before."""
 
     def __init__(self, name: str) -> None:
+        self.held_back: str | None = None
+        """Why a replica that load called for, beside those that run, does not come up, by the last answer."""
         self._name = name
         self._pending: ray.ObjectRef | None = None
         self._asked = time.monotonic()
@@ -197,7 +204,17 @@ class Watch:
             said = StatusOverview.from_proto(StatusOverviewProto.FromString(ray.get(pending)))
         except RayError:  # the controller is being started again
             return False
+        self.held_back = next(filter(None, map(_held_back, said.deployment_statuses)), None)
         return bool(said.app_status.status == ApplicationStatus.DEPLOY_FAILED)
+
+
+def _held_back(deployment: DeploymentStatusInfo) -> str | None:
+    if deployment.status != DeploymentStatus.UPSCALING:
+        return None
+    if UNPLACED in deployment.message:
+        return NO_ROOM
+    error = _error(deployment.message)
+    return f"it fails to start: {last_error(error)}" if error else None
 
 
 def _resources(start: Start) -> str:

@@ -10,6 +10,7 @@ from ray.serve.schema import LoggingConfig
 
 from raysgpo.config import RolloutConfig
 from raysgpo.serving.application import Start, quiet_logging, start_serve, wait_until_running
+from raysgpo.serving.autoscaling import rollout_options
 from raysgpo.serving.engine import EngineFactory, VllmEngine, engine_arguments
 from raysgpo.serving.handle import RolloutHandle
 from raysgpo.serving.replica import RolloutReplica
@@ -34,11 +35,15 @@ def start_rollout(
     *,
     name: str,
     run_id: str = "",
+    groups: int = 1,
     engine: EngineFactory = VllmEngine,
 ) -> RolloutHandle:
-    """Begin to start ``rollout.replicas`` replicas of the model.
+    """Begin to start the fewest of ``rollout.replicas`` of the model.
 
     The replicas hold no published version yet: each pulls the newest when it is pushed or asked.
+
+    Args:
+        groups: the most that the run has under way at a time, by which Serve chooses how many replicas there are.
 
     Raises:
         ValueError: ``rollout.engine`` sets what raysgpo must set.
@@ -46,7 +51,7 @@ def start_rollout(
     engine_arguments(model_path, rollout)  # A bad setting fails here, not in the replica.
     start_serve(http=False)  # does nothing where Serve runs
     quiet = quiet_logging()
-    deployment = serve.deployment(RolloutReplica).options(**_deployment_options(rollout, name, quiet))
+    deployment = serve.deployment(RolloutReplica).options(**_deployment_options(rollout, name, groups, quiet))
     application = deployment.bind(model_path, rollout, transport, engine, run_id)
     target = serve.RunTarget(application, name=name, route_prefix=None, logging_config=quiet)
     handle: RolloutHandle
@@ -55,23 +60,25 @@ def start_rollout(
 
 
 def wait_for_rollout(model_path: str, rollout: RolloutConfig, name: str, report: Callable[[str], None]) -> None:
-    """Return once all replicas run; take them down if they do not.
+    """Return once the fewest replicas run; take them down if they do not.
 
     Raises:
         ConfigError: an engine cannot start with these settings.
         RuntimeError: the replicas failed to start.
         TimeoutError: they were not up within ``rollout.start_deadline``, with what Serve says of why.
     """
-    needs = f"{rollout.replicas} replicas need {rollout.cpus:g} CPU and {rollout.gpus:g} GPU each"
+    fewest, most = rollout.replicas
+    grown = f" (up to {most} later)" if most > fewest else ""
+    needs = f"{fewest} replicas{grown} need {rollout.cpus:g} CPU and {rollout.gpus:g} GPU each"
     engine = EngineSettings("rollout", f"model={model_path}", rollout.gpus, rollout.kv_cache_gib, rollout.engine)
     start = Start(name, "rollout replicas", rollout.start_seconds, "rollout.start_deadline", needs, engine)
     wait_until_running(start, report)
 
 
-def _deployment_options(rollout: RolloutConfig, name: str, quiet: LoggingConfig) -> dict[str, Any]:
+def _deployment_options(rollout: RolloutConfig, name: str, groups: int, quiet: LoggingConfig) -> dict[str, Any]:
     return {
         "name": name,
-        "num_replicas": rollout.replicas,
+        **rollout_options(rollout, groups),
         "ray_actor_options": {"num_cpus": rollout.cpus, "num_gpus": rollout.gpus},
         "max_ongoing_requests": UNLIMITED_REQUESTS,
         "health_check_period_s": HEALTH_PERIOD,

@@ -17,6 +17,7 @@ from raysgpo.config import JudgeConfig
 from raysgpo.config.overrides import ConfigError
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.serving.application import Start, http_address, quiet_logging, start_serve, wait_until_running
+from raysgpo.serving.autoscaling import replica_options
 from raysgpo.serving.engine import QUIET_ENVIRONMENT, cpu_arguments, cpu_environment
 from raysgpo.serving.start_failure import EngineSettings
 
@@ -94,7 +95,7 @@ def _llm_config(judge: JudgeConfig) -> dict[str, Any]:
         engine_kwargs=_engine(judge),
         placement_group_config={"bundles": _bundles(judge)},
         deployment_config={
-            **_replicas(judge),
+            **replica_options(judge.replicas, target_ongoing_requests=REQUESTS_A_REPLICA),
             "max_ongoing_requests": UNLIMITED_REQUESTS,
             "ray_actor_options": {"num_cpus": 0},
             "logging_config": quiet_logging().model_dump(),
@@ -131,11 +132,3 @@ def _bundles(judge: JudgeConfig) -> list[dict[str, float]]:
         return [{name: amount for name, amount in (("CPU", judge.cpus), ("GPU", judge.gpus)) if amount}]
     gpus = int(judge.gpus)
     return [{"CPU": judge.cpus / gpus, "GPU": 1} for _ in range(gpus)]
-
-
-def _replicas(judge: JudgeConfig) -> dict[str, Any]:
-    fewest, most = judge.replicas
-    if fewest == most:
-        return {"num_replicas": fewest}
-    bounds = {"min_replicas": fewest, "initial_replicas": fewest, "max_replicas": most}
-    return {"autoscaling_config": bounds | {"target_ongoing_requests": REQUESTS_A_REPLICA}}

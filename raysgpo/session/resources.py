@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ray._private.state import state as ray_state
 from raysgpo.conductor.stream import WORKER_CPUS, worker_count
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.replica_bounds import ReplicaBounds
 
 Amounts = dict[str, float]
 
@@ -32,7 +33,15 @@ class Demand:
     what: str
     settings: str
     count: int
+    """What it starts with."""
     each: Amounts
+    most: int = 0
+    """What it may grow to while the run goes on, if to more; nobody waits for that."""
+
+    def text(self, name: str) -> str:
+        """Such as ``1 rollout replica x 2``, of the resource ``name``."""
+        grown = f" (up to {self.most})" if self.most > self.count else ""
+        return f"{self.count} {self.what}{grown} x {self.each.get(name, 0):g}"
 
 
 def phases(config: Config, cpus: float) -> list[list[Demand]]:
@@ -59,8 +68,7 @@ def demands(config: Config, cpus: float) -> list[Demand]:
 
 def _rollout_demand(config: Config) -> Demand:
     rollout = config.rollout
-    each = _amounts(rollout.cpus, rollout.gpus)
-    return Demand("rollout replica", "rollout.cpus / rollout.gpus", rollout.replicas, each)
+    return _replica_demand("rollout", rollout.replicas, _amounts(rollout.cpus, rollout.gpus))
 
 
 def _trainer_demand(config: Config) -> Demand:
@@ -73,7 +81,12 @@ def _judge_demand(config: Config) -> list[Demand]:
     judge = config.judge
     if judge.kind != "replicas" or not config.needs_judge:
         return []
-    return [Demand("judge replica", "judge.cpus / judge.gpus", judge.replicas[0], _amounts(judge.cpus, judge.gpus))]
+    return [_replica_demand("judge", judge.replicas, _amounts(judge.cpus, judge.gpus))]
+
+
+def _replica_demand(kind: str, replicas: ReplicaBounds, each: Amounts) -> Demand:
+    fewest, most = replicas
+    return Demand(f"{kind} replica", f"{kind}.cpus / {kind}.gpus", fewest, each, most)
 
 
 def impossible(wanted: list[Demand], nodes: list[Amounts]) -> str | None:
@@ -85,7 +98,7 @@ def impossible(wanted: list[Demand], nodes: list[Amounts]) -> str | None:
         asked = sum(demand.count * demand.each.get(name, 0) for demand in wanted)
         there = sum(node.get(name, 0) for node in nodes)
         if asked > there:
-            parts = ", ".join(f"{d.count} {d.what} x {d.each.get(name, 0):g}" for d in wanted if d.each.get(name))
+            parts = ", ".join(demand.text(name) for demand in wanted if demand.each.get(name))
             return f"the run asks for {asked:g} {name} ({parts}) and the cluster has {there:g}"
     return None
 
@@ -98,6 +111,19 @@ def wait_for_resources(config: Config, deadline: float, say: Callable[[str], Non
     """
     for phase in range(len(phases(config, cpus=0.0))):
         _wait_for(partial(_wanted, config, phase), deadline, say)
+        _tell_growth(_wanted(config, phase, _live_nodes()), say)
+
+
+def _tell_growth(wanted: list[Demand], say: Callable[[str], None]) -> None:
+    """A word where replicas that load may call for could never have a place: one that waits takes what comes free."""
+    grown = [replace(demand, count=max(demand.count, demand.most)) for demand in wanted]
+    reason = impossible(grown, _live_nodes())
+    if grown == wanted or reason is None or impossible(grown, _node_types()) is None:
+        return
+    say(
+        f"warning: with the most replicas {reason}: one that waits for a place would take that of a train worker that "
+        "died; lower the most of rollout.replicas or judge.replicas"
+    )
 
 
 def _wanted(config: Config, phase: int, nodes: list[Amounts]) -> list[Demand]:

@@ -48,6 +48,7 @@ class ServingParts:
         self._rollout: RolloutHandle | None = None
         self._stored = NOTHING_PUBLISHED
         self._watch = Watch(names.rollout)
+        self._told_held_back = False
         self._store = start_weight_store()
         self._pulse = Pulse("the weight store", self._store.latest.remote)
         self.transport = transport_of(config, self._store)
@@ -78,8 +79,15 @@ class ServingParts:
         if newest is None:
             if self._rollout is not None:
                 delete(names.rollout, deadline=0.0)
-            config, transport = self._config, self.transport
-            self._rollout = start_rollout(config.model, config.rollout, transport, name=names.rollout, run_id=names.id)
+            config = self._config
+            self._rollout = start_rollout(
+                config.model,
+                config.rollout,
+                self.transport,
+                name=names.rollout,
+                run_id=names.id,
+                groups=config.groups_under_way,
+            )
         self._stored = self._in_store()
         return max(NOTHING_PUBLISHED if newest is None else newest, self._stored)
 
@@ -98,6 +106,7 @@ class ServingParts:
         if Serve has given up on the replicas, which have to be deployed anew then."""
         if self._watch.has_given_up():
             raise RuntimeError("Ray Serve has given up on the rollout replicas, which died while they started")
+        self._tell_held_back()
         try:
             stored = self._pulse.answer()
         except RayActorError:  # Ray starts another, which is empty
@@ -105,6 +114,17 @@ class ServingParts:
         if stored is not None and stored < self._stored:
             raise RuntimeError(f"the weight store died, and with it the weights of version {self._stored}")
         self._stored = self._stored if stored is None else stored
+
+    def _tell_held_back(self) -> None:
+        """Once: a replica that Serve adds by load may not come up for ever, and the run goes on."""
+        why, rollout = self._watch.held_back, self._config.rollout
+        if why is None or self._told_held_back:
+            return
+        self._told_held_back = True
+        self._say(
+            f"load calls for another rollout replica ({rollout.cpus:g} CPU, {rollout.gpus:g} GPU) and {why}; the run "
+            f"goes on with those that are there (rollout.replicas={list(rollout.replicas)}; said once)"
+        )
 
     def end_judging(self) -> None:
         if self._judge is not None:

@@ -39,8 +39,8 @@ def resolved_rollout(
     most_here = int(rollout.engine.get("max_num_seqs") or ROLLOUTS_AT_ONCE)
     load = Load(
         section="rollout",
-        replicas=rollout.replicas,
-        sequences=min(math.ceil(most / rollout.replicas), most_here),
+        replicas=rollout.replicas[1],
+        sequences=min(math.ceil(most / rollout.replicas[0]), most_here),
         length=int(rollout.engine.get("max_model_len") or longest),
         engine=engine,
         lever="sampling.max_tokens",

@@ -20,6 +20,7 @@ from raysgpo.groups.order import Order, rollout_seeds
 from raysgpo.groups.prepared import Prepared, Prompt, StartState
 from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.judging.address import JudgeAddress
+from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.sequences import Share
 from raysgpo.records import Problem, SampleRequest
@@ -131,15 +132,15 @@ class FakeRun:
         self.shares[step] = share
         return share
 
-    def trained(self, step: int, version: int | None = None) -> Decision:
-        decision: Decision = ray.get(self.begin_trained(step, version), timeout=120)
+    def trained(self, step: int, version: int | None = None, sync: Metrics | None = None) -> Decision:
+        decision: Decision = ray.get(self.begin_trained(step, version, sync), timeout=120)
         return decision
 
-    def begin_trained(self, step: int, version: int | None = None) -> Any:
-        """The reference of the decision that ``trained`` waits for."""
+    def begin_trained(self, step: int, version: int | None = None, sync: Metrics | None = None) -> Any:
+        """The reference of the decision that ``trained`` waits for. ``sync``: what the push of the weights found."""
         now = time.time()
         report = TrainReport(
-            metrics={"policy/loss": 0.5},
+            metrics={"policy/loss": 0.5, **(sync or {})},
             version=version or self.version,
             wait=(now, now),
             train=(now, now),

@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from raysgpo.config import Config, Section, doubtful_algorithm, doubtful_optimizer
-from raysgpo.config.overrides import ConfigError, resolve
+from raysgpo.config.overrides import ConfigError, dump, resolve
 
 
 def all_sections(base: type[Section] = Section) -> Iterator[type[Section]]:
@@ -110,8 +111,9 @@ def test_every_section_and_setting_is_documented() -> None:
         (["judge.base_url=h:8000/v1"], "judge.base_url=h:8000/v1: start it with http:// or https://"),
         (["judge.base_url='http:///v1'"], "judge.base_url=http:///v1: start it with http:// or https:// and a host"),
         (["judge.base_url='http://h:80x/v1'"], "judge.base_url=http://h:80x/v1: start it with"),
-        (["judge.replicas=[0,1]"], "judge.replicas=[0,1]: the fewest replicas are 1 or more"),
-        (["judge.replicas=[3,2]"], "the most not below the fewest"),
+        (["judge.replicas=[0,1]"], "judge.replicas=[0, 1]: write a number, or the fewest and the most"),
+        (["rollout.replicas=[3,2]"], "1 or more, and the most not below the fewest"),
+        (["rollout.upscale_delay=-1"], "greater than or equal to 0"),
         (["guidance.ratio=1.5", "guidance=guided"], "less than or equal to 1"),
         (["guidance.ratio=-0.1"], "greater than or equal to 0"),
         (["guidance.length=64", "guidance=guided"], "sampling.max_tokens=64 tokens, guidance included"),
@@ -236,6 +238,15 @@ def test_each_kind_of_judge_can_be_set_in_words() -> None:
     assert resolve({}, overrides=words).judge.base_url == "https://h/v1"
     assert resolve({}, overrides=["judge=tiny"]).judge.model == "tiny"
     assert resolve({}, overrides=["judge=replicas", "judge.model=Qwen/QwQ-32B"]).judge.replicas == (1, 1)
+
+
+@pytest.mark.parametrize("section", ["rollout", "judge"])
+def test_a_number_of_replicas_is_as_many_at_least_and_at_most(section: str) -> None:
+    config = resolve({}, overrides=["rollout.replicas=2", "judge.replicas=[2,2]"])
+    assert config.rollout.replicas == config.judge.replicas == (2, 2)
+    words = [f"{section}.replicas=[1,4]"]
+    again = resolve(yaml.safe_load(dump(resolve({}, overrides=words))))
+    assert getattr(again, section).replicas == (1, 4)
 
 
 def test_guidance_is_a_word_beside_every_algorithm() -> None:

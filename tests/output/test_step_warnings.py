@@ -22,7 +22,7 @@ def test_a_failed_group_is_named_with_its_reason(make_group: Callable[..., Group
 @pytest.mark.parametrize(("landed", "said"), [(None, False), (2, False), (1, True), (0, True)])
 def test_a_push_that_missed_a_replica_is_told(landed: int | None, said: bool) -> None:
     metrics: Metrics = {} if landed is None else {"sync/replicas": landed}
-    notice = missed_sync(6, metrics, replicas=2)
+    notice = missed_sync(6, metrics, replicas=(2, 2))
     assert (notice is not None) == said
     assert notice is None or notice.startswith(f"step 7: the new weights reached {landed} of 2 rollout replicas")
 

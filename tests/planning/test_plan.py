@@ -13,7 +13,14 @@ from transformers import AutoModelForCausalLM, Qwen2Config
 from jobs.recipes import RECIPES
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, resolve
-from raysgpo.planning.memory_plan import CONTEXT, activations, replica_account, trainer_account
+from raysgpo.planning.memory_plan import (
+    CONTEXT,
+    activations,
+    further_accounts,
+    replica_account,
+    sequences_at_once,
+    trainer_account,
+)
 from raysgpo.planning.model_shape import ModelShape
 from raysgpo.planning.plan import GIB, check_fits, longest_sequence
 from raysgpo.policy.lora import add_adapters
@@ -161,11 +168,22 @@ def test_the_cache_is_what_is_left_and_no_more_than_is_asked_for(shapes: dict[st
     assert 71.9 * GIB < account.total <= 72 * GIB and room == account.rows[-1][1] // (4096 * 56 * 1024)
 
 
+def test_a_changing_number_of_replicas_is_planned_at_its_worst(shapes: dict[str, ModelShape]) -> None:
+    """The fewest share the sequences, the most hold the weights."""
+    shape, words = shapes["7b"], ("prompts_per_step=32", "sampling.group_size=8")
+    config = ready(shape, *GPUS, *words, "rollout.replicas=[1,4]")
+    assert sequences_at_once(config) == sequences_at_once(ready(shape, *GPUS, *words, "rollout.replicas=1"))
+    account, _ = replica_account(shape, config, 4096, 80 * GIB)
+    assert account.name == "replica, each GPU of 1 to 4 x 1"
+    stored = further_accounts(shape, config)[0].rows[1]
+    assert stored == further_accounts(shape, ready(shape, *GPUS, *words, "rollout.replicas=4"))[0].rows[1]
+
+
 @pytest.mark.parametrize("size", SHAPES)
 def test_the_recipes_of_the_papers_sizes_fit(size: str, shapes: dict[str, ModelShape]) -> None:
     """7B on 8 GPUs, 14B on 16, 32B on 32."""
     config = ready(shapes[size], recipe=RECIPES.load(f"sgpo_{size}"))
-    gpus = config.trainer.workers + config.rollout.replicas * config.rollout.gpus
+    gpus = config.trainer.workers + config.rollout.replicas[1] * config.rollout.gpus
     assert gpus == {"7b": 8, "14b": 16, "32b": 32}[size]
     check_fits(shapes[size], config, longest_sequence(config))
 

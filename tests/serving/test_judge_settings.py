@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from raysgpo.config import JudgeConfig
-from raysgpo.serving.judge_replicas import _bundles, _download, _engine, _replicas
+from raysgpo.serving.judge_replicas import _bundles, _download, _engine
 
 
 def judge(**settings: Any) -> JudgeConfig:
@@ -48,9 +48,3 @@ def test_a_folder_is_not_downloaded_and_a_model_of_the_hub_is(tmp_path: Path) ->
     assert callback.ctx.run_init_node
     asyncio.run(callback.run_callback("on_before_node_init"))
     assert not callback.ctx.run_init_node
-
-
-def test_bounds_of_the_replicas() -> None:
-    assert _replicas(judge(replicas=(3, 3))) == {"num_replicas": 3}
-    scaling = _replicas(judge(replicas=(1, 4)))["autoscaling_config"]
-    assert (scaling["min_replicas"], scaling["max_replicas"]) == (1, 4)

@@ -52,6 +52,16 @@ def test_everything_that_the_run_reserves_is_asked_for() -> None:
     assert found == [(3, {"CPU": 2, "GPU": 1}), (4, {"CPU": 1}), (3, {"CPU": 0.25})]
 
 
+def test_the_fewest_replicas_are_needed_and_the_most_are_named() -> None:
+    words = ["rollout.replicas=[2,4]", "rollout.gpus=2", "algorithm=sgpo", "judge=replicas", "judge.model=org/judge"]
+    wanted = demands(resolve({}, overrides=[*words, "judge.replicas=[1,3]"]), cpus=8)
+    assert impossible(wanted, [GPU_NODE]) is None
+    told = impossible(wanted, [LAPTOP, {"CPU": 2.0, "GPU": 2.0}])
+    assert told == "the run asks for 4 GPU (2 rollout replica (up to 4) x 2) and the cluster has 2"
+    told = impossible(wanted, [{"CPU": 1.0, "GPU": 4.0}])
+    assert told is not None and "2 rollout replica (up to 4) x 0.5" in told and "1 judge replica (up to 3)" in told
+
+
 @pytest.mark.parametrize(("prompts", "cpus", "count"), [(32, 2, 1), (1024, 2, 2), (10_000, 2, 2), (10_000, 400, 40)])
 def test_group_workers_leave_the_rest_of_the_cluster_to_others(prompts: int, cpus: float, count: int) -> None:
     assert worker_count(Config(prompts_per_step=prompts), cpus) == count
@@ -134,6 +144,25 @@ def test_nodes_on_their_way_are_waited_for_and_asked_for_once(monkeypatch: pytes
     assert cluster.asked == 1
     [line] = said
     assert line.startswith("waiting for nodes: a rollout replica asks for 0.5 CPU, 4 GPU")
+
+
+@pytest.mark.parametrize(
+    ("most", "types", "told"),
+    [
+        (1, [], None),
+        (3, [], "warning: with the most replicas the run asks for 16 GPU (3 rollout replica x 4, 1 train worker x 4)"),
+        (3, [GPU_NODE] * 3, "warning: with the most replicas the run asks for 16 GPU"),
+        (3, [GPU_NODE] * 4, None),
+    ],
+)
+def test_a_most_that_never_has_a_place_is_told_and_started_without(
+    most: int, types: Any, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Cluster(monkeypatch, [[GPU_NODE, GPU_NODE]], types)
+    said: list[str] = []
+    wait_for_resources(resolve(GPUS, overrides=[f"rollout.replicas=[1,{most}]"]), 60, said.append)
+    assert len(said) == (told is not None)
+    assert told is None or (said[0].startswith(told) and "lower the most of rollout.replicas" in said[0])
 
 
 def test_what_no_node_type_gives_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from raysgpo.config.overrides import resolve
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.remote import Hung
+from raysgpo.serving.application import NO_ROOM
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.session import serving_parts as file
 from raysgpo.session.names import RunNames
@@ -126,6 +127,22 @@ def test_replicas_that_serve_has_given_up_are_missed(cluster: Cluster) -> None:
     cluster.parts._watch = SimpleNamespace(has_given_up=lambda: True)  # type: ignore[assignment]
     with pytest.raises(RuntimeError, match="Ray Serve has given up on the rollout replicas"):
         cluster.parts.check()
+
+
+def test_a_replica_that_does_not_come_up_is_told_once(cluster: Cluster) -> None:
+    said: list[str] = []
+    cluster.parts._say = said.append
+    cluster.parts.start(judging=False)
+    cluster.parts._pulse = SimpleNamespace(answer=lambda: None)  # type: ignore[assignment]
+    for why in (None, NO_ROOM, None, NO_ROOM):
+        watch = SimpleNamespace(has_given_up=lambda: False, held_back=why)
+        cluster.parts._watch = watch  # type: ignore[assignment]
+        cluster.parts.check()
+    [line] = said
+    assert line == (
+        "load calls for another rollout replica (0.5 CPU, 0 GPU) and the cluster has no room for it; the run goes on "
+        "with those that are there (rollout.replicas=[1, 1]; said once)"
+    )
 
 
 def test_a_store_that_lost_its_weights_is_missed(cluster: Cluster) -> None:

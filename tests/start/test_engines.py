@@ -16,7 +16,7 @@ from raysgpo.config.judge import CPU_ANSWER, GPU_ANSWER
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.groups.prepared import Prepared
 from raysgpo.records import Problem
-from raysgpo.start import engine_sizes, free_memory
+from raysgpo.start import engine_sizes, engines, free_memory
 from raysgpo.start.engine_sizes import LEAST_GIB, Load, cache_gib, token_bytes, weights_gib
 from raysgpo.start.engines import COMPACT_MARGIN, VERIFY_MARGIN, judge_length
 from raysgpo.start.judge_questions import question_tokens
@@ -190,6 +190,23 @@ def test_a_run_has_numbers_for_what_was_left_open(model: Path) -> None:
     assert judge.max_model_len is not None and 2048 < judge.max_model_len < 8192
     assert (judge.kv_cache_gib, judge.start_deadline) == (LEAST_GIB, 300)
     assert (judge.call_deadline, judge.deadline) == (1024, 2048), "of the 2,048 tokens that it keeps room for"
+
+
+def test_caches_of_the_most_replicas_fit_and_one_of_the_fewest_has_its_share(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loads: list[Load] = []
+
+    def chosen(settings: PretrainedConfig, load: Load, asked: float | None) -> float:
+        loads.append(load)
+        return 1.0
+
+    monkeypatch.setattr(engines, "cache_gib", chosen)
+    for bounds in ("[1,4]", "1", "4"):
+        prepared(model, f"rollout.replicas={bounds}")
+    changing, one, four = loads
+    assert changing.sequences == one.sequences > four.sequences
+    assert changing.replicas == four.replicas == 4
 
 
 def test_longer_answers_make_longer_questions(model: Path) -> None:

@@ -26,7 +26,7 @@ def threads(*words: str, parameters: int = REAL) -> tuple[int | None, int | None
 def test_phases_that_take_turns_have_every_core_each() -> None:
     assert threads() == (8, 8)
     assert threads("rollout.replicas=2", "trainer.workers=4") == (4, 2)
-    assert threads("rollout.replicas=3") == (2, 8)
+    assert threads("rollout.replicas=3") == threads("rollout.replicas=[1,3]") == (2, 8)
     assert threads("rollout.replicas=20", "trainer.workers=9") == (1, 1)
 
 
