@@ -67,7 +67,8 @@ class Sender:
         return PushReport(
             version=version,
             landed=landed,
-            failures=(*problems, *failures),
+            failures=failures,
+            problems=tuple(problems),
             meeting_seconds=met - started,
             publish_seconds=published - met,
             push_seconds=time.monotonic() - published,

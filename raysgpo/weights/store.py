@@ -87,6 +87,9 @@ class StoreHandle(Protocol):
     def done(self) -> Call[[int], None]: ...
 
     @property
+    def chunk(self) -> Call[[int, int, int], NDArray[np.uint8]]: ...
+
+    @property
     def latest(self) -> Call[[], int]: ...
 
 

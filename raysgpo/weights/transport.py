@@ -89,6 +89,8 @@ class PushReport:
     """Replica to the version that it holds now: at least ``version``."""
     failures: tuple[str, ...]
     """One line for each replica that did not land, with the reason."""
+    problems: tuple[str, ...]
+    """What went wrong with the broadcast; the replicas may have landed nonetheless."""
     meeting_seconds: float
     """Roll call, and joining a new group if the members have changed."""
     publish_seconds: float
@@ -172,7 +174,7 @@ class Sync:
     metrics: dict[str, float]
     """How many replicas took them, and how many did not, seconds and bytes; empty where nobody wants them."""
     failures: tuple[str, ...] = ()
-    """A line for each that did not."""
+    """A line for each that did not, and for what went wrong on the way."""
 
 
 class WeightPublisher(Protocol):
@@ -207,7 +209,7 @@ class ReplicaPublisher:
         }
         if report.epochs:
             metrics["sync/epochs"] = report.epochs
-        return Sync(metrics, report.failures)
+        return Sync(metrics, (*report.problems, *report.failures))
 
     def take_part(self, named_tensors: NamedTensors) -> None:
         for _ in named_tensors:
