@@ -1,17 +1,20 @@
-"""Asking for samples, with a deadline and bounded retries. No Ray: the sampler is a callable."""
+"""Asking for samples for as long as tokens come, with bounded retries. No Ray: the sampler is a callable."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from raysgpo.config import RolloutConfig
-from raysgpo.records import Completion, SampleRequest
+from raysgpo.records import Beat, Completion, SampleRequest
 
-Sampler = Callable[[SampleRequest], Awaitable[list[Completion]]]
-"""One request to one replica: ``len(seeds_G)`` completions, or SamplingFailed."""
+Answer = AsyncGenerator[Beat | list[Completion], None]
+"""Beats for as long as the completions are not there, then ``len(seeds_G)`` of them."""
+Sampler = Callable[[SampleRequest], Answer]
+"""One request to one replica: its answer, or SamplingFailed."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds before a request is sent again; each pause is twice the one before it."""
@@ -25,7 +28,7 @@ class ReplicasUnavailable(SamplingFailed):
     """No replica could take the request: dead, broken, or not there yet. It says nothing of the request itself."""
 
 
-def _unheard(message: str) -> None:
+def _unheard(*message: str) -> None:
     """Nobody is told."""
 
 
@@ -42,6 +45,8 @@ class RetryingSampler:
     settings: RolloutConfig
     outage: Callable[[str], None] = _unheard
     """Told, each time, what is waited for while no replica answers."""
+    progressed: Callable[[], None] = _unheard
+    """Told whenever a request got on."""
 
     async def __call__(self, request: SampleRequest) -> tuple[list[Completion], int]:
         """The completions, and how many attempts before this one failed.
@@ -70,11 +75,29 @@ class RetryingSampler:
             await asyncio.sleep(pause)
 
     async def _once(self, request: SampleRequest) -> list[Completion]:
-        deadline = self.settings.sample_seconds
+        """The deadline begins anew with every beat that tells of tokens.
+
+        A request that is lost within its replica is waited for while others have tokens there: the window lets only
+        so many of them start before it.
+        """
+        seconds, clock = self.settings.token_seconds, asyncio.get_running_loop().time
+        heard: Beat | None = None
         try:
-            return await asyncio.wait_for(self.sampler(request), deadline)
+            async with asyncio.timeout(seconds) as deadline, aclosing(self.sampler(request)) as answer:
+                async for said in answer:
+                    if isinstance(said, list):
+                        self.progressed()
+                        return said
+                    if heard is None or said.updating or said.tokens > heard.tokens:
+                        self.progressed()
+                        deadline.reschedule(clock() + seconds)
+                    heard = said
         except TimeoutError:
-            raise SamplingFailed(f"no answer within rollout.sample_deadline={deadline:g} s") from None
+            within = f"within rollout.token_deadline={seconds:g} s"
+            if heard is None:
+                raise ReplicasUnavailable(f"no replica took the request {within}") from None
+            raise SamplingFailed(f"no token {within}") from None
+        raise SamplingFailed("the replica ended the request without an answer")
 
 
 def _pause(times: int) -> float:
