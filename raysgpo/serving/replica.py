@@ -71,6 +71,8 @@ class ReplicaState:
     """Why it answers nothing any more."""
     checksums: dict[str, str] | None = None
     """Parameter name to the checksum of the weights loaded last; only if asked for."""
+    tokens_made: int = 0
+    """For all requests since its start."""
 
 
 class RolloutReplica:
@@ -199,6 +201,7 @@ class RolloutReplica:
             max_model_len=self._engine.max_model_len,
             broken=self._broken,
             checksums=await self._engine.checksums() if checksums else None,
+            tokens_made=self._engine.tokens_made,
         )
 
     async def check_health(self) -> None:

@@ -194,9 +194,10 @@ class FakeEngine:
         if self._fault is None:
             return False
         if self._fault_marker is not None:
-            if self._fault_marker.exists():
+            try:
+                self._fault_marker.touch(exist_ok=False)
+            except FileExistsError:
                 return False
-            self._fault_marker.touch()
         return True
 
     async def _fail(self) -> None:

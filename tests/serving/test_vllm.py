@@ -151,6 +151,12 @@ def test_the_replica_holds_what_the_trainer_published(stack: Stack) -> None:
     assert (state.version, state.vocab_size, state.max_model_len) == (stack.version, 261, 512)
 
 
+def test_the_replica_counts_the_tokens_that_it_makes(stack: Stack) -> None:
+    before = stack.state().tokens_made
+    made = sum(len(completion.token_ids_T) for completion in stack.sample())
+    assert stack.state().tokens_made - before == made > 0
+
+
 def test_a_seed_names_a_stream_of_tokens(stack: Stack) -> None:
     once = stack.sample(seeds_G=(21, 22, 21, 23))
     again = stack.sample(seeds_G=(23, 21))
