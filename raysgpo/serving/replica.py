@@ -123,7 +123,8 @@ class RolloutReplica:
         try:
             while not (await asyncio.wait({answering}, timeout=self._token_deadline / BEATS))[0]:
                 self._watch_tokens()  # Serve asks for the health of a replica that it shuts down no more.
-                yield Beat(self._engine.tokens_made, updating=bool(self._pulls))
+                updating = bool(self._pulls) or self._updating.locked()
+                yield Beat(self._engine.tokens_made, updating)
             yield answering.result()
         finally:
             answering.cancel()

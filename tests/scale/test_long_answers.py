@@ -49,7 +49,7 @@ def test_no_answer_of_32k_tokens_is_lost(start_run: Start, capsys: pytest.Captur
             "evaluation.every=0", f"rollout.token_deadline={deadline}", rollout=handle,
         )  # fmt: skip
         run.publish(0)
-        assert transport.publish(handle, run.version, [("w", torch.zeros(3))], deadline=20).complete
+        assert transport.sender(handle).publish(run.version, [("w", torch.zeros(3))], deadline=20).complete
         started, step = time.monotonic(), run.conductor.step.remote(0, 0, 1)
         time.sleep(TOKENS / RATE / 2)
         state, _ = handle.broadcast("state").results(timeout_s=10)

@@ -35,7 +35,7 @@ def request(first: int) -> SampleRequest:
 
 
 def published(handle: DeploymentHandle, transport: StoreTransport) -> None:
-    assert transport.publish(handle, 0, [("w", torch.zeros(3))], deadline=20).complete
+    assert transport.sender(handle).publish(0, [("w", torch.zeros(3))], deadline=20).complete
 
 
 def pids(handle: DeploymentHandle) -> set[int]:
