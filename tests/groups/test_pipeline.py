@@ -18,7 +18,7 @@ from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import RuleJudge
 from raysgpo.records import Beat, Completion, Drop, Group, Hint, Problem, Role, SampleRequest, Ticket, Verdict
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
-from raysgpo.tasks.grader import InlineGrader
+from raysgpo.tasks.grader import InlineGrader, ToldGrader
 from tests.judging.scripted import Script, scripted
 from tests.resolved import resolved
 
@@ -137,6 +137,19 @@ def test_a_sampler_that_hangs_costs_the_deadline() -> None:
     group = run(hang, config)
     assert time.monotonic() - start < 30
     assert (group.dropped, group.error) == (Drop.FAILED, "no token within rollout.token_deadline=0.05 s")
+
+
+def test_an_answer_each_grade_and_each_vote_are_progress() -> None:
+    task, told = ArithmeticTask(SGPO.task, 1), list[str]()
+    pipeline = Pipeline(
+        resolved(SGPO),
+        task,
+        ToldGrader(InlineGrader(task.grade), lambda: told.append("grade")),
+        Panel(RuleJudge(), SGPO.judge, told=lambda: told.append("vote")),
+        RetryingSampler(answering(EARLY, LATE), SGPO.rollout, progressed=lambda: told.append("answer")),
+    )
+    asyncio.run(pipeline.run(ticket()))
+    assert told == ["answer", "grade", "grade", "vote", "vote"]
 
 
 def test_a_programming_error_in_the_sampler_is_not_taken_for_a_dead_replica() -> None:
