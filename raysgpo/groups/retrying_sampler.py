@@ -18,6 +18,8 @@ Sampler = Callable[[SampleRequest], Answer]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds before a request is sent again; each pause is twice the one before it."""
+MOST_DEATHS = 10
+"""Replicas that may die in the middle of a request before it is taken for the cause."""
 
 
 class SamplingFailed(Exception):
@@ -37,8 +39,8 @@ class RetryingSampler:
     """Sends a request again, unchanged, until it is answered.
 
     A request that fails is sent ``rollout.attempts`` times; one that finds no replica waits for them as long
-    as they may take to come up. The same seeds are asked for each time, so a group whose replica died comes
-    out as the one that was lost, up to the weights that the other replica holds.
+    as they may take to come up, from when it last got on. The same seeds are asked for each time, so a group
+    whose replica died comes out as the one that was lost, up to the weights that the other replica holds.
     """
 
     sampler: Sampler
@@ -52,29 +54,36 @@ class RetryingSampler:
         """The completions, and how many attempts before this one failed.
 
         Raises:
-            ReplicasUnavailable: none was there for ``rollout.start_deadline`` seconds in all.
+            ReplicasUnavailable: none was there for ``rollout.start_deadline`` seconds, or too many died of it.
             SamplingFailed: the last attempt failed too.
         """
-        failed, unavailable, out = 0, 0, 0.0
+        failed, unavailable, deaths = 0, 0, 0
+        since = time.monotonic()
+
+        def got_on() -> None:
+            nonlocal since
+            since = time.monotonic()
+            self.progressed()
+
         while True:
             begun = time.monotonic()
             try:
-                return await self._once(request), failed + unavailable
+                return await self._once(request, got_on), failed + unavailable
             except ReplicasUnavailable as error:
                 unavailable += 1
-                pause = _pause(unavailable)
-                out += time.monotonic() - begun + pause
-                if out > self.settings.start_seconds:
+                deaths += since > begun
+                if time.monotonic() - since > self.settings.start_seconds or deaths > MOST_DEATHS:
                     raise
+                pause = _pause(unavailable)
                 self.outage(f"waiting for a rollout replica: {error}")
             except SamplingFailed:
                 failed += 1
-                pause = _pause(failed)
                 if failed >= self.settings.attempts:
                     raise
+                since, pause = time.monotonic(), _pause(failed)
             await asyncio.sleep(pause)
 
-    async def _once(self, request: SampleRequest) -> list[Completion]:
+    async def _once(self, request: SampleRequest, got_on: Callable[[], None]) -> list[Completion]:
         """The deadline begins anew with every beat that tells of tokens.
 
         A request that is lost within its replica is waited for while others have tokens there: the window lets only
@@ -86,10 +95,10 @@ class RetryingSampler:
             async with asyncio.timeout(seconds) as deadline, aclosing(self.sampler(request)) as answer:
                 async for said in answer:
                     if isinstance(said, list):
-                        self.progressed()
+                        got_on()
                         return said
                     if heard is None or said.updating or said.tokens > heard.tokens:
-                        self.progressed()
+                        got_on()
                         deadline.reschedule(clock() + seconds)
                     heard = said
         except TimeoutError:

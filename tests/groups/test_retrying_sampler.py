@@ -124,3 +124,32 @@ def test_a_request_that_no_replica_takes_waits_for_them_as_long_as_they_may_take
     with pytest.raises(ReplicasUnavailable, match=r"no replica took the request within rollout\.token_deadline=0\.1"):
         told(replica, start_deadline=0.5)
     assert replica.given_up > 2, "it costs no attempt"
+
+
+class Dying:
+    """Its first ``deaths`` replicas die after so many beats."""
+
+    def __init__(self, deaths: int, beats: int, pause: float) -> None:
+        self.left, self.beats, self.pause = deaths, beats, pause
+
+    async def __call__(self, request: SampleRequest) -> Answer:
+        self.left -= 1
+        for tokens in range(self.beats):
+            await asyncio.sleep(self.pause)
+            yield Beat(tokens, updating=False)
+        if self.left >= 0:
+            raise ReplicasUnavailable("it died")
+        yield ANSWER
+
+
+def test_a_replica_that_dies_late_in_an_answer_was_no_outage_before() -> None:
+    settings = RolloutConfig(start_deadline=0.2, token_deadline=5.0, attempts=1)
+    dying = Dying(deaths=1, beats=10, pause=0.05)
+    assert asyncio.run(RetryingSampler(dying, settings)(REQUEST)) == (ANSWER, 1)
+
+
+def test_a_request_that_replicas_die_of_is_given_up() -> None:
+    dying = Dying(deaths=10_000, beats=1, pause=0.001)
+    with pytest.raises(ReplicasUnavailable, match="it died"):
+        asyncio.run(RetryingSampler(dying, RolloutConfig(token_deadline=5.0))(REQUEST))
+    assert dying.left == 10_000 - retrying_sampler.MOST_DEATHS - 1
