@@ -174,7 +174,7 @@ def test_weights_are_broadcast_to_all_and_who_joins_or_leaves_makes_a_new_group(
     report = sender.publish(2, weights(2).items(), deadline=20)
     assert list(report.landed.values()) == [2] and before[1].replica_id in report.landed
     # The replacement starts without weights: it pulls when it is asked, and joins at the next push.
-    answers = [handle.sample.remote(request(2)) for _ in range(6)]
+    answers = [Sampled(handle, request(2)) for _ in range(6)]
     assert [versions_of(answer.result(timeout_s=60)) for answer in answers] == [{2}] * 6
     until = time.monotonic() + 60
     while len(states(handle)) < 2:

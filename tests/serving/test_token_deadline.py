@@ -113,5 +113,5 @@ def test_the_end_of_a_run_waits_for_no_answer(deploy_fake: Deploy) -> None:
 
 def test_a_replica_that_is_shut_down_has_time_for_its_longest_answer() -> None:
     for tokens, gpus, seconds in (512, 0, 300), (32_768, 0, 16_384), (32_768, 1, 3276.8):
-        options = _deployment_options(RolloutConfig(max_model_len=tokens, gpus=gpus), "name", quiet_logging())
+        options = _deployment_options(RolloutConfig(max_model_len=tokens, gpus=gpus), "name", 1, quiet_logging())
         assert options["graceful_shutdown_timeout_s"] == pytest.approx(seconds + HEALTH_TIMEOUT)
