@@ -118,6 +118,16 @@ class Completion:
     """Characters of the text that are said once each token is; None where the engine cannot tell."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a replica says now and then of itself to those whose answers are under way."""
+
+    tokens: int
+    """Made so far, for all that it was asked: what queues behind others gets on with them."""
+    updating: bool
+    """Weights are on their way or being exchanged, which has a deadline of its own."""
+
+
 class Role(StrEnum):
     PROMPT = "prompt"
     GUIDANCE = "guidance"

@@ -8,7 +8,7 @@ Protocol made of these, beside the class that it is the handle of.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import ray
@@ -49,6 +49,20 @@ class Request(Protocol[P, R_co]):
     """A method of a Serve deployment's handle."""
 
     def remote(self, *args: P.args, **kwargs: P.kwargs) -> Response[R_co]: ...
+
+
+class Stream(Protocol[R_co]):
+    """What a call to a generator of a Serve deployment gives at once."""
+
+    def __aiter__(self) -> AsyncIterator[R_co]: ...
+
+    def cancel(self) -> None: ...
+
+
+class StreamRequest(Protocol[P, R_co]):
+    """A generator of a Serve deployment's handle."""
+
+    def remote(self, *args: P.args, **kwargs: P.kwargs) -> Stream[R_co]: ...
 
 
 def result(pending: Pending[R], deadline: float | None = CALL_DEADLINE) -> R:

@@ -10,7 +10,7 @@ import numpy as np
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
 from raysgpo.groups.pipeline import Pipeline
-from raysgpo.groups.retrying_sampler import RetryingSampler
+from raysgpo.groups.retrying_sampler import Answer, RetryingSampler
 from raysgpo.groups.stages import over_step
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import first_wrong
@@ -46,8 +46,8 @@ def finished_groups(config: Config) -> list[Group]:
     """The groups of one step, as the trainer gets them."""
     task = ArithmeticTask(config.task, 1)
 
-    async def sample(request: SampleRequest) -> list[Completion]:
-        return [_completion(text) for text in list(GROUPS.values())[request.prompt_ids[0]]]
+    async def sample(request: SampleRequest) -> Answer:
+        yield [_completion(text) for text in list(GROUPS.values())[request.prompt_ids[0]]]
 
     async def everything() -> list[Group]:
         panel = Panel(scripted(_moody), config.judge)
@@ -63,8 +63,8 @@ def judged_groups(config: Config, texts: Sequence[str]) -> list[Group]:
     """A group of these answers for each training problem of the configuration's task, without a judge."""
     task = build_task(config)
 
-    async def sample(request: SampleRequest) -> list[Completion]:
-        return [_completion(text) for text in texts]
+    async def sample(request: SampleRequest) -> Answer:
+        yield [_completion(text) for text in texts]
 
     async def everything() -> list[Group]:
         sampler = RetryingSampler(sample, config.rollout)

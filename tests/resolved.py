@@ -42,7 +42,7 @@ def filled(section: Engine) -> Engine:
         "start_deadline": section.start_seconds,
     }
     if isinstance(section, RolloutConfig):
-        values["sample_deadline"] = section.sample_seconds
+        values["token_deadline"] = section.token_seconds
     else:
         values |= {"call_deadline": section.call_seconds, "deadline": section.vote_seconds}
     return section.model_copy(update=values)

@@ -83,9 +83,9 @@ class Conductor:
         """See ``GroupSource.dropped``."""
         await self._source.dropped(position)
 
-    async def beat(self, name: str, worker: Any) -> None:
+    async def beat(self, name: str, worker: Any, ago: float) -> None:
         """See ``GroupSource.beat``."""
-        self._source.beat(name, worker)
+        self._source.beat(name, worker, ago)
 
     # --- the trainer ---
 

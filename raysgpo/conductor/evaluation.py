@@ -96,8 +96,9 @@ class Evaluator:
             min_version=min_version,
         )
         try:
-            return (await self._sample(request))[0]
-        except SamplingFailed:
+            async with asyncio.timeout(evaluation.deadline):
+                return (await self._sample(request))[0]
+        except (SamplingFailed, TimeoutError):
             return None
 
     async def _grades(self, prompt: Prompt, completions: list[Completion] | None) -> list[bool] | None:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import pickle
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from raysgpo.conductor.admissions import Admissions
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.heartbeats import PERIOD
 from raysgpo.config.resolved import ResolvedConfig
+from raysgpo.groups.last_progress import LastProgress
 from raysgpo.groups.pipeline import Pipeline
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
@@ -28,7 +29,7 @@ from raysgpo.judging.panel import Panel
 from raysgpo.records import Group, Ticket
 from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
-from raysgpo.tasks.grader import make_grader
+from raysgpo.tasks.grader import ToldGrader, make_grader
 from raysgpo.tasks.task import Task
 
 Block = dict[str, np.ndarray]
@@ -50,12 +51,14 @@ class GroupWorker:
         self._conductor = conductor
         self._admissions = Admissions(conductor)
         self._refill = config.algorithm.refill
+        self._progress = LastProgress()
+        told = self._progress.made
         self._pipeline = Pipeline(
             config=config,
             task=task,
-            grader=make_grader(task, config.task, max(1, (os.cpu_count() or 1) // workers)),
-            panel=_panel(config, judge, workers),
-            sample=RetryingSampler(serve_sampler(rollout), config.rollout, self._outage),
+            grader=ToldGrader(make_grader(task, config.task, max(1, (os.cpu_count() or 1) // workers)), told),
+            panel=_panel(config, judge, workers, told),
+            sample=RetryingSampler(serve_sampler(rollout), config.rollout, self._outage, told),
         )
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="groups", daemon=True).start()
@@ -65,7 +68,7 @@ class GroupWorker:
     async def _beat(self, name: str, myself: Any) -> None:
         """Ends with the conductor."""
         while True:
-            await self._conductor.beat.remote(name, myself)
+            await self._conductor.beat.remote(name, myself, self._progress.ago)
             await asyncio.sleep(PERIOD)
 
     def _outage(self, message: str) -> None:
@@ -98,9 +101,11 @@ async def _result(task: asyncio.Task[Group | None]) -> Group | None:
     return await task
 
 
-def _panel(config: ResolvedConfig, address: JudgeAddress | None, workers: int) -> Panel | None:
+def _panel(
+    config: ResolvedConfig, address: JudgeAddress | None, workers: int, told: Callable[[], None]
+) -> Panel | None:
     judge = build_judge(config.judge, address) if config.needs_judge else None
-    return Panel(judge, config.judge, workers) if judge is not None else None
+    return Panel(judge, config.judge, workers, told) if judge is not None else None
 
 
 def read_group(value: bytes) -> Group | None:

@@ -1,4 +1,7 @@
-"""Which group workers are still heard of. Ray Data waits for one that hangs for as long as it does."""
+"""Which group workers are still heard of, and when the groups of any of them last got on.
+
+Ray Data waits for one that hangs for as long as it does.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +29,18 @@ class Heartbeats:
         self._kill = kill or partial(ray.kill, no_restart=False)
         self._clock = clock
         self._heard: dict[str, tuple[Any, float]] = {}
+        self._progress = clock()
 
-    def heard(self, name: str, worker: Any) -> None:
-        """``name`` of the actor whose handle ``worker`` is: it lives."""
-        self._heard[name] = (worker, self._clock())
+    def heard(self, name: str, worker: Any, ago: float) -> None:
+        """``name`` of the actor whose handle ``worker`` is: it lives, and a group of its own got on so long ago."""
+        now = self._clock()
+        self._heard[name] = (worker, now)
+        self._progress = max(self._progress, now - ago)
+
+    @property
+    def progress_ago(self) -> float:
+        """Seconds since a group of any worker is known to have got on."""
+        return self._clock() - self._progress
 
     def kill_silent(self) -> int:
         """How many were."""

@@ -36,9 +36,7 @@ class LiveSource:
         self._rollout = rollout
         self._judge = judge
         self._assembly = Assembly(state.window)
-        self._evaluator = Evaluator(
-            state.prepared, RetryingSampler(serve_sampler(rollout), state.config.evaluation_rollout)
-        )
+        self._evaluator = Evaluator(state.prepared, RetryingSampler(serve_sampler(rollout), state.config.rollout))
         self._covered = state.progress.trained
         self._failure: BaseException | None = None
         self._stream: StreamThread | None = None
@@ -95,8 +93,8 @@ class LiveSource:
             return None
         return self._state.tickets.ticket(position, self._state.versions.current)
 
-    def beat(self, name: str, worker: Any) -> None:
-        self._heartbeats.heard(name, worker)
+    def beat(self, name: str, worker: Any, ago: float) -> None:
+        self._heartbeats.heard(name, worker, ago)
 
     async def dropped(self, position: int) -> None:
         self._state.window.dropped(position)
@@ -113,7 +111,7 @@ class LiveSource:
         await self._state.notify()
 
     async def groups(self, step: int) -> list[Group]:
-        """The deadline runs from the last arrival."""
+        """The deadline runs from when any group last arrived or got on."""
         try:
             groups = await self._awaited(step)
             _refuse_an_outage(step, groups)
@@ -133,10 +131,10 @@ class LiveSource:
                 raise RuntimeError(f"the stream of groups failed: {self._failure}") from self._failure
             if await self._changes():
                 last = time.monotonic()
-            elif time.monotonic() - last > deadline:
+            elif min(time.monotonic() - last, self._heartbeats.progress_ago) > deadline:
                 missing = self._assembly.missing(step)
                 raise RuntimeError(
-                    f"no group arrived for {deadline:.0f} s; step {step} still waits for "
+                    f"no group arrived or got on for {deadline:.0f} s; step {step} still waits for "
                     f"{len(missing)} groups, the first at position {missing[0]}"
                 )
             else:

@@ -30,8 +30,9 @@ class GroupSource(Protocol):
     async def dropped(self, position: int) -> None:
         """The group of this position will not be trained on; it arrives once those before it have."""
 
-    def beat(self, name: str, worker: Any) -> None:
-        """Who makes groups elsewhere lives; one that falls silent is started again."""
+    def beat(self, name: str, worker: Any, ago: float) -> None:
+        """Who makes groups elsewhere lives; one that falls silent is started again. ``ago``: seconds since any group of
+        its own got on."""
 
     async def groups(self, step: int) -> list[Group]:
         """All groups of a step, in order of position; waits until they are here. Asked again it gives the same.

@@ -14,11 +14,14 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from raysgpo.conductor.group_worker import GroupWorker, read_group
 from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.heartbeats import PATIENCE as WORKER_PATIENCE
 from raysgpo.config import Config
 from raysgpo.config.resolved import ResolvedConfig
+from raysgpo.groups.retrying_sampler import LONGEST_PAUSE
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.records import Group
 from raysgpo.serving.handle import RolloutService
+from raysgpo.tasks.grader import PATIENCE as GRADING_PATIENCE
 from raysgpo.tasks.task import Task
 
 POSITIONS_PER_BLOCK = 32
@@ -88,12 +91,13 @@ def worker_count(config: Config, cpus: float) -> int:
 
 
 def stall_deadline(config: Config) -> float:
-    """Seconds after which a stream that gives no group has stalled: every wait inside has a shorter one."""
-    rollout, judge = config.rollout, config.judge
-    groups = (config.max_staleness + 1) * config.prompts_per_step * config.refill_limit
-    votes = groups * config.sampling.group_size * judge.votes if config.needs_judge else 0
-    turns = math.ceil(votes / judge.concurrency)  # the last vote of a group may wait for those of all others
-    return rollout.start_seconds + rollout.attempts * (rollout.sample_seconds + 30) + turns * judge.vote_seconds
+    """Seconds after which a stream of which no group gets on has stalled: every wait inside for a token, a grade or a
+    vote is shorter. How long answers and queues are does not matter."""
+    rollout = config.rollout
+    sampling = rollout.attempts * (rollout.token_seconds + LONGEST_PAUSE)
+    judging = config.judge.vote_seconds if config.needs_judge else 0.0
+    grading = config.task.grade_deadline * GRADING_PATIENCE
+    return rollout.start_seconds + sampling + judging + grading + WORKER_PATIENCE
 
 
 def _configure(context: DataContext) -> None:

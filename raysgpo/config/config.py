@@ -74,12 +74,6 @@ class Config(Section):
         return self.evaluation.max_tokens or self.sampling.max_tokens
 
     @property
-    def evaluation_rollout(self) -> RolloutConfig:
-        """How answers of an evaluation are asked for."""
-        deadline = self.evaluation.deadline or self.rollout.sample_seconds
-        return self.rollout.model_copy(update={"sample_deadline": deadline})
-
-    @property
     def storage_root(self) -> Path:
         return user_path(self.storage).absolute()
 

@@ -47,10 +47,12 @@ class JudgeConfig(Section):
     """Independent judgements a response; the majority decides the position of the first error."""
     deadline: float | None = Field(None, gt=0)
     """Seconds for one judgement, retries included, from when it is put: waiting for ``judge.concurrency`` costs none
-    of them. A vote that comes later is lost and counted. None: twice ``judge.call_deadline``, 600 at least."""
+    of them, and they begin anew with each vote of the judge on anything, up to ten times as many. A vote that comes
+    later is lost and counted. None: twice ``judge.call_deadline``, 600 at least."""
     call_deadline: float | None = Field(None, gt=0)
-    """Seconds for one call; past it the call is tried again, while ``judge.deadline`` allows. None: 0.1 for each token
-    of the longest answer (``judge.max_tokens``, or what replicas keep room for), 0.5 on CPUs, 300 at least."""
+    """Seconds for one call, which begin anew with each answer of its server to another, up to ten times as many; past
+    them the call is tried again, while ``judge.deadline`` allows. None: 0.1 for each token of the longest answer
+    (``judge.max_tokens``, or what replicas keep room for), 0.5 on CPUs, 300 at least."""
     retries: int = Field(4, ge=0)
     """How often a call is sent again, with growing pauses, after 429, 5xx, a time-out or no connection."""
     concurrency: int = Field(64, ge=1)

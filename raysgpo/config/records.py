@@ -25,7 +25,8 @@ class EvaluationConfig(Section):
     top_k: int = Field(0, ge=0)
     """Of the answers that are drawn; 0: the full vocabulary."""
     deadline: float | None = Field(None, gt=0)
-    """Seconds for one prompt's answers; None: ``rollout.sample_deadline``. A later answer counts as none."""
+    """Seconds for one prompt's answers, from the request; a later answer counts as none. None: as many as it takes,
+    while tokens come (``rollout.token_deadline``)."""
     samples: int = Field(1, ge=1)
     """Answers drawn to each held-out prompt after the last step, for pass@k up to this k [paper: 16]; 1 draws none."""
     samples_temperature: float = Field(0.6, gt=0)

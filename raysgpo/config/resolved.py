@@ -20,7 +20,7 @@ class ResolvedConfig(Config):
         algorithm, guidance, rollout, judge = config.algorithm, config.guidance, config.rollout, config.judge
         assert rollout.max_model_len is not None, "the longest prompt and answer are known"
         assert rollout.gpus or rollout.kv_cache_gib is not None, "the cache is known"
-        assert None not in (rollout.start_deadline, rollout.sample_deadline), "the deadlines are known"
+        assert None not in (rollout.start_deadline, rollout.token_deadline), "the deadlines are known"
         if config.needs_judge:
             assert None not in (judge.start_deadline, judge.call_deadline, judge.deadline), "the deadlines are known"
             if judge.kind == "replicas":

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from raysgpo.config.deadlines import SHORTEST, SHORTEST_UPDATE
+from raysgpo.config.deadlines import SHORTEST, SHORTEST_UPDATE, TOKEN, answer_deadline
 from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.config.section import Section
 
@@ -64,9 +64,10 @@ class RolloutConfig(Section):
     by the model's shape and the longest prompt plus answer, within the machine's free memory."""
     start_deadline: float | None = Field(None, gt=0)
     """Seconds for the replicas to come up; None: 120 and 15 for each GiB of weights, 300 at least."""
-    sample_deadline: float | None = Field(None, gt=0)
-    """Seconds for one group, from request to answers; past it the group is sampled again. None: 0.1 for each token of
-    the longest answer, 0.5 on CPUs, 300 at least."""
+    token_deadline: float | None = Field(None, gt=0)
+    """Seconds without a token from a replica that has a group, its weight updates apart; past it the group is sampled
+    again and the replica replaced. How long the answers are does not matter. None: 120, and the time in which a slow
+    machine reads the longest prompt and answer once."""
     update_deadline: float | None = Field(None, gt=0)
     """Seconds for one weight update of one replica; past it the replica is replaced. None: 30 and 4 for each GiB of
     weights, 60 at least."""
@@ -91,10 +92,15 @@ class RolloutConfig(Section):
     @property
     def update_seconds(self) -> float:
         """``update_deadline``, the shortest while the model's size is not known; with the answers waited for."""
-        waited = self.sample_seconds if self.on_update == "drain" else 0.0
+        waited = self.drain_seconds if self.on_update == "drain" else 0.0
         return (self.update_deadline or SHORTEST_UPDATE) + waited
 
     @property
-    def sample_seconds(self) -> float:
-        """``sample_deadline``; the shortest while the longest answer is not known."""
-        return self.sample_deadline or SHORTEST
+    def token_seconds(self) -> float:
+        """``token_deadline``; the shortest while the model's size is not known."""
+        return self.token_deadline or TOKEN
+
+    @property
+    def drain_seconds(self) -> float:
+        """Until the longest answer under way has ended, at a slow pace. An engine that hangs has ``token_deadline``."""
+        return answer_deadline(self.max_model_len or 0, on_cpu=self.gpus == 0)

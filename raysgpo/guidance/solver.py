@@ -34,7 +34,7 @@ class SolverConfig(Section):
     concurrency: int = Field(64, ge=1)
     """Questions in flight."""
     call_deadline: float = Field(600.0, gt=0)
-    """Seconds for one solution."""
+    """Seconds for one solution; as ``judge.call_deadline``, they begin anew with each answer to another question."""
     retries: int = Field(4, ge=0)
     """How often a call is sent again after 429, 5xx, a time-out or no connection."""
     seed: int = 0

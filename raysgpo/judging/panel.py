@@ -1,7 +1,8 @@
-"""All votes of a judge on the wrong answers of a group, each within a deadline of its own.
+"""All votes of a judge on the wrong answers of a group, each within a deadline.
 
-The deadline begins when the question is put: however many others wait before it, they cost it nothing. Nothing that a
-judge does stops a group: what fails, is late or cannot be read is a lost vote, counted.
+The deadline begins when the question is put, and anew with each vote of the judge on anything: however many others
+wait before it, they cost it nothing. Nothing that a judge does stops a group: what fails, is late or cannot be read is
+a lost vote, counted.
 Identical (problem, response) pairs of a step are one question, whichever groups they stand in.
 """
 
@@ -10,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raysgpo.config import JudgeConfig
 from raysgpo.judging.judge import Failure, Judge, Judgement, Outcome
+from raysgpo.judging.patience import Patience
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 
@@ -38,10 +40,15 @@ class Ballots:
 class Panel:
     """Asks one judge. One event loop uses it."""
 
-    def __init__(self, judge: Judge, config: JudgeConfig, share: int = 1) -> None:
-        """``share``: number of processes that divide ``judge.concurrency`` among them."""
+    def __init__(
+        self, judge: Judge, config: JudgeConfig, share: int = 1, told: Callable[[], None] = lambda: None
+    ) -> None:
+        """``share``: number of processes that divide ``judge.concurrency`` among them; ``told``: of each vote, lost or
+        not."""
         self._judge = judge
         self._config = config
+        self._told = told
+        self._patience = Patience(config.vote_seconds)
         self._slots = asyncio.Semaphore(max(1, config.concurrency // share))
         self._asked: dict[tuple[int, str, str, int, Outcome], asyncio.Task[Judgement]] = {}
         self._warned: set[str] = set()
@@ -57,7 +64,7 @@ class Panel:
         known of how they ended.
 
         All are asked for at once; ``judge.concurrency`` of them are under way, and each ends within
-        ``judge.deadline`` seconds.
+        ``judge.deadline`` seconds of the judge's last vote.
         """
         self._forget(step)
         before = set(self._asked.values())
@@ -89,19 +96,22 @@ class Panel:
     async def _judgement(self, problem: Problem, steps: Sequence[str], seed: int, outcome: Outcome) -> Judgement:
         async with self._slots:
             asking = asyncio.ensure_future(self._judge(problem, steps, seed, outcome))
-            # Not wait_for: a judge that swallows its cancellation would be waited for without end.
             try:
-                done, _ = await asyncio.wait({asking}, timeout=self._config.vote_seconds)
+                in_time = await self._patience.ends(asking)
             finally:
                 asking.cancel()
-        if not done:
+                self._told()
+        if not in_time:
             self._warn("late", f"a judgement passed judge.deadline={self._config.vote_seconds:g} s")
             return _LATE
         try:
-            return _checked(asking.result(), len(steps))
+            judgement = _checked(asking.result(), len(steps))
         except Exception as error:  # a dead or confused judge must not stop the run
             self._warn(type(error).__name__, f"a judgement failed: {error!r}")
             return Judgement(None, Failure.ERROR)
+        if judgement.failure not in (Failure.TIMEOUT, Failure.ERROR):
+            self._patience.answered()
+        return judgement
 
     def _warn(self, kind: str, said: str) -> None:
         if kind not in self._warned:

@@ -2,8 +2,9 @@
 
 The ``openai`` package sends, waits and retries (429, 5xx, time-outs, no connection; pauses of 0.5 s
 doubling to 8 s, or what Retry-After says, up to 120 s). Two things are added here: a deadline for a
-whole attempt, where the package's own is for each read; and words for what went wrong that never
-have the key. ``openai`` is imported on first use, for it takes a second.
+whole attempt, where the package's own is for each read, which begins anew with each answer of the
+server to another; and words for what went wrong that never have the key. ``openai`` is imported on
+first use, for it takes a second.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from raysgpo.config import JudgeConfig
+from raysgpo.judging.patience import MOST, Patience
 
 if TYPE_CHECKING:
     import httpx2
@@ -76,7 +78,7 @@ class Server:
             # Left out, the package would take OPENAI_API_KEY and send it to whichever server this is.
             api_key=key.get_secret_value() if key else "none",
             max_retries=config.retries,
-            timeout=config.call_seconds,
+            timeout=MOST * config.call_seconds,  # the client below has the deadline
             http_client=_http_client(config.call_seconds, connections, direct=config.kind == "replicas"),
         )
         self.headers = {} if key else {"Authorization": openai.Omit()}
@@ -141,23 +143,31 @@ def read_json(content: bytes) -> dict[str, Any]:
 
 
 def _http_client(deadline: float, connections: int, direct: bool) -> httpx2.AsyncClient:
-    """A client whose every attempt ends within the deadline, however slowly the answer drips in.
+    """A client whose every attempt ends within the deadline, however slowly the answer drips in; others that are
+    answered meanwhile have it begin anew.
 
     With ``direct`` it heeds no proxy of the environment: those of a cluster's nodes are seldom in ``NO_PROXY``.
     """
     import httpx2
 
+    patience = Patience(deadline)
+
     class Bounded(httpx2.AsyncClient):
         async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+            attempt = asyncio.ensure_future(super().send(request, **options))
             try:
-                async with asyncio.timeout(deadline):
-                    return await super().send(request, **options)
-            except TimeoutError:
-                raise httpx2.ReadTimeout("the attempt took too long", request=request) from None
+                if not await patience.ends(attempt):
+                    raise httpx2.ReadTimeout("the attempt took too long", request=request)
+            finally:
+                attempt.cancel()
+            response = attempt.result()
+            if response.is_success:
+                patience.answered()
+            return response
 
     limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
     try:
-        return Bounded(timeout=deadline, limits=limits, follow_redirects=True, trust_env=not direct)
+        return Bounded(timeout=MOST * deadline, limits=limits, follow_redirects=True, trust_env=not direct)
     except Exception as error:  # of several kinds, none of which says where the proxy was named
         if not (named := proxies_named()):
             raise

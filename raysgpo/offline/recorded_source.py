@@ -50,7 +50,7 @@ class RecordedSource:
     async def dropped(self, position: int) -> None:
         raise AssertionError("a recorded group that is dropped is not trained on in the first place")
 
-    def beat(self, name: str, worker: Any) -> None:
+    def beat(self, name: str, worker: Any, ago: float) -> None:
         raise AssertionError("nobody makes groups")
 
     async def groups(self, step: int) -> list[Group]:

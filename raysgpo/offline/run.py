@@ -278,8 +278,7 @@ class _Offline:
 
     def _evaluate(self, rollout: RolloutService, step: int) -> None:
         """Held-out accuracy of what the replicas were started with, which has ``step`` optimizer steps."""
-        sampler = RetryingSampler(serve_sampler(rollout), self.config.evaluation_rollout)
-        evaluator = Evaluator(self.prepared, sampler)
+        evaluator = Evaluator(self.prepared, _sampler(self.config, rollout))
         found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
         row: Metrics = {"step": step, **found.metrics}
         cut_rows(self.run.answers, step)  # of an evaluation that was cut short

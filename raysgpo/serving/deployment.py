@@ -83,8 +83,8 @@ def _deployment_options(rollout: RolloutConfig, name: str, groups: int, quiet: L
         "max_ongoing_requests": UNLIMITED_REQUESTS,
         "health_check_period_s": HEALTH_PERIOD,
         "health_check_timeout_s": HEALTH_TIMEOUT,
-        # Serve kills after this, so it must exceed the longest generation.
-        "graceful_shutdown_timeout_s": rollout.sample_seconds + HEALTH_TIMEOUT,
+        # Serve kills after this, so it must exceed the longest answer; an engine that hangs is ended by its replica.
+        "graceful_shutdown_timeout_s": rollout.drain_seconds + HEALTH_TIMEOUT,
         "graceful_shutdown_wait_loop_s": 0.2,
         "max_constructor_retry_count": CONSTRUCTOR_ATTEMPTS,
         "logging_config": quiet,

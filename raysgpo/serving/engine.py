@@ -19,6 +19,7 @@ from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.policy.text_ends import text_ends
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.reloading import check_prompt, reload_weights
+from raysgpo.serving.token_count import TokenCount
 from raysgpo.weights.transport import BACKEND, NOTHING_PUBLISHED, WORKER_EXTENSION, Description, Weights
 
 
@@ -31,6 +32,11 @@ class Engine(Protocol):
     @property
     def max_model_len(self) -> int:
         """Longest prompt plus answer, tokens."""
+        ...
+
+    @property
+    def tokens_made(self) -> int:
+        """For all requests, up to now; it never falls."""
         ...
 
     async def start(self) -> None:
@@ -69,10 +75,6 @@ class Engine(Protocol):
 
     async def check_health(self) -> None:
         """Raises if the engine died."""
-        ...
-
-    async def answer(self) -> None:
-        """Returns once the engine has come to the end of a step; an engine that hangs never does."""
         ...
 
     def shutdown(self) -> None: ...
@@ -153,6 +155,7 @@ class VllmEngine:
         self._version = NOTHING_PUBLISHED
         self._llm: Any = None
         self._tokenizer: Any = None
+        self._tokens: TokenCount | None = None
         self._special: dict[str, int] = {}
         """The tokenizer's special tokens, once the engine has started."""
 
@@ -169,6 +172,7 @@ class VllmEngine:
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
         self._llm = AsyncLLM.from_engine_args(arguments)
+        self._tokens = TokenCount(self._llm.output_processor)
         self._tokenizer = self._llm.get_tokenizer()
         self._special = special_ids(self._tokenizer)
         await self._llm.update_weight_version(str(NOTHING_PUBLISHED))
@@ -186,6 +190,10 @@ class VllmEngine:
     @property
     def max_model_len(self) -> int:
         return int(self._llm.model_config.max_model_len)
+
+    @property
+    def tokens_made(self) -> int:
+        return self._tokens.made if self._tokens is not None else 0
 
     async def sample(self, request: SampleRequest, seed: int, request_id: str) -> Completion:
         from vllm import SamplingParams
@@ -238,9 +246,6 @@ class VllmEngine:
 
     async def check_health(self) -> None:
         await self._llm.check_health()
-
-    async def answer(self) -> None:
-        await self._llm.collective_rpc("alive")
 
     def shutdown(self) -> None:
         if self._llm is not None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from raysgpo.records import Completion, SampleRequest
-from raysgpo.remote import Request
+from raysgpo.records import Beat, Completion, SampleRequest
+from raysgpo.remote import Request, StreamRequest
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.transport import Epoch, Member, Replicas, UpdateReply
 
@@ -19,11 +19,17 @@ class RolloutService:
     run_id: str
 
 
+class SamplingHandle(Protocol):
+    """The part of it whose answers come bit by bit."""
+
+    @property
+    def sample(self) -> StreamRequest[[SampleRequest, str], Beat | list[Completion]]: ...
+
+
 class RolloutHandle(Replicas, Protocol):
     """The handle of a deployment of :class:`raysgpo.serving.replica.RolloutReplica`."""
 
-    @property
-    def sample(self) -> Request[[SampleRequest, str], list[Completion]]: ...
+    def options(self, *, stream: Literal[True]) -> SamplingHandle: ...
 
     @property
     def update(self) -> Request[[int, float, str], UpdateReply]: ...

@@ -7,6 +7,9 @@
                                                                          ^
     update(v, epoch) ------ its group gets v broadcast ------------------+
 
+- Those who wait for answers hear a beat now and then: how many tokens were made for all of them. An engine that makes
+  none for ``rollout.token_deadline`` while it has requests, its updates apart, is replaced.
+
 - A replica starts from the model folder, as version -1, and answers nothing before it holds the
   version that the request asks for. Health checks cannot promise that; ``min_version`` can.
 - ``update`` (the push) is a hint to pull now, where an older or equal version is no work; or, in the group of an epoch,
@@ -22,17 +25,17 @@ import asyncio
 import logging
 import os
 import threading
-import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ray import serve
 
 from raysgpo.config import RolloutConfig
-from raysgpo.records import Completion, SampleRequest
+from raysgpo.records import Beat, Completion, SampleRequest
 from raysgpo.serving.engine import EngineFactory, VllmEngine
+from raysgpo.serving.token_watch import TokenWatch
 from raysgpo.weights.transport import NOTHING_PUBLISHED, Epoch, Member, UpdateReply, Weights, WeightTransport
 
 log = logging.getLogger(__name__)
@@ -43,12 +46,8 @@ REASON_GRACE = 0.5
 """Seconds by which a push outlives an update's own limit, whose message says more."""
 SHUTDOWN_LIMIT = 5.0
 """Seconds that the engine has to end its own processes."""
-
-
-PROBE_PERIOD = 5.0
-"""Seconds between two questions to the engine whether it still comes to the end of its steps."""
-HANG_LIMIT = 120.0
-"""Seconds without an answer, weight updates apart, after which the engine counts as hung."""
+BEATS = 4
+"""Of a request, in the time in which it must have got on."""
 
 
 class ReplicaBroken(RuntimeError):
@@ -72,6 +71,8 @@ class ReplicaState:
     """Why it answers nothing any more."""
     checksums: dict[str, str] | None = None
     """Parameter name to the checksum of the weights loaded last; only if asked for."""
+    tokens_made: int = 0
+    """For all requests since its start."""
 
 
 class RolloutReplica:
@@ -92,6 +93,7 @@ class RolloutReplica:
         self._transport = transport
         self._run_id = run_id
         self._deadline = rollout.update_seconds
+        self._token_deadline = rollout.token_seconds
         self._end_process = end_process
         self._version = NOTHING_PUBLISHED
         self._epoch = ""
@@ -99,13 +101,13 @@ class RolloutReplica:
         self._pulls: dict[int, asyncio.Task[None]] = {}
         self._requests: set[asyncio.Task[Completion]] = set()
         self._updating = asyncio.Lock()
-        self._probe: asyncio.Task[None] | None = None
-        self._probed = time.monotonic()
         self._engine = engine(model_path, rollout)
         await self._engine.start()
+        self._watch = TokenWatch(lambda: self._engine.tokens_made)
 
-    async def sample(self, request: SampleRequest, run_id: str = "") -> list[Completion]:
-        """One completion for each seed, in their order, with weights of ``min_version`` or newer.
+    async def sample(self, request: SampleRequest, run_id: str = "") -> AsyncGenerator[Beat | list[Completion], None]:
+        """Beats while it lasts, then one completion for each seed, in their order, with weights of ``min_version`` or
+        newer.
 
         ``run_id``: of the run that asks. Another run's policy must not answer it.
 
@@ -117,7 +119,19 @@ class RolloutReplica:
         """
         if run_id != self._run_id:
             raise WrongRun(f"asked by the run {run_id}, this replica is of {self._run_id}")
+        answering = asyncio.create_task(self._completions(request))
+        try:
+            while not (await asyncio.wait({answering}, timeout=self._token_deadline / BEATS))[0]:
+                self._watch_tokens()  # Serve asks for the health of a replica that it shuts down no more.
+                updating = bool(self._pulls) or self._updating.locked()
+                yield Beat(self._engine.tokens_made, updating)
+            yield answering.result()
+        finally:
+            answering.cancel()
+
+    async def _completions(self, request: SampleRequest) -> list[Completion]:
         await self._hold(request.min_version)
+        self._watch_tokens()
         name = uuid.uuid4().hex
         tasks = [
             asyncio.create_task(self._engine.sample(request, seed, f"{name}-{g}"))
@@ -188,6 +202,7 @@ class RolloutReplica:
             max_model_len=self._engine.max_model_len,
             broken=self._broken,
             checksums=await self._engine.checksums() if checksums else None,
+            tokens_made=self._engine.tokens_made,
         )
 
     async def check_health(self) -> None:
@@ -195,22 +210,17 @@ class RolloutReplica:
         if self._broken is None:
             try:
                 await self._engine.check_health()
-                self._watch_progress()
+                self._watch_tokens()
             except Exception as error:
                 self._break(f"the engine died: {error}")
         if self._broken is not None:
             raise ReplicaBroken(self._broken)
 
-    def _watch_progress(self) -> None:
-        """An engine that is alive and gets nowhere is as good as dead."""
-        now = time.monotonic()
-        if self._updating.locked():  # an update has its own limit, and lets nothing else through
-            self._probed = now
-        elif self._probe is None or self._probe.done():
-            if now - self._probed > PROBE_PERIOD or self._probe is None:
-                self._probe, self._probed = asyncio.create_task(self._engine.answer()), now
-        elif now - self._probed > HANG_LIMIT:
-            self._break(f"the engine has not come to the end of a step for {HANG_LIMIT:g} s")
+    def _watch_tokens(self) -> None:
+        """Break if the engine gets nowhere. An update has its own limit, and lets nothing else through."""
+        if self._watch.idle(bool(self._requests) and not self._updating.locked()) > self._token_deadline:
+            waiting = f"{len(self._requests)} answers under way"
+            self._break(f"no token within rollout.token_deadline={self._token_deadline:g} s, with {waiting}")
 
     async def _hold(self, version: int) -> None:
         """Return once this replica holds ``version`` or newer; pulls it where needed."""

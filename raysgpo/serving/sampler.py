@@ -7,8 +7,8 @@ import asyncio
 from ray.exceptions import RayActorError, RayError
 from ray.serve.exceptions import RayServeException
 
-from raysgpo.groups.retrying_sampler import ReplicasUnavailable, Sampler, SamplingFailed
-from raysgpo.records import Completion, SampleRequest
+from raysgpo.groups.retrying_sampler import Answer, ReplicasUnavailable, Sampler, SamplingFailed
+from raysgpo.records import SampleRequest
 from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.replica import ReplicaBroken
 
@@ -16,12 +16,16 @@ from raysgpo.serving.replica import ReplicaBroken
 def serve_sampler(rollout: RolloutService) -> Sampler:
     """A request that nobody waits for any more is cancelled in the replica too."""
 
-    async def sample(request: SampleRequest) -> list[Completion]:
-        response = rollout.handle.sample.remote(request, rollout.run_id)
+    async def sample(request: SampleRequest) -> Answer:
+        response = rollout.handle.options(stream=True).sample.remote(request, rollout.run_id)
+        answered = False
         try:
-            return await response
-        except asyncio.CancelledError:
-            response.cancel()
+            async for said in response:
+                answered = isinstance(said, list)
+                yield said
+        except (asyncio.CancelledError, GeneratorExit):
+            if not answered:
+                response.cancel()
             raise
         except (RayActorError, RayServeException, ReplicaBroken) as error:
             raise ReplicasUnavailable(_reason(error)) from error

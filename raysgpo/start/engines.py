@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from raysgpo.config import Config, JudgeConfig, RolloutConfig
-from raysgpo.config.deadlines import answer_deadline, start_deadline, update_deadline
+from raysgpo.config.deadlines import start_deadline, token_deadline, update_deadline
 from raysgpo.config.overrides import ConfigError
 from raysgpo.policy.model_size import parameters
 from raysgpo.start.engine_sizes import Load, cache_gib, number_bytes, weights_gib
@@ -45,14 +45,13 @@ def resolved_rollout(
         engine=engine,
         lever="sampling.max_tokens",
     )
-    answer = max(sampling.max_tokens, config.evaluation_tokens)
-    on_cpu = rollout.gpus == 0
+    on_cpu, weights = rollout.gpus == 0, _weights(settings, rollout)
     values = {
         "max_model_len": longest,
         "kv_cache_gib": cache_gib(settings, load, rollout.kv_cache_gib) if on_cpu else rollout.kv_cache_gib,
-        "start_deadline": rollout.start_deadline or _start(settings, rollout),
-        "update_deadline": rollout.update_deadline or update_deadline(_weights(settings, rollout)),
-        "sample_deadline": rollout.sample_deadline or answer_deadline(answer, on_cpu),
+        "start_deadline": rollout.start_deadline or start_deadline(weights),
+        "update_deadline": rollout.update_deadline or update_deadline(weights),
+        "token_deadline": rollout.token_deadline or token_deadline(weights, load.length, on_cpu),
     }
     return rollout.model_copy(update=values)
 
@@ -81,7 +80,7 @@ def resolved_judge(
         "max_model_len": length,
         "engine": engine,
         "kv_cache_gib": judge.kv_cache_gib if judge.gpus else cache_gib(settings, load, judge.kv_cache_gib),
-        "start_deadline": judge.start_deadline or _start(settings, judge),
+        "start_deadline": judge.start_deadline or start_deadline(_weights(settings, judge)),
     }
     return timed_judge(judge.model_copy(update=values))
 
@@ -123,10 +122,6 @@ def judge_length(
         )
     wanted = math.ceil(question * (COMPACT_MARGIN if compact else VERIFY_MARGIN)) + answer
     return wanted if limit is None else min(wanted, limit)
-
-
-def _start(settings: PreTrainedConfig, engine: RolloutConfig | JudgeConfig) -> float:
-    return start_deadline(_weights(settings, engine))
 
 
 def _weights(settings: PreTrainedConfig, engine: RolloutConfig | JudgeConfig) -> float:

@@ -14,6 +14,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection, Pipe
@@ -44,6 +45,22 @@ def make_grader(task: Task, config: TaskConfig, workers: int = 1) -> Grader:
     if config.row.bounded_grading:
         return InlineGrader(task.grade)
     return DeadlineGrader(task.grade, config.grade_deadline, workers)
+
+
+class ToldGrader:
+    """A grader, and who is told of each grade."""
+
+    def __init__(self, grader: Grader, told: Callable[[], None]) -> None:
+        self._grader = grader
+        self._told = told
+
+    async def grade(self, problem: Problem, text: str) -> Grade:
+        grade = await self._grader.grade(problem, text)
+        self._told()
+        return grade
+
+    def close(self) -> None:
+        self._grader.close()
 
 
 class InlineGrader:

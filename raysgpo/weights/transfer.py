@@ -184,10 +184,6 @@ class WorkerExtension:
 
     weight_transfer_engine: ReceivingEngine
 
-    def alive(self) -> bool:
-        """Answers between two steps of the engine: one that hangs in a step does not."""
-        return True
-
     def loaded_checksums(self) -> dict[str, str]:
         """Name to checksum of the weights that this worker loaded last; empty before the first update."""
         return getattr(self.weight_transfer_engine, "checksums", {})

@@ -24,7 +24,7 @@ from raysgpo.session.ray_session import ray_session
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 from raysgpo.weights.transport import NOTHING_PUBLISHED
-from tests.rollouts import deploy_rollout
+from tests.rollouts import deploy_rollout, last
 
 PROMPTS, GROUP, TOKENS = 32, 8, 48
 
@@ -44,7 +44,8 @@ def requests(round_number: int) -> list[SampleRequest]:
 
 
 async def through_serve(handle: Any, asked: list[SampleRequest]) -> int:
-    groups = await asyncio.gather(*(handle.sample.remote(request) for request in asked))
+    sampling = handle.options(stream=True).sample
+    groups = await asyncio.gather(*(last(sampling.remote(request)) for request in asked))
     return sum(len(completion.token_ids_T) for group in groups for completion in group)
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any
 
 import numpy as np
 
@@ -50,6 +52,36 @@ class FakeRollout:
             return [_completion("good\n" * g + "bad\n#### 999", version) for g in range(len(request.seeds_G))]
         texts = [f"#### {answer if g == 0 or answer % 2 == 0 else answer + 1}" for g in range(len(request.seeds_G))]
         return [_completion(text, version) for text in texts]
+
+
+class FakeHandle:
+    """Of the actor, as a sampler sees a Serve handle: what a call gives is iterated over."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def options(self, *, stream: bool) -> FakeHandle:
+        return self
+
+    @property
+    def sample(self) -> FakeHandle:
+        return self
+
+    def remote(self, request: SampleRequest, run_id: str) -> FakeStream:
+        return FakeStream(self._actor.sample.remote(request, run_id))
+
+
+class FakeStream:
+    """An answer without beats."""
+
+    def __init__(self, answer: Awaitable[list[Completion]]) -> None:
+        self._answer = answer
+
+    async def __aiter__(self) -> AsyncIterator[list[Completion]]:
+        yield await self._answer
+
+    def cancel(self) -> None:
+        """The actor goes on; nobody listens."""
 
 
 def _completion(text: str, version: int) -> Completion:

@@ -28,11 +28,11 @@ from raysgpo.seeds import derive_seed
 from raysgpo.serving.handle import RolloutService
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
-from tests.conductor.fake_rollout import FakeRollout
+from tests.conductor.fake_rollout import FakeHandle, FakeRollout
 from tests.resolved import resolved
 
 SMALL = """prompts_per_step=2 sampling.group_size=2 task.prompts=5 task.terms=3 evaluation.prompts=3 evaluation.every=2
-checkpoint.every=2 rollout.attempts=2 rollout.start_deadline=10 rollout.sample_deadline=20 algorithm=sgpo""".split()
+checkpoint.every=2 rollout.attempts=2 rollout.start_deadline=10 rollout.token_deadline=20 algorithm=sgpo""".split()
 
 RUN_ID = ""
 """Of replicas that were started for no run."""
@@ -97,7 +97,8 @@ class FakeRun:
             hopeless,
         )
         actor = ray.remote(Conductor).options(num_cpus=0)
-        source = partial(LiveSource, rollout=RolloutService(self.rollout, RUN_ID), judge=judge)
+        handle: Any = FakeHandle(self.rollout) if self._own else self.rollout
+        source = partial(LiveSource, rollout=RolloutService(handle, RUN_ID), judge=judge)
         self.conductor = actor.remote(self.prepared, self.folder, start, source)
         self.call("start", self.conductor)
 

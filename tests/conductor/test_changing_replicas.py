@@ -21,7 +21,7 @@ from raysgpo.weights.transport import ReplicaPublisher
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 from tests.group_audit import faults
-from tests.rollouts import deploy_rollout
+from tests.rollouts import Sampled, deploy_rollout
 from tests.serving.fake_engine import fake_engine
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore:The `metrics_interval_s` field:DeprecationWarning")]
@@ -92,7 +92,7 @@ def test_from_one_to_three_and_back(handle: Any, start_run: Start) -> None:
     trainer = Trainer(run, handle)
     assert trainer.publish(0)["sync/replicas"] == 1
     trainer.train_until(lambda: trainer.found[-1:] == [MOST], "third replica")
-    stragglers = [handle.replicas.sample.remote(straggler(seed, run.version)) for seed in range(STRAGGLERS)]
+    stragglers = [Sampled(handle.replicas, straggler(seed, run.version)) for seed in range(STRAGGLERS)]
     trainer.train_until(lambda: trainer.found[-1] == 1, "end of the others", pause=PAUSE)
     for completion in (one for response in stragglers for one in response.result(timeout_s=30)):
         versions = [version for version, _ in completion.weight_versions]

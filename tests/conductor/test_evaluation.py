@@ -10,7 +10,7 @@ import pytest
 from raysgpo.conductor.evaluation import Evaluation, Evaluator
 from raysgpo.config.overrides import resolve
 from raysgpo.groups.prepared import Prepared, Prompt
-from raysgpo.groups.retrying_sampler import RetryingSampler, SamplingFailed
+from raysgpo.groups.retrying_sampler import Answer, RetryingSampler, SamplingFailed
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from tests.resolved import resolved
@@ -19,21 +19,22 @@ STEPS = 4
 
 
 class Table:
-    """The greedy answer to problem i is right if i is even; of the drawn ones the first i are. ``dead``: the
-    index of a problem that is never answered."""
+    """The greedy answer to problem i is right if i is even; of the drawn ones the first i are. ``dead`` and ``slow``:
+    the index of a problem that is never answered, and of one that is answered after 0.3 s."""
 
-    def __init__(self, prompts: list[Prompt], dead: int | None = None) -> None:
-        self.prompts, self.dead = prompts, dead
+    def __init__(self, prompts: list[Prompt], dead: int | None = None, slow: int | None = None) -> None:
+        self.prompts, self.dead, self.slow = prompts, dead, slow
         self.asked: list[SampleRequest] = []
 
-    async def __call__(self, request: SampleRequest) -> list[Completion]:
+    async def __call__(self, request: SampleRequest) -> Answer:
         self.asked.append(request)
         index = [prompt.token_ids for prompt in self.prompts].index(request.prompt_ids)
         if index == self.dead:
             raise SamplingFailed("nobody is there")
+        await asyncio.sleep(0.3 if index == self.slow else 0)
         answer = self.prompts[index].problem.answer
         right = [index % 2 == 0] if request.temperature == 0 else [n < index for n in range(len(request.seeds_G))]
-        return [completion(f"#### {answer if one else 'x'}") for one in right]
+        yield [completion(f"#### {answer if one else 'x'}") for one in right]
 
 
 def completion(text: str) -> Completion:
@@ -41,11 +42,11 @@ def completion(text: str) -> Completion:
     return Completion(ids_T, np.zeros(len(text), dtype=np.float32), "stop", text, ((1, len(text)),))
 
 
-def evaluate(last: bool, *words: str, dead: int | None = None) -> tuple[Evaluation, Table]:
+def evaluate(last: bool, *words: str, dead: int | None = None, slow: int | None = None) -> tuple[Evaluation, Table]:
     config = resolve({}, overrides=["evaluation.prompts=4", "rollout.attempts=1", "task.prompts=2", *words])
     task = ArithmeticTask(config.task, 4)
     held_out = [Prompt(problem, list(problem.prompt.encode())) for problem in task.held_out]
-    table = Table(held_out, dead)
+    table = Table(held_out, dead, slow)
     prepared = Prepared(resolved(config), task, [], held_out, STEPS)
     evaluator = Evaluator(prepared, RetryingSampler(table, config.rollout))
     return asyncio.run(evaluator.run(7, last=last)), table
@@ -100,6 +101,8 @@ def test_evaluation_has_lengths_and_a_distribution_of_its_own() -> None:
 
 
 def test_evaluation_has_a_deadline_of_its_own() -> None:
-    words = ["evaluation.deadline=5", "rollout.sample_deadline=9"]
-    assert resolve({}, overrides=words).evaluation_rollout.sample_deadline == 5
-    assert resolve({}, overrides=words[1:]).evaluation_rollout.sample_deadline == 9
+    found, _ = evaluate(False, "evaluation.deadline=0.1", slow=2)
+    assert [row["correct"] for row in found.answers] == [True, False, None, False]
+    assert found.metrics["eval/failed"] == 1
+    found, _ = evaluate(False, slow=2)
+    assert [row["correct"] for row in found.answers] == [True, False, True, False]

@@ -13,12 +13,12 @@ import pytest
 from raysgpo.config import Config, EvaluationConfig, JudgeConfig, RolloutConfig, SamplingConfig, TaskConfig
 from raysgpo.config.overrides import resolve
 from raysgpo.groups.pipeline import Pipeline
-from raysgpo.groups.retrying_sampler import RetryingSampler, Sampler, SamplingFailed
+from raysgpo.groups.retrying_sampler import Answer, RetryingSampler, Sampler, SamplingFailed
 from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import RuleJudge
-from raysgpo.records import Completion, Drop, Group, Hint, Problem, Role, SampleRequest, Ticket, Verdict
+from raysgpo.records import Beat, Completion, Drop, Group, Hint, Problem, Role, SampleRequest, Ticket, Verdict
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
-from raysgpo.tasks.grader import InlineGrader
+from raysgpo.tasks.grader import InlineGrader, ToldGrader
 from tests.judging.scripted import Script, scripted
 from tests.resolved import resolved
 
@@ -28,7 +28,7 @@ LATE = "3+4=7\n7-2=6\n#### 6"
 EARLY = "3+4=8\n8-2=6\n#### 6"
 BASE = Config(
     sampling=SamplingConfig(group_size=2, max_tokens=9, temperature=0.7, stop=("!",)),
-    rollout=RolloutConfig(attempts=2, sample_deadline=5.0),
+    rollout=RolloutConfig(attempts=2, token_deadline=5.0),
     evaluation=EvaluationConfig(prompts=1),
     task=TaskConfig(prompts=1, terms=(3,)),
 )
@@ -46,8 +46,8 @@ def completion(text: str) -> Completion:
 
 
 def answering(*texts: str) -> Sampler:
-    async def sample(request: SampleRequest) -> list[Completion]:
-        return [completion(text) for text in texts]
+    async def sample(request: SampleRequest) -> Answer:
+        yield [completion(text) for text in texts]
 
     return sample
 
@@ -59,11 +59,11 @@ class Failing:
         self.failures = failures
         self.requests: list[SampleRequest] = []
 
-    async def __call__(self, request: SampleRequest) -> list[Completion]:
+    async def __call__(self, request: SampleRequest) -> Answer:
         self.requests.append(request)
         if len(self.requests) <= self.failures:
             raise SamplingFailed(f"replica {len(self.requests)} died")
-        return [completion(RIGHT), completion(LATE)]
+        yield [completion(RIGHT), completion(LATE)]
 
 
 def run(sampler: Sampler, config: Config = SGPO, judge: Script | None = None, at: Ticket | None = None) -> Group:
@@ -128,19 +128,33 @@ def test_a_group_that_no_attempt_could_sample_is_dropped_with_the_reason() -> No
 
 
 def test_a_sampler_that_hangs_costs_the_deadline() -> None:
-    async def hang(request: SampleRequest) -> list[Completion]:
+    async def hang(request: SampleRequest) -> Answer:
+        yield Beat(tokens=7, updating=False)
         await asyncio.sleep(60)
-        return []
 
-    config = resolve(SGPO, overrides=["rollout.sample_deadline=0.05", "rollout.attempts=1"])
+    config = resolve(SGPO, overrides=["rollout.token_deadline=0.05", "rollout.attempts=1"])
     start = time.monotonic()
     group = run(hang, config)
     assert time.monotonic() - start < 30
-    assert (group.dropped, group.error) == (Drop.FAILED, "no answer within rollout.sample_deadline=0.05 s")
+    assert (group.dropped, group.error) == (Drop.FAILED, "no token within rollout.token_deadline=0.05 s")
+
+
+def test_an_answer_each_grade_and_each_vote_are_progress() -> None:
+    task, told = ArithmeticTask(SGPO.task, 1), list[str]()
+    pipeline = Pipeline(
+        resolved(SGPO),
+        task,
+        ToldGrader(InlineGrader(task.grade), lambda: told.append("grade")),
+        Panel(RuleJudge(), SGPO.judge, told=lambda: told.append("vote")),
+        RetryingSampler(answering(EARLY, LATE), SGPO.rollout, progressed=lambda: told.append("answer")),
+    )
+    asyncio.run(pipeline.run(ticket()))
+    assert told == ["answer", "grade", "grade", "vote", "vote"]
 
 
 def test_a_programming_error_in_the_sampler_is_not_taken_for_a_dead_replica() -> None:
-    async def broken(request: SampleRequest) -> list[Completion]:
+    async def broken(request: SampleRequest) -> Answer:
+        yield Beat(tokens=0, updating=False)
         raise KeyError("a bug")
 
     with pytest.raises(KeyError):
@@ -169,8 +183,8 @@ def test_by_tokens_what_the_engine_says_of_each_token_counts() -> None:
     places = [5, 6, 12, 17, 18, 18]
     told = replace(completion(LATE), token_ids_T=np.arange(6, dtype=np.int32), logprobs_T=np.zeros(6, np.float32))
 
-    async def sample(request: SampleRequest) -> list[Completion]:
-        return [replace(told, text_ends_T=np.array(places, dtype=np.int32)), told]
+    async def sample(request: SampleRequest) -> Answer:
+        yield [replace(told, text_ends_T=np.array(places, dtype=np.int32)), told]
 
     group = run(sample, config)
     assert [(r.step_tokens, r.rts) for r in group.rollouts_G] == [((2, 1, 3), 2 / 6), ((2, 2, 2), 2 / 6)]
@@ -243,10 +257,10 @@ class Continuing:
         self.answers = answers
         self.requests: list[SampleRequest] = []
 
-    async def __call__(self, request: SampleRequest) -> list[Completion]:
+    async def __call__(self, request: SampleRequest) -> Answer:
         self.requests.append(request)
         kind = "free" if request.prompt_ids == [1, 2, 3] else "guided"
-        return [completion(self.answers[kind]) for _ in request.seeds_G]
+        yield [completion(self.answers[kind]) for _ in request.seeds_G]
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5])
@@ -285,10 +299,10 @@ def test_all_may_be_guided() -> None:
 
 
 def test_a_group_whose_guided_half_cannot_be_sampled_is_dropped_as_one() -> None:
-    async def half(request: SampleRequest) -> list[Completion]:
+    async def half(request: SampleRequest) -> Answer:
         if len(request.prompt_ids) > 3:
             raise SamplingFailed("the guided replica died")
-        return [completion(RIGHT)]
+        yield [completion(RIGHT)]
 
     config = resolve(BASE, overrides=["rollout.attempts=1"])
     group = run(half, config, at=ticket(hint=hint(3, "3+4=7", rollouts=1)))

@@ -9,8 +9,8 @@ import pytest
 
 from raysgpo.config import RolloutConfig
 from raysgpo.groups import retrying_sampler
-from raysgpo.groups.retrying_sampler import ReplicasUnavailable, RetryingSampler, SamplingFailed
-from raysgpo.records import Completion, SampleRequest
+from raysgpo.groups.retrying_sampler import Answer, ReplicasUnavailable, RetryingSampler, SamplingFailed
+from raysgpo.records import Beat, Completion, SampleRequest
 
 REQUEST = SampleRequest([1], (3,), 8, 1.0)
 ANSWER = [Completion(np.array([5], np.int32), np.array([-0.5], np.float32), "stop", "x", ((1, 1),))]
@@ -23,11 +23,11 @@ class Replica:
         self.failures = list(failures)
         self.asked: list[SampleRequest] = []
 
-    async def __call__(self, request: SampleRequest) -> list[Completion]:
+    async def __call__(self, request: SampleRequest) -> Answer:
         self.asked.append(request)
         if self.failures:
             raise self.failures.pop(0)
-        return ANSWER
+        yield ANSWER
 
 
 @pytest.fixture(autouse=True)
@@ -68,17 +68,88 @@ def test_an_outage_ends_with_the_time_that_replicas_may_take_to_start() -> None:
     assert 5 < len(replica.asked) < 10_000
 
 
-def test_an_answer_that_does_not_come_is_not_waited_for_any_more() -> None:
-    cancelled = []
+class Beating:
+    """Tells ``beats``, a pause before each, then answers, or hangs; remembers who gave up."""
 
-    async def hang(request: SampleRequest) -> list[Completion]:
+    def __init__(self, *beats: Beat, pause: float, hangs: bool = False) -> None:
+        self.beats, self.pause, self.hangs = beats, pause, hangs
+        self.given_up = 0
+
+    async def __call__(self, request: SampleRequest) -> Answer:
         try:
-            await asyncio.sleep(60)
+            for beat in self.beats:
+                await asyncio.sleep(self.pause)
+                yield beat
+            await asyncio.sleep(60 if self.hangs else self.pause)
+            yield ANSWER
         except asyncio.CancelledError:
-            cancelled.append(request)
+            self.given_up += 1
             raise
-        return ANSWER
 
-    with pytest.raises(SamplingFailed, match=r"rollout\.sample_deadline=0\.01 s"):
-        asyncio.run(RetryingSampler(hang, RolloutConfig(sample_deadline=0.01, attempts=2))(REQUEST))
-    assert cancelled == [REQUEST] * 2
+
+def told(replica: Beating, **settings: float) -> tuple[list[Completion], int]:
+    """The completions, and how often it was told that they got on."""
+    times: list[int] = []
+    sampler = RetryingSampler(
+        replica, RolloutConfig(token_deadline=0.1, attempts=2, **settings), progressed=lambda: times.append(1)
+    )
+    return asyncio.run(sampler(REQUEST))[0], len(times)
+
+
+def test_an_answer_that_takes_many_deadlines_is_waited_for_while_tokens_come() -> None:
+    beats = [Beat(tokens=n, updating=False) for n in range(10)]
+    assert told(Beating(*beats, pause=0.03)) == (ANSWER, 11)
+
+
+def test_an_update_of_the_weights_is_waited_for_without_tokens() -> None:
+    assert told(Beating(*[Beat(tokens=5, updating=True)] * 10, pause=0.03)) == (ANSWER, 11)
+
+
+def test_an_answer_without_a_token_is_not_waited_for_any_more() -> None:
+    replica = Beating(*[Beat(tokens=5, updating=False)] * 10, pause=0.03)
+    with pytest.raises(SamplingFailed, match=r"no token within rollout\.token_deadline=0\.1 s"):
+        told(replica)
+    assert replica.given_up == 2
+
+
+def test_a_replica_that_falls_silent_is_not_waited_for_any_more() -> None:
+    replica = Beating(Beat(tokens=5, updating=False), pause=0.0, hangs=True)
+    with pytest.raises(SamplingFailed, match="no token within"):
+        told(replica)
+    assert replica.given_up == 2
+
+
+def test_a_request_that_no_replica_takes_waits_for_them_as_long_as_they_may_take_to_start() -> None:
+    replica = Beating(pause=0.0, hangs=True)
+    with pytest.raises(ReplicasUnavailable, match=r"no replica took the request within rollout\.token_deadline=0\.1"):
+        told(replica, start_deadline=0.5)
+    assert replica.given_up > 2, "it costs no attempt"
+
+
+class Dying:
+    """Its first ``deaths`` replicas die after so many beats."""
+
+    def __init__(self, deaths: int, beats: int, pause: float) -> None:
+        self.left, self.beats, self.pause = deaths, beats, pause
+
+    async def __call__(self, request: SampleRequest) -> Answer:
+        self.left -= 1
+        for tokens in range(self.beats):
+            await asyncio.sleep(self.pause)
+            yield Beat(tokens, updating=False)
+        if self.left >= 0:
+            raise ReplicasUnavailable("it died")
+        yield ANSWER
+
+
+def test_a_replica_that_dies_late_in_an_answer_was_no_outage_before() -> None:
+    settings = RolloutConfig(start_deadline=0.2, token_deadline=5.0, attempts=1)
+    dying = Dying(deaths=1, beats=10, pause=0.05)
+    assert asyncio.run(RetryingSampler(dying, settings)(REQUEST)) == (ANSWER, 1)
+
+
+def test_a_request_that_replicas_die_of_is_given_up() -> None:
+    dying = Dying(deaths=10_000, beats=1, pause=0.001)
+    with pytest.raises(ReplicasUnavailable, match="it died"):
+        asyncio.run(RetryingSampler(dying, RolloutConfig(token_deadline=5.0))(REQUEST))
+    assert dying.left == 10_000 - retrying_sampler.MOST_DEATHS - 1

@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.judging.judge_server import (
     refuse,
     status,
     steps_shown,
+    when,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("short_pauses")]
@@ -255,6 +257,28 @@ def test_a_server_that_does_not_come_to_an_end_is_a_time_out_after_the_retries(
     assert (judgement.position, judgement.failure) == (None, Failure.TIMEOUT)
     assert len(judge_server.questions) == 3
     assert 2.4 <= judgement.seconds <= time.monotonic() - start < 25
+
+
+def test_a_call_is_waited_for_while_the_server_answers_others(judge_server: JudgeServer) -> None:
+    """Six at once, answered half a second apart: all but the first two take longer than a call may."""
+    begun: list[float] = []
+
+    def after(seconds: float) -> Callable[[], bool]:
+        def ready() -> bool:
+            begun.append(time.monotonic())
+            return time.monotonic() - begun[0] > seconds
+
+        return ready
+
+    judge_server.script(*(when(after(0.5 * n)) for n in range(1, 7)))
+    judge = judge_at(judge_server.base_url, call_deadline=1.4, retries=0)
+
+    async def ask_all() -> list[Judgement]:
+        return await asyncio.gather(*(judge(PROBLEM, STEPS, seed) for seed in range(6)))
+
+    judgements: list[Judgement] = run(judge, ask_all)
+    assert [judgement.failure for judgement in judgements] == [None] * 6
+    assert max(judgement.seconds for judgement in judgements) > 2
 
 
 def test_nobody_there_is_an_error() -> None:

@@ -14,7 +14,7 @@ import pytest
 from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
 from raysgpo.groups.prepared import Prepared, Prompt
-from raysgpo.groups.retrying_sampler import RetryingSampler
+from raysgpo.groups.retrying_sampler import Answer, RetryingSampler
 from raysgpo.judging.panel import Panel
 from raysgpo.offline import collect
 from raysgpo.offline.collect import Watch, stored_groups
@@ -48,11 +48,11 @@ class Engine:
     def __init__(self) -> None:
         self.requests: list[SampleRequest] = []
 
-    async def __call__(self, request: SampleRequest) -> list[Completion]:
+    async def __call__(self, request: SampleRequest) -> Answer:
         self.requests.append(request)
         right = str(eval(bytes(request.prompt_ids).decode().partition("=")[0]))
         await asyncio.sleep(0.001 * (len(self.requests) % 3))  # they end in another order than they began
-        return [_completion(f"#### {right}"), _completion("#### 999")]
+        yield [_completion(f"#### {right}"), _completion("#### 999")]
 
 
 def _completion(text: str) -> Completion:

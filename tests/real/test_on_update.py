@@ -13,6 +13,7 @@ import pytest
 
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.application import delete
+from tests.rollouts import Sampled
 from tests.serving.test_vllm import PROMPT, Stack, random_policy, reference_logprobs
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
@@ -37,7 +38,7 @@ def exact(stack: Stack, completion: Completion) -> None:
 
 def test_answers_under_way_and_those_that_come_after(stack: Stack) -> None:
     first, before = stack.policy, stack.version
-    running = stack.handle.sample.remote(SampleRequest(PROMPT, tuple(range(16)), 200, 1.0, min_version=before))
+    running = Sampled(stack.handle, SampleRequest(PROMPT, tuple(range(16)), 200, 1.0, min_version=before))
     time.sleep(0.3)
     stack.publish(random_policy(3))
     for completion in stack.sample():

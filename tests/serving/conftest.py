@@ -19,7 +19,12 @@ def deploy_fake(ray_session: None) -> Iterator[Deploy]:
     from tests.serving.fake_engine import fake_engine
 
     def deploy(
-        transport: Any, replicas: int = 1, update_deadline: float = 20.0, cpus: float = 0.1, **engine: Any
+        transport: Any,
+        replicas: int = 1,
+        update_deadline: float = 20.0,
+        cpus: float = 0.1,
+        token_deadline: float | None = None,
+        **engine: Any,
     ) -> Any:
         rollout = RolloutConfig(
             replicas=replicas,
@@ -27,6 +32,7 @@ def deploy_fake(ray_session: None) -> Iterator[Deploy]:
             kv_cache_gib=0.1,
             start_deadline=engine.pop("start_deadline", 60.0),
             update_deadline=update_deadline,
+            token_deadline=token_deadline,
             engine=engine,
         )
         return deploy_rollout("model", rollout, transport, engine=fake_engine, name="fake")

@@ -38,9 +38,11 @@ class FakeEngine:
     Args:
         answers: what it may say; seed modulo their number picks one. Without them, letters by hash.
         token_seconds: time for one token.
+        together: tokens that come at one time, in the time for as many.
+        at_once: answers that it works at; the others queue.
         update_seconds: time for loading new weights.
         fault: what the update to ``fault_version`` does: ``raise``, ``hang`` (awaits for ever) or
-            ``block`` (holds the event loop, as native code would). ``freeze``: it never comes to the end of a step.
+            ``block`` (holds the event loop, as native code would). ``freeze``: it makes no token from the first on.
         fault_marker: file that is created at the first fault; where it exists, there are no more, so
             that a replacement is sound.
     """
@@ -53,6 +55,8 @@ class FakeEngine:
         answers: tuple[str, ...] | list[str] = (),
         max_model_len: int = 512,
         token_seconds: float = 0.0,
+        together: int = 1,
+        at_once: int = 1024,
         update_seconds: float = 0.0,
         on_update: OnUpdate = "recompute",
         fault: Literal["raise", "hang", "block", "freeze"] | None = None,
@@ -63,7 +67,10 @@ class FakeEngine:
         self.events: list[str] = []
         """The calls that updates made, in order."""
         self._answers = tuple(answers)
+        self.tokens_made = 0
         self._token_seconds = token_seconds
+        self._together = together
+        self._places = asyncio.Semaphore(at_once)
         self._update_seconds = update_seconds
         self._fault = fault
         self._fault_version = fault_version
@@ -75,6 +82,7 @@ class FakeEngine:
         self._running = asyncio.Event()
         self._idle = asyncio.Event()
         self._under_way = 0
+        self._frozen: bool | None = None
 
     async def start(self) -> None:
         self._running.set()
@@ -84,21 +92,9 @@ class FakeEngine:
         check_prompt(request.prompt_ids, self.max_model_len)
         room = min(request.max_tokens, self.max_model_len - len(request.prompt_ids))
         wanted = [*self._answer(seed).encode(), END]
-        versions = []
-        await self._running.wait()
-        self._under_way += 1
-        self._idle.clear()
-        try:
-            for _ in wanted[:room]:
-                await asyncio.sleep(self._token_seconds)
-                if self._on_update != "drain":
-                    await self._running.wait()
-                versions.append(self._version)
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
         ids = wanted[:room]
+        async with self._places:
+            versions = await self._versions(len(ids))
         return Completion(
             token_ids_T=np.asarray(ids, dtype=np.int32),
             logprobs_T=np.full(len(ids), -math.log(self.vocab_size), dtype=np.float32),
@@ -106,6 +102,34 @@ class FakeEngine:
             text=bytes(i for i in ids if i != END).decode(errors="replace"),
             weight_versions=tuple((version, len(list(span))) for version, span in groupby(versions)),
         )
+
+    async def _versions(self, count: int) -> list[int]:
+        """The version of each of so many tokens, once they are made."""
+        versions = list[int]()
+        await self._running.wait()
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            while len(versions) < count:
+                now = min(self._together, count - len(versions))
+                await asyncio.sleep(now * self._token_seconds)
+                await self._thaw()
+                if self._on_update != "drain":
+                    await self._running.wait()
+                versions += [self._version] * now
+                self.tokens_made += now
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
+        return versions
+
+    async def _thaw(self) -> None:
+        """Waits for ever where the fault is ``freeze``."""
+        if self._fault == "freeze" and self._frozen is None:
+            self._frozen = self._first_fault()
+        if self._frozen:
+            await asyncio.sleep(3600)
 
     def _answer(self, seed: int) -> str:
         if self._answers:
@@ -157,7 +181,8 @@ class FakeEngine:
 
     async def finish_weight_update(self, weight_version: str) -> None:
         self.events.append("finish")
-        if int(weight_version) == self._fault_version and self._first_fault():
+        fails = self._fault != "freeze" and int(weight_version) == self._fault_version
+        if fails and self._first_fault():
             await self._fail()
         self._version = int(weight_version)
 
@@ -169,9 +194,10 @@ class FakeEngine:
         if self._fault is None:
             return False
         if self._fault_marker is not None:
-            if self._fault_marker.exists():
+            try:
+                self._fault_marker.touch(exist_ok=False)
+            except FileExistsError:
                 return False
-            self._fault_marker.touch()
         return True
 
     async def _fail(self) -> None:
@@ -183,11 +209,6 @@ class FakeEngine:
 
     async def checksums(self) -> dict[str, str]:
         return self._checksums
-
-    async def answer(self) -> None:
-        """Hangs where the fault is ``freeze``."""
-        if self._fault == "freeze":
-            await asyncio.sleep(3600)
 
     async def check_health(self) -> None:
         """Never dies by itself."""

@@ -24,6 +24,7 @@ from raysgpo.weights.checksums import named_checksums
 from raysgpo.weights.push import ANSWER_GRACE
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
+from tests.rollouts import Sampled
 from tests.serving.fake_engine import fake_engine
 from tests.weights.publishing import written
 
@@ -50,7 +51,7 @@ def ask_until_answered(handle: DeploymentHandle, wanted: SampleRequest) -> tuple
     until = time.monotonic() + 60
     while True:
         try:
-            return handle.sample.remote(wanted).result(timeout_s=30), failed
+            return Sampled(handle, wanted).result(timeout_s=30), failed
         except Exception:
             failed += 1
             assert time.monotonic() < until, "no replacement answered"
@@ -78,7 +79,7 @@ def check_a_pull_without_a_push(handle: DeploymentHandle, store: Any) -> None:
     with file:
         ray.get(store.publish.remote(2, manifest), timeout=10)
     assert [s.version for s in states(handle)] == [1, 1], "nobody told them"
-    answers = [handle.sample.remote(request(2)) for _ in range(4)]
+    answers = [Sampled(handle, request(2)) for _ in range(4)]
     assert [versions_of(answer.result(timeout_s=20)) for answer in answers] == [{2}] * 4
 
 
@@ -98,7 +99,7 @@ def check_weights_outlive_their_publisher(handle: DeploymentHandle, store: Any) 
     assert ray.get(trainer.publish.remote(store, numel), timeout=30) == 3
     ray.kill(trainer)
     time.sleep(1)
-    assert versions_of(handle.sample.remote(request(3)).result(timeout_s=20)) == {3}
+    assert versions_of(Sampled(handle, request(3)).result(timeout_s=20)) == {3}
     expected = named_checksums([("w", torch.arange(numel))])
     assert expected in [s.checksums for s in states(handle, checksums=True)]
 
@@ -108,7 +109,7 @@ def test_a_replica_killed_in_mid_generation_is_replaced_and_the_retry_answered(d
     handle = deploy_fake(transport, answers=["a long answer"], token_seconds=0.1)
     transport.sender(handle).publish(3, weights(3).items(), deadline=20)
     [before] = states(handle)
-    running = handle.sample.remote(request(3))
+    running = Sampled(handle, request(3))
     time.sleep(0.3)
     os.kill(before.pid, signal.SIGKILL)
     with pytest.raises(ray.exceptions.RayActorError):
@@ -173,7 +174,7 @@ def test_weights_are_broadcast_to_all_and_who_joins_or_leaves_makes_a_new_group(
     report = sender.publish(2, weights(2).items(), deadline=20)
     assert list(report.landed.values()) == [2] and before[1].replica_id in report.landed
     # The replacement starts without weights: it pulls when it is asked, and joins at the next push.
-    answers = [handle.sample.remote(request(2)) for _ in range(6)]
+    answers = [Sampled(handle, request(2)) for _ in range(6)]
     assert [versions_of(answer.result(timeout_s=60)) for answer in answers] == [{2}] * 6
     until = time.monotonic() + 60
     while len(states(handle)) < 2:

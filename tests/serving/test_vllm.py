@@ -26,7 +26,7 @@ from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.checksums import named_checksums
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
-from tests.rollouts import deploy_rollout
+from tests.rollouts import Sampled, deploy_rollout
 
 pytestmark = pytest.mark.full
 
@@ -98,7 +98,7 @@ class Stack:
             "temperature": 1.0,
             "min_version": self.version,
         }
-        return self.handle.sample.remote(SampleRequest(**(wanted | settings))).result(timeout_s=100)
+        return Sampled(self.handle, SampleRequest(**(wanted | settings))).result(timeout_s=100)
 
     def state(self) -> ReplicaState:
         [state] = self.handle.broadcast("state", True).results(timeout_s=20)
@@ -151,6 +151,12 @@ def test_the_replica_holds_what_the_trainer_published(stack: Stack) -> None:
     assert (state.version, state.vocab_size, state.max_model_len) == (stack.version, 261, 512)
 
 
+def test_the_replica_counts_the_tokens_that_it_makes(stack: Stack) -> None:
+    before = stack.state().tokens_made
+    made = sum(len(completion.token_ids_T) for completion in stack.sample())
+    assert stack.state().tokens_made - before == made > 0
+
+
 def test_a_seed_names_a_stream_of_tokens(stack: Stack) -> None:
     once = stack.sample(seeds_G=(21, 22, 21, 23))
     again = stack.sample(seeds_G=(23, 21))
@@ -198,7 +204,7 @@ def test_tokens_under_way_during_a_sync_record_both_versions(stack: Stack) -> No
     """Each token has the logprob of the weights it is booked under, as if they had made all before it."""
     first, before, prompt = stack.policy, stack.version, PROMPT[:4]
     request = SampleRequest(prompt, tuple(range(16)), 500, 1.0, min_version=before)
-    running = stack.handle.sample.remote(request)
+    running = Sampled(stack.handle, request)
     time.sleep(0.2)
     stack.publish(random_policy(3))
     completions = running.result(timeout_s=100)

@@ -10,8 +10,8 @@ import psutil
 import pytest
 from transformers import LlamaConfig, PretrainedConfig
 
-from raysgpo.config import JudgeConfig, RolloutConfig
-from raysgpo.config.deadlines import answer_deadline, start_deadline, update_deadline
+from raysgpo.config import JudgeConfig
+from raysgpo.config.deadlines import answer_deadline, start_deadline, token_deadline, update_deadline
 from raysgpo.config.judge import CPU_ANSWER, GPU_ANSWER
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.groups.prepared import Prepared
@@ -114,6 +114,8 @@ def test_deadlines_grow_with_the_answer_and_the_model() -> None:
     assert [answer_deadline(tokens, True) for tokens in (48, 600, 1000)] == [300, 300, 500]
     assert [answer_deadline(tokens, False) for tokens in (48, 3000, 8192)] == [300, 300, pytest.approx(819.2)]
     assert [start_deadline(gib) for gib in (0, 12, 60)] == [300, 300, 1020]
+    assert [token_deadline(gib, 40_000, False) for gib in (0.01, 15, 60)] == [120, 240, 600]
+    assert [token_deadline(gib, 2048, True) for gib in (0.01, 0.5, 15)] == [121, 151, 1042]
     assert [update_deadline(gib) for gib in (0, 7.5, 61)] == [60, 60, 274]
     assert weights_gib(SMOLLM, 4) == pytest.approx(0.5 + 0.11, abs=0.15), "135 million numbers, and a tied head twice"
 
@@ -186,7 +188,7 @@ def test_a_run_has_numbers_for_what_was_left_open(model: Path) -> None:
     ready = prepared(model, "algorithm=sgpo", "judge=replicas", f"judge.model={model}")
     rollout, judge = ready.config.rollout, ready.config.judge
     assert (rollout.max_model_len, rollout.kv_cache_gib) == (52, LEAST_GIB)
-    assert (rollout.start_deadline, rollout.sample_deadline, rollout.update_deadline) == (300, 300, 60)
+    assert (rollout.start_deadline, rollout.token_deadline, rollout.update_deadline) == (300, 120, 60)
     assert judge.max_model_len is not None and 2048 < judge.max_model_len < 8192
     assert (judge.kv_cache_gib, judge.start_deadline) == (LEAST_GIB, 300)
     assert (judge.call_deadline, judge.deadline) == (1024, 2048), "of the 2,048 tokens that it keeps room for"
@@ -231,21 +233,20 @@ def test_what_was_asked_for_is_taken(model: Path) -> None:
     words += [
         "rollout.kv_cache_gib=0.2",
         "rollout.start_deadline=5",
-        "rollout.sample_deadline=6",
+        "rollout.token_deadline=6",
         "rollout.update_deadline=4",
     ]
     config = prepared(model, "algorithm=sgpo", "judge=replicas", f"judge.model={model}", *words).config
     assert {name: getattr(config.judge, name) for name in asked} == asked
     assert (config.judge.call_deadline, config.judge.deadline) == (3, 4)
     rollout = config.rollout
-    assert (rollout.kv_cache_gib, rollout.start_deadline, rollout.sample_deadline) == (0.2, 5, 6)
+    assert (rollout.kv_cache_gib, rollout.start_deadline, rollout.token_deadline) == (0.2, 5, 6)
     assert rollout.update_deadline == 4
 
 
 def test_an_engine_on_gpus_has_no_such_cache(model: Path) -> None:
     config = prepared(model, "rollout.gpus=1", "sampling.max_tokens=4000").config
     assert config.rollout.kv_cache_gib is None
-    assert (config.rollout.sample_deadline, RolloutConfig(gpus=1).sample_seconds) == (400, 300)
 
 
 @pytest.mark.parametrize("section", ["rollout", "judge"])
