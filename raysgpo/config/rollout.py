@@ -79,6 +79,9 @@ class RolloutConfig(Section):
     """How new weights reach the replicas. ``store``: rank 0 of the trainer writes them into memory of its node, from
     which each replica reads them; ``broadcast``: it also sends them to all engines at once, by NCCL between GPUs, by
     gloo elsewhere, and whoever misses that reads them. ``auto``: a broadcast between GPUs of their own."""
+    delta: bool = False
+    """A broadcast sends only the numbers that have changed since the version before, where that is less; every engine
+    keeps a copy of the weights for it."""
     checksums: bool | None = None
     """Whether an engine compares each tensor that it reads with the trainer's checksum of it; None: on CPUs."""
     attempts: int = Field(3, ge=1)

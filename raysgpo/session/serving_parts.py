@@ -167,7 +167,7 @@ def transport_of(config: ResolvedConfig, store: StoreHandle) -> StoreTransport:
     broadcasts = rollout.transport == "broadcast" or (rollout.transport == "auto" and gpus)
     group: Literal["gloo", "nccl"] = "nccl" if gpus else "gloo"
     checksums = rollout.gpus == 0 if rollout.checksums is None else rollout.checksums
-    return StoreTransport(store, checksums, group if broadcasts else None)
+    return StoreTransport(store, checksums, group if broadcasts else None, rollout.delta)
 
 
 @contextmanager

@@ -12,15 +12,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 
-from raysgpo.weights.memory_file import TensorSpec, aligned, spec_of, views
+from raysgpo.weights.checksums import ChecksumMismatch, tensor_checksum
+from raysgpo.weights.delta import apply
+from raysgpo.weights.memory_file import TensorSpec, aligned
 
 Backend = Literal["gloo", "nccl"]
 
@@ -63,26 +66,62 @@ class Chunk:
     data: torch.Tensor
     """uint8, shape (number of bytes,)."""
 
-    def tensors(self) -> list[tuple[str, torch.Tensor]]:
-        """Raises ChecksumMismatch if they are not what was sent."""
-        if self.data.device.type == "cpu":
-            return views(self.data.numpy(), self.specs)
-        parts = [self.data[spec.offset : spec.offset + spec.num_bytes] for spec in self.specs]
-        flats = [part.view(getattr(torch, spec.dtype)) for part, spec in zip(parts, self.specs, strict=True)]
-        return [(spec.name, flat.reshape(spec.shape)) for flat, spec in zip(flats, self.specs, strict=True)]
+    def tensors(self, kept: dict[str, torch.Tensor] | None = None) -> list[tuple[str, torch.Tensor]]:
+        """``kept``: those of the version before, which become those of this one; what has changed is applied to them.
+
+        Raises ChecksumMismatch if they are not what was sent.
+        """
+        found = []
+        for spec in self.specs:
+            data = self.data[spec.offset : spec.offset + spec.num_bytes]
+            if spec.changed:
+                assert kept is not None, "changes come to those alone who keep the version before"
+                apply(kept[spec.name], data)
+                tensor = kept[spec.name]
+            else:
+                tensor = data.view(getattr(torch, spec.dtype)).reshape(spec.shape)
+            if kept is not None:
+                kept[spec.name] = tensor
+            if spec.digest not in (None, tensor_checksum(tensor)):
+                raise ChecksumMismatch(f"weight {spec.name!r} changed on its way to the engine (its checksum differs)")
+            found.append((spec.name, tensor))
+        return found
 
 
-def packed(named: Sequence[tuple[str, torch.Tensor]], digests: Sequence[str | None], device: torch.device) -> Chunk:
-    """Copies of full tensors as one chunk."""
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One tensor to be sent."""
+
+    spec: TensorSpec
+    """As it lies in memory of this node."""
+    tensor: torch.Tensor
+    changes: NDArray[np.uint8] | None = None
+    """Sent in its place (``weights.delta``)."""
+
+    @property
+    def num_bytes(self) -> int:
+        return self.spec.num_bytes if self.changes is None else self.changes.nbytes
+
+    def at(self, offset: int) -> TensorSpec:
+        return replace(self.spec, offset=offset, num_bytes=self.num_bytes, changed=self.changes is not None)
+
+    def copy_to(self, data: torch.Tensor) -> None:
+        """``data``: uint8, of ``num_bytes``."""
+        if self.changes is not None:
+            data.copy_(torch.from_numpy(self.changes))
+        else:
+            data.view(self.tensor.dtype).copy_(self.tensor.detach().reshape(-1))
+
+
+def packed(parcels: Sequence[Parcel], device: torch.device) -> Chunk:
+    """Copies of tensors, one behind another, as one chunk."""
     specs, end = [], 0
-    for (name, tensor), checksum in zip(named, digests, strict=True):
-        spec = spec_of(name, tensor, aligned(end), checksum)
-        specs.append(spec)
-        end = spec.offset + spec.num_bytes
+    for parcel in parcels:
+        specs.append(parcel.at(aligned(end)))
+        end = specs[-1].offset + parcel.num_bytes
     data = torch.empty(end, dtype=torch.uint8, device=device)
-    for spec, (_, tensor) in zip(specs, named, strict=True):
-        part = data[spec.offset : spec.offset + spec.num_bytes].view(tensor.dtype)
-        part.copy_(tensor.detach().reshape(-1))
+    for spec, parcel in zip(specs, parcels, strict=True):
+        parcel.copy_to(data[spec.offset : spec.offset + spec.num_bytes])
     return Chunk(tuple(specs), data)
 
 

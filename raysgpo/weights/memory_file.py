@@ -9,7 +9,7 @@ owner's entry in ``/proc``, and the kernel frees it when the last who opened it 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -39,6 +39,8 @@ class TensorSpec:
     num_bytes: int
     digest: str | None
     """Checksum of the bytes in row-major order; None where nobody compares them."""
+    changed: bool = False
+    """Whether the bytes are what has changed since the version before (``weights.delta``) and not the whole tensor."""
 
     def at(self, offset: int) -> TensorSpec:
         """The same in other memory."""
@@ -76,10 +78,23 @@ class MemoryFile:
             written = os.pwrite(self._file.fileno(), view, offset)
             view, offset = view[written:], offset + written
 
+    def read(self, offset: int, num_bytes: int) -> NDArray[np.uint8]:
+        """A copy of what lies there."""
+        data = np.empty(num_bytes, dtype=np.uint8)
+        got = 0
+        while got < num_bytes and (more := os.preadv(self._file.fileno(), [data[got:].data], offset + got)):
+            got += more
+        return data[:got]
+
     def write_weights(
-        self, named_tensors: Iterable[tuple[str, torch.Tensor]], checksums: bool = True
+        self,
+        named_tensors: Iterable[tuple[str, torch.Tensor]],
+        checksums: bool = True,
+        before: Callable[[TensorSpec, NDArray[np.uint8]], None] | None = None,
     ) -> Iterator[tuple[TensorSpec, torch.Tensor]]:
         """Write full tensors one after another, from the start; each is given back with where it lies.
+
+        ``before``: told of each, and of its bytes, before they are written.
 
         Raises:
             ValueError: no tensor, two of one name, or one without elements.
@@ -91,6 +106,8 @@ class MemoryFile:
                 raise ValueError(f"the weights hold a tensor without elements, {name}: leave it out")
             data = self._staged(tensor) if tensor.is_cuda else as_bytes(tensor)
             spec = spec_of(name, tensor, aligned(end), digest(data) if checksums else None)
+            if before is not None:
+                before(spec, data)
             self.write(data, spec.offset)
             end, count = spec.offset + spec.num_bytes, count + 1
             names.add(name)
@@ -134,20 +151,12 @@ def read_shared(path: str, tensors: list[dict[str, Any]]) -> list[tuple[str, tor
     Raises:
         ChecksumMismatch: some tensor's bytes are not the published ones.
     """
-    # Copy-on-write, since torch refuses to be quiet about memory that it must not write to.
-    return views(np.memmap(path, dtype=np.uint8, mode="c"), [TensorSpec(**entry) for entry in tensors])
-
-
-def views(memory: NDArray[np.uint8], specs: Iterable[TensorSpec]) -> list[tuple[str, torch.Tensor]]:
-    """Named tensors in memory of this process, each checked against its checksum, if it has one.
-
-    Raises:
-        ChecksumMismatch: some tensor's bytes are not the published ones.
-    """
     import torch
 
+    # Copy-on-write, since torch refuses to be quiet about memory that it must not write to.
+    memory = np.memmap(path, dtype=np.uint8, mode="c")
     named: list[tuple[str, torch.Tensor]] = []
-    for spec in specs:
+    for spec in (TensorSpec(**entry) for entry in tensors):
         data = memory[spec.offset : spec.offset + spec.num_bytes]
         if spec.digest not in (None, digest(data)):
             raise ChecksumMismatch(f"weight {spec.name!r} changed on its way to the engine (its checksum differs)")

@@ -9,18 +9,21 @@ wait for it for ever.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import ray
-import torch
+from numpy.typing import NDArray
 
 from raysgpo.remote import result
+from raysgpo.weights.delta import changes
 from raysgpo.weights.epochs import Entered, Epochs
-from raysgpo.weights.group import Backend, Chunk, WeightGroup, packed, patience
+from raysgpo.weights.group import Backend, Chunk, Parcel, WeightGroup, packed, patience
 from raysgpo.weights.memory_file import MemoryFile, TensorSpec
 from raysgpo.weights.push import Push, call_roll
 from raysgpo.weights.store import Manifest, StoreHandle, this_node
@@ -33,12 +36,19 @@ SEND_CHUNK = 256 * 2**20
 class Sender:
     """Writes each version into memory of this node and tells the replicas. A :class:`WeightSender`."""
 
-    def __init__(self, store: StoreHandle, replicas: Replicas, checksums: bool, group: Backend | None) -> None:
+    def __init__(
+        self, store: StoreHandle, replicas: Replicas, checksums: bool, group: Backend | None, delta: bool = False
+    ) -> None:
         self._store = store
         self._replicas = replicas
         self._checksums = checksums
         self._epochs = Epochs(replicas, group, this_host()) if group is not None else None
         self._file: MemoryFile | None = None
+        self._delta = delta
+        self._sent: dict[str, TensorSpec] | None = None
+        """Of the version before, where the whole group has it and it still lies in the file."""
+        self._sent_to = ""
+        """The epoch of that group."""
         self._known: list[str] = []
         """Replicas that landed last."""
 
@@ -49,12 +59,17 @@ class Sender:
         roll = call_roll(self._replicas)
         entered, problems = self._epochs.entered(roll, deadline) if self._epochs is not None else (None, [])
         met = time.monotonic()
+        if entered is None or entered.epoch.name != self._sent_to:
+            self._sent = None
         push = Push(self._replicas, version, deadline, roll)
         file = self._blank(version, deadline)
         if entered is not None:
             push.start(entered.epoch.name)  # they stop and wait for the first chunk
         with self._sending(entered) as sending:
             tensors = self._write(file, named_tensors, sending)
+        sound = entered is not None and sending.failure is None
+        self._sent = {spec.name: spec for spec in tensors} if self._delta and sound else None
+        self._sent_to = entered.epoch.name if entered is not None else ""
         manifest = Manifest(this_node(), file.path, file.inode, tensors)
         self._to_store(version, manifest, deadline)
         published = time.monotonic()
@@ -73,11 +88,13 @@ class Sender:
             publish_seconds=published - met,
             push_seconds=time.monotonic() - published,
             num_bytes=manifest.num_bytes,
+            sent_bytes=sending.total,
             epochs=self._epochs.count if self._epochs is not None else 0,
         )
 
     def _blank(self, version: int, deadline: float) -> MemoryFile:
-        """Memory to write to: the last version's, which is warm, unless somebody may still be reading it."""
+        """Memory to write to: the last version's, which is warm and tells what changes, unless somebody may still be
+        reading it."""
         try:
             free = result(self._store.begin.remote(version), deadline)
         except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
@@ -85,14 +102,24 @@ class Sender:
         if self._file is None or not free:
             if self._file is not None:
                 self._file.close()
-            self._file = MemoryFile()
+            self._file, self._sent = MemoryFile(), None
         return self._file
 
     def _write(self, file: MemoryFile, named_tensors: NamedTensors, sending: Sending) -> tuple[TensorSpec, ...]:
         specs = []
-        for spec, tensor in file.write_weights(named_tensors, self._checksums):
+        sent = self._sent or {}
+        changed: NDArray[np.uint8] | None = None
+
+        def compare(spec: TensorSpec, data: NDArray[np.uint8]) -> None:
+            nonlocal changed
+            old = sent.get(spec.name)
+            same = old is not None and (old.offset, old.shape, old.dtype) == (spec.offset, spec.shape, spec.dtype)
+            width = spec.num_bytes // math.prod(spec.shape)
+            changed = changes(file.read(spec.offset, spec.num_bytes), data, width) if same else None
+
+        for spec, tensor in file.write_weights(named_tensors, self._checksums, compare if sent else None):
             specs.append(spec)
-            sending.add(spec, tensor)
+            sending.add(Parcel(spec, tensor, changed))
         return tuple(specs)
 
     def _to_store(self, version: int, manifest: Manifest, deadline: float) -> None:
@@ -123,22 +150,23 @@ class Sending:
         """``group``: None: nothing is sent."""
         self.failure: str | None = None
         self._group = group
-        self._waiting: list[tuple[str, torch.Tensor]] = []
-        self._digests: list[str | None] = []
+        self.total = 0
+        """Bytes so far."""
+        self._waiting: list[Parcel] = []
         self._bytes = 0
         self._chunks: queue.Queue[Chunk | None] = queue.Queue(maxsize=1)
         self._thread = threading.Thread(target=self._run, name="broadcast", daemon=True)
         if group is not None:
             self._thread.start()
 
-    def add(self, spec: TensorSpec, tensor: torch.Tensor) -> None:
+    def add(self, parcel: Parcel) -> None:
         if self._group is None or self.failure is not None:
             return
-        if self._waiting and self._bytes + spec.num_bytes > SEND_CHUNK:
+        if self._waiting and self._bytes + parcel.num_bytes > SEND_CHUNK:
             self._pass_on()
-        self._waiting.append((spec.name, tensor))
-        self._digests.append(spec.digest)
-        self._bytes += spec.num_bytes
+        self._waiting.append(parcel)
+        self._bytes += parcel.num_bytes
+        self.total += parcel.num_bytes
 
     def finish(self) -> None:
         """Return once everything was sent, or is given up."""
@@ -161,8 +189,8 @@ class Sending:
     def _pass_on(self) -> None:
         assert self._group is not None
         if self.failure is None:
-            self._offer(packed(self._waiting, self._digests, self._group.device))
-        self._waiting, self._digests, self._bytes = [], [], 0
+            self._offer(packed(self._waiting, self._group.device))
+        self._waiting, self._bytes = [], 0
 
     def _offer(self, chunk: Chunk | None) -> None:
         limit = patience(max(SEND_CHUNK, 0 if chunk is None else chunk.data.numel()))

@@ -87,7 +87,7 @@ class BroadcastWeights:
     timeout: float
 
     async def pieces(self) -> AsyncGenerator[Description]:
-        yield {"broadcast": True}
+        yield {"broadcast": True, "keep": self.transport.delta}
 
     async def spare(self) -> Weights | None:
         return await self.transport.receive(self.version, self.timeout)
@@ -102,11 +102,13 @@ class StoreTransport:
     """Whether every tensor travels with its checksum, which the engine compares."""
     group: Literal["gloo", "nccl"] | None = None
     """What carries the broadcast; None: every replica pulls."""
+    delta: bool = False
+    """Whether only what has changed is broadcast; every rank of an engine then keeps a copy of the weights."""
 
     def sender(self, replicas: Replicas) -> WeightSender:
         from raysgpo.weights.sender import Sender  # torch, which a replica must not wait for
 
-        return Sender(self.store, replicas, self.checksums, self.group)
+        return Sender(self.store, replicas, self.checksums, self.group, self.delta)
 
     async def receive(self, min_version: int, timeout: float) -> StoredWeights:
         until = time.monotonic() + timeout

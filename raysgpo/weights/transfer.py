@@ -59,6 +59,8 @@ class Update(WeightTransferUpdateInfo):
     path: str = ""
     tensors: list[dict[str, Any]] = field(default_factory=list)
     broadcast: bool = False
+    keep: bool = False
+    """Whether to keep a copy, to which the next broadcast adds what has changed."""
 
 
 class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
@@ -75,10 +77,13 @@ class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
     _taken: dict[str, torch.Tensor]
     """Parameter with twins to what was loaded into it a moment ago."""
     _group: WeightGroup | None = None
+    _kept: dict[str, torch.Tensor]
+    """Name to tensor of the last broadcast in this group; empty where nothing is kept."""
 
     def init_transfer_engine(self, init_info: Invitation) -> None:
         """Leave the group of before and join another."""
         self.shutdown()
+        self._kept = {}
         i = init_info
         rank = i.offset + self.parallel_config.rank
         self._group = join(Place(i.backend, i.host, i.port, rank, i.world, i.join_timeout, i.timeout))
@@ -107,7 +112,7 @@ class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
         assert self._group is not None, "a replica is told to receive in the group that it has joined"
         try:
             for chunk in self._group.chunks():
-                self._load(chunk.tensors())
+                self._load(chunk.tensors(self._kept if update_info.keep else None))
                 self._remember(list(chunk.specs))
         except BaseException:
             self.shutdown()  # the others must not wait for this process

@@ -98,6 +98,8 @@ class PushReport:
     push_seconds: float
     """From then until the last replica had answered."""
     num_bytes: int
+    sent_bytes: int = 0
+    """Broadcast; fewer than ``num_bytes`` where only what has changed is."""
     epochs: int = 0
     """Broadcast groups so far; 0 where nothing is broadcast."""
 
@@ -208,7 +210,7 @@ class ReplicaPublisher:
             "sync/push_seconds": report.push_seconds,
         }
         if report.epochs:
-            metrics["sync/epochs"] = report.epochs
+            metrics |= {"sync/epochs": report.epochs, "sync/sent_bytes": report.sent_bytes}
         return Sync(metrics, (*report.problems, *report.failures))
 
     def take_part(self, named_tensors: NamedTensors) -> None:

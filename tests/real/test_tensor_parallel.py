@@ -21,7 +21,7 @@ from raysgpo.weights.group import Place, Rendezvous, packed
 from raysgpo.weights.memory_file import description
 from tests.serving.test_engine import TheseWeights
 from tests.serving.test_vllm import PROMPT, random_policy, reference_logprobs, save
-from tests.weights.publishing import written
+from tests.weights.publishing import parcels, written
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
@@ -56,7 +56,7 @@ async def by_broadcast(engine: VllmEngine, policy: Any) -> None:
 
     def send() -> None:
         for name, tensor in policy.named_parameters():
-            group.send(packed([(name, tensor)], list(named_checksums([(name, tensor)]).values()), torch.device("cpu")))
+            group.send(packed(parcels([(name, tensor)]), torch.device("cpu")))
         group.send_end()
 
     await asyncio.gather(asyncio.to_thread(send), engine.update(TheseWeights(1, {"broadcast": True})))

@@ -6,6 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import torch
+
 from raysgpo.weights.checksums import named_checksums
 from raysgpo.weights.group import Place, WeightGroup, join
 from raysgpo.weights.transport import Epoch, Member, UpdateReply
@@ -45,6 +47,7 @@ class Replica:
         ]
         with ThreadPoolExecutor(self.ranks) as pool:
             self.groups = list(pool.map(join, places))
+        self.kept: list[dict[str, torch.Tensor]] = [{} for _ in places]
         self.epoch = epoch.name
         return UpdateReply(self.name, self.version)
 
@@ -58,7 +61,7 @@ class Replica:
             return UpdateReply(self.name, self.version, "RuntimeError: it died")
         try:
             with ThreadPoolExecutor(self.ranks) as pool:
-                parts = list(pool.map(self._receive, self.groups))
+                parts = list(pool.map(self._receive, self.groups, self.kept))
         except RuntimeError as error:
             return UpdateReply(self.name, self.version, f"pulled: {type(error).__name__}")
         assert all(part == parts[0] for part in parts), "every rank gets all"
@@ -66,10 +69,10 @@ class Replica:
         return UpdateReply(self.name, version)
 
     @staticmethod
-    def _receive(one: WeightGroup) -> dict[str, str]:
+    def _receive(one: WeightGroup, kept: dict[str, torch.Tensor]) -> dict[str, str]:
         found: dict[str, str] = {}
         for chunk in one.chunks():
-            found |= named_checksums(chunk.tensors())
+            found |= named_checksums(chunk.tensors(kept))
         return found
 
 

@@ -20,6 +20,7 @@ from raysgpo.weights.sender import Sender, Sending
 from raysgpo.weights.store_transport import StoreTransport
 from tests.serving.local_store import LocalStore
 from tests.weights.fleet import Fleet, Replica
+from tests.weights.publishing import parcels
 
 pytestmark = pytest.mark.ray
 
@@ -68,9 +69,8 @@ def together(receivers: int, timeout: float = 10.0) -> tuple[WeightGroup, list[R
 def test_every_rank_receives_the_same_bits(receivers: int) -> None:
     root, ranks = together(receivers)
     named = list(tensors().items())
-    digests = list(named_checksums(named).values())
-    root.send(packed(named[:1], digests[:1], CPU))
-    root.send(packed(named[1:], digests[1:], CPU))
+    root.send(packed(parcels(named[:1]), CPU))
+    root.send(packed(parcels(named[1:]), CPU))
     root.send_end()
     for rank in ranks:
         rank.thread.join(20)
@@ -84,13 +84,13 @@ def test_every_rank_receives_the_same_bits(receivers: int) -> None:
 )
 def test_a_chunk_gives_back_what_was_packed(layout: list[tuple[torch.dtype, int]]) -> None:
     named = [(f"t{index}", torch.arange(size).to(dtype)) for index, (dtype, size) in enumerate(layout)]
-    chunk = packed(named, list(named_checksums(named).values()), CPU)
+    chunk = packed(parcels(named), CPU)
     assert all(torch.equal(one, other) for (_, one), (_, other) in zip(chunk.tensors(), named, strict=True))
 
 
 def test_a_flipped_bit_in_a_chunk_is_refused_by_name() -> None:
     named = list(tensors().items())
-    chunk = packed(named, list(named_checksums(named).values()), CPU)
+    chunk = packed(parcels(named), CPU)
     chunk.data[chunk.specs[1].offset] ^= 1
     with pytest.raises(ChecksumMismatch, match="'bias'"):
         chunk.tensors()
@@ -98,7 +98,7 @@ def test_a_flipped_bit_in_a_chunk_is_refused_by_name() -> None:
 
 def test_when_one_rank_gives_up_the_others_notice_at_once() -> None:
     root, ranks = together(2)
-    root.send(packed([("w", torch.zeros(4))], [None], CPU))
+    root.send(packed(parcels([("w", torch.zeros(4))]), CPU))
     time.sleep(0.2)
     root.abort()
     started = time.monotonic()
@@ -142,8 +142,8 @@ def test_a_receiver_that_stops_costs_the_patience_for_a_chunk_and_the_gathering_
     gathered = 0
     for version in range(6):
         with_bytes = torch.zeros(4 * 2**20 + version)
-        spec = packed([("w", with_bytes)], [None], CPU).specs[0]
-        sending.add(spec, with_bytes)
+        [parcel] = parcels([("w", with_bytes)], checksums=False)
+        sending.add(parcel)
         gathered += 1
     sending.finish()
     assert gathered == 6 and sending.failure is not None
@@ -169,8 +169,8 @@ def publish(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     loop.call_soon_threadsafe(loop.stop)
 
 
-def sender_to(fleet: Fleet) -> Sender:
-    made = StoreTransport(LocalStore(), group="gloo").sender(fleet)
+def sender_to(fleet: Fleet, delta: bool = False) -> Sender:
+    made = StoreTransport(LocalStore(), group="gloo", delta=delta).sender(fleet)
     assert isinstance(made, Sender)
     return made
 
@@ -268,6 +268,49 @@ def test_chunks_are_of_the_size_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
     sending: Any = Sending(Recording())  # type: ignore[arg-type]
     for index, size in enumerate([10, 10, 50, 5]):
         tensor = torch.zeros(size)
-        sending.add(packed([(str(index), tensor)], [None], CPU).specs[0], tensor)
+        sending.add(*parcels([(str(index), tensor)]))
     sending.finish()
     assert [[spec.name for spec in chunk.specs] for chunk in sent] == [["0", "1"], ["2"], ["3"]]
+
+
+# --- only what has changed ---
+
+
+def slowly(version: int) -> dict[str, torch.Tensor]:
+    """One number in fifty differs from the version before."""
+    made = {name: tensor.clone() for name, tensor in tensors().items()}
+    for step in range(version):
+        for tensor in made.values():
+            flat = tensor.view(-1) if tensor.is_contiguous() else None
+            if flat is not None:
+                flat[step::50] += 1
+    return made
+
+
+def test_with_delta_fewer_bytes_bring_the_same_bits(publish: Callable[..., Any]) -> None:
+    a, b = Replica("a", ranks=2), Replica("b")
+    fleet = Fleet(a)
+    one = sender_to(fleet, delta=True)
+    sent = []
+    for version, members in enumerate([[a], [a], [a], [a, b], [a, b]]):
+        fleet.replicas = members
+        report = one.publish(version, slowly(version).items(), 5.0)
+        assert report.complete and not report.problems, report
+        for member in members:
+            assert member.found == named_checksums(slowly(version).items())
+        sent.append(report.sent_bytes / report.num_bytes)
+    assert sent[0] == sent[3] == 1.0, "a new group has nothing to add changes to"
+    assert max(sent[1], sent[2], sent[4]) < 0.2
+
+
+def test_after_a_broadcast_that_failed_the_whole_is_sent_again(publish: Callable[..., Any]) -> None:
+    a = Replica("a")
+    one = sender_to(Fleet(a), delta=True)
+    for version in (0, 1):
+        one.publish(version, slowly(version).items(), 5.0)
+    a.fault = "dies"
+    one.publish(2, slowly(2).items(), 5.0)
+    a.fault = ""
+    report = one.publish(3, slowly(3).items(), 5.0)
+    assert report.complete and report.sent_bytes == report.num_bytes
+    assert a.found == named_checksums(slowly(3).items())

@@ -125,7 +125,7 @@ def test_a_broadcast_has_the_store_to_fall_back_to() -> None:
         store = LocalStore()
         await published(store, 4)
         weights = StoreTransport(store, group="gloo").broadcast(3, 1.0)
-        assert [piece async for piece in weights.pieces()] == [{"broadcast": True}]
+        assert [piece async for piece in weights.pieces()] == [{"broadcast": True, "keep": False}]
         spare = await weights.spare()
         assert spare is not None and spare.version == 4
         assert await spare.spare() is None
