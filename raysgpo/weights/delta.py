@@ -1,8 +1,8 @@
 """Only what has changed: positions and new values of the numbers of a tensor that differ from the version before.
 
 After an update with a small learning rate most numbers in bfloat16 are the same bits. Both sides have the version
-before: the sender in the memory that it is about to write over, each receiver in a copy that it keeps. Nothing is rounded or
-left out, so the result is the new version bit for bit, which its checksum says.
+before: the sender in the memory that it is about to write over, each receiver in a copy that it keeps. Nothing is
+rounded or left out, so the result is the new version bit for bit, which its checksum says.
 """
 
 from __future__ import annotations

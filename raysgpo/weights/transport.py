@@ -208,9 +208,9 @@ class ReplicaPublisher:
             "sync/meeting_seconds": report.meeting_seconds,
             "sync/publish_seconds": report.publish_seconds,
             "sync/push_seconds": report.push_seconds,
+            "sync/epochs": report.epochs,
+            "sync/sent_bytes": report.sent_bytes,
         }
-        if report.epochs:
-            metrics |= {"sync/epochs": report.epochs, "sync/sent_bytes": report.sent_bytes}
         return Sync(metrics, (*report.problems, *report.failures))
 
     def take_part(self, named_tensors: NamedTensors) -> None:

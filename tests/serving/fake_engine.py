@@ -140,14 +140,15 @@ class FakeEngine:
     ranks = 1
 
     async def join(self, invitation: Description) -> None:
-        """In threads of their own, as vLLM's are in another process."""
+        """In threads of their own, as vLLM's are in another process: torch alone takes seconds to import."""
+        self._group = await asyncio.to_thread(self._join, invitation)
+
+    def _join(self, i: Description) -> WeightGroup:
         from raysgpo.weights.group import Place, join
 
         if self._group is not None:
             self._group.abort()
-        i = invitation
-        place = Place(i["backend"], i["host"], i["port"], i["offset"], i["world"], i["join_timeout"], i["timeout"])
-        self._group = await asyncio.to_thread(join, place)
+        return join(Place(i["backend"], i["host"], i["port"], i["offset"], i["world"], i["join_timeout"], i["timeout"]))
 
     async def update(self, weights: Weights) -> int:
         return await reload_weights(self, weights, lambda piece: piece, self._on_update)

@@ -26,7 +26,8 @@ from tests.rollouts import Sampled
 pytestmark = pytest.mark.ray
 
 Deploy = Callable[..., DeploymentHandle]
-DEADLINE = 1.0
+DEADLINE = 2.5
+"""Seconds: a loaded machine may stop everybody for one."""
 ANSWER = "forty tokens, a twentieth of a second each"
 
 
@@ -106,7 +107,9 @@ def test_the_end_of_a_run_waits_for_no_answer(deploy_fake: Deploy) -> None:
     time.sleep(0.3)
     started = time.monotonic()
     delete("fake", deadline=0.5)
-    assert time.monotonic() - started < 15 and not is_there(pid)
+    while is_there(pid):
+        assert time.monotonic() - started < 15, "its answer would take for ever"
+        time.sleep(0.1)
     with pytest.raises(Exception, match=r"died|killed"):
         running.result(timeout_s=20)
 
