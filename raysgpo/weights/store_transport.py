@@ -35,7 +35,8 @@ class StoredWeights:
         try:
             if self._file is not None:
                 path = f"/proc/{os.getpid()}/fd/{self._file}"
-                yield description(path, self._found.manifest.tensors)
+                for run in chunks(self._found.manifest.tensors, CHUNK_BYTES):  # so that few are mapped at once
+                    yield description(path, run)
             else:
                 async for piece in self._fetched():
                     yield piece

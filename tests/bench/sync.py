@@ -49,17 +49,22 @@ def copy_seconds(policy: Any) -> float:
     return time.perf_counter() - started
 
 
-def peaks() -> dict[str, float]:
-    """Most memory that each process of ours held, MiB, by what it is."""
-    found: dict[str, float] = {}
-    for process in psutil.process_iter(["cmdline", "name"]):
+def memory(ours: psutil.Process) -> dict[str, dict[str, float]]:
+    """MiB by process of this session: its peak so far, and what it holds now of its own and of shared memory."""
+    found: dict[str, dict[str, float]] = {"the trainer's part": held(ours.pid)}
+    for process in psutil.process_iter(["cmdline", "create_time"]):
         title = " ".join(process.info["cmdline"] or [])
         for what in ("ray::ServeReplica:rollout", "VLLM::", "ray::WeightStore"):
-            if what in title:
-                with open(f"/proc/{process.pid}/status") as status:
-                    peak = next(line for line in status if line.startswith("VmHWM"))
-                found[f"{what.removeprefix('ray::')} {process.pid}"] = int(peak.split()[1]) / 1024
+            if what in title and process.info["create_time"] > ours.create_time():
+                found[f"{what.removeprefix('ray::')} {process.pid}"] = held(process.pid)
     return found
+
+
+def held(pid: int) -> dict[str, float]:
+    with open(f"/proc/{pid}/status") as status:
+        fields = dict(line.split(":", 1) for line in status)
+    names = {"peak": "VmHWM", "own": "RssAnon", "shared": "RssShmem"}
+    return {name: int(fields[field].split()[0]) / 1024 for name, field in names.items()}
 
 
 def line(name: str, seconds: float, copy: float) -> str:
@@ -85,13 +90,13 @@ def measure(arguments: argparse.Namespace) -> None:
     handle = deploy_rollout(arguments.model, rollout, transport)
     policy = policy_of(arguments.model, dtype, arguments.random)
     sender = transport.sender(handle)
+    before = memory(psutil.Process())
     reports: list[PushReport] = []
-    copies = []
     for version in range(arguments.rounds + 1):
         reports.append(sender.publish(version, policy.named_parameters(), 120))
         assert reports[-1].complete, reports[-1].failures
-        copies.append(copy_seconds(policy))
-    copy = statistics.median(copies[1:])
+    after = memory(psutil.Process())
+    copy = statistics.median(copy_seconds(policy) for _ in range(3))
     print(f"{reports[-1].num_bytes / MIB:,.0f} MiB, {arguments.replicas} replicas, a copy {copy:.3f} s")
     phases = {"meet": "meeting_seconds", "write": "publish_seconds", "push": "push_seconds"}
     medians = {name: statistics.median(getattr(r, field) for r in reports[1:]) for name, field in phases.items()}
@@ -99,10 +104,10 @@ def measure(arguments: argparse.Namespace) -> None:
         print(line(name, seconds, copy))
     first = reports[0]
     print(f"  the first: {first.meeting_seconds:.2f} + {first.publish_seconds:.2f} + {first.push_seconds:.2f} s")
-    for what, peak in peaks().items():
-        print(f"  peak of {what:<40}{peak:>9,.0f} MiB")
-    own = psutil.Process().memory_info()
-    print(f"  now of this process, the trainer's part {own.rss / MIB:,.0f} MiB, shared {own.shared / MIB:,.0f}")
+    print(f"  {'MiB':<32}{'peak':>9}{'own':>9}{'shared':>9}{'own before':>12}")
+    for what, now in after.items():
+        then = before.get(what, {"own": 0.0})["own"]
+        print(f"  {what:<32}{now['peak']:>9,.0f}{now['own']:>9,.0f}{now['shared']:>9,.0f}{then:>12,.0f}")
     delete("rollout", deadline=1)
     serve.shutdown()
 
