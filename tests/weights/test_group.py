@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import ray
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -250,6 +251,32 @@ def test_a_source_that_fails_in_the_middle_frees_the_receivers(publish: Callable
         one.publish(0, breaking(), 5.0)
     assert time.monotonic() - started < 10
     assert publish(one, 1).landed == {"a": 1}
+
+
+@pytest.mark.parametrize("silent", ["begin", "publish"])
+def test_a_store_that_does_not_answer_ends_the_publish_at_its_deadline(
+    publish: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    answered = sender.result
+
+    def result(call: Any, deadline: float) -> Any:
+        if call.__qualname__.endswith(silent):
+            call.close()
+            raise ray.exceptions.GetTimeoutError(f"nothing within {deadline:g} s")
+        return answered(call, deadline)
+
+    monkeypatch.setattr(sender, "result", result)
+    gathered: list[str] = []
+
+    def gathering() -> Iterator[tuple[str, torch.Tensor]]:
+        for name, tensor in tensors().items():
+            gathered.append(name)
+            yield name, tensor
+
+    a = Replica("a")
+    with pytest.raises(RuntimeError, match="did not take version 0: nothing within 5 s"):
+        sender_to(Fleet(a)).publish(0, gathering(), 5.0)
+    assert len(gathered) == (0 if silent == "begin" else 4)
 
 
 def test_chunks_are_of_the_size_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
