@@ -99,6 +99,11 @@ class Config(Section):
                 f"algorithm.partial_credit={self.algorithm.partial_credit.kind} needs a judge, but judge=none: "
                 "set judge=tiny, rule, endpoint or replicas, or algorithm.partial_credit=none"
             )
+        if self.rollout.delta and self.broadcast is None:
+            raise ValueError(
+                "rollout.delta=true, but nothing is broadcast (rollout.transport="
+                f"{self.rollout.transport}): set rollout.transport=broadcast, or rollout.delta=false"
+            )
         if self.steps == 0 and (self.mode == "offline" or self.evaluation.every == 0):
             raise ValueError(
                 "steps=0 evaluates a model and trains nothing: set evaluation.every to 1 or more, and leave it to "
@@ -156,6 +161,14 @@ class Config(Section):
         """That weights travel in: where either side computes in bfloat16 the other half of each number is not seen."""
         engine = self.rollout.engine.get("dtype", self.rollout.dtype)
         return "bfloat16" if "bfloat16" in (self.trainer.dtype, engine) else "float32"
+
+    @property
+    def broadcast(self) -> Literal["gloo", "nccl"] | None:
+        """What new weights are broadcast by (``rollout.transport``); None: every replica reads them by itself."""
+        gpus = self.trainer.gpus >= 1 and self.rollout.gpus >= 1  # NCCL takes no GPU twice
+        if self.rollout.transport == "store" or (self.rollout.transport == "auto" and not gpus):
+            return None
+        return "nccl" if gpus else "gloo"
 
     @property
     def needs_judge(self) -> bool:

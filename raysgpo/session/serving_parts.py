@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayError
@@ -163,11 +162,8 @@ class ServingParts:
 def transport_of(config: ResolvedConfig, store: StoreHandle) -> StoreTransport:
     """As ``rollout.transport`` and ``rollout.checksums`` say."""
     rollout = config.rollout
-    gpus = config.trainer.gpus >= 1 and rollout.gpus >= 1  # NCCL takes no GPU twice
-    broadcasts = rollout.transport == "broadcast" or (rollout.transport == "auto" and gpus)
-    group: Literal["gloo", "nccl"] = "nccl" if gpus else "gloo"
     checksums = rollout.gpus == 0 if rollout.checksums is None else rollout.checksums
-    return StoreTransport(store, checksums, group if broadcasts else None, rollout.delta)
+    return StoreTransport(store, checksums, config.broadcast, rollout.delta)
 
 
 @contextmanager

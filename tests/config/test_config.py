@@ -96,6 +96,8 @@ def test_every_section_and_setting_is_documented() -> None:
         ),
         (["trainer.attention=varlen", "trainer.layout=padded"], "trainer.layout=packed, or trainer.attention=sdpa"),
         (["trainer.workers=4", "trainer.shard_size=3"], "trainer.shard_size=3 does not divide trainer.workers=4"),
+        (["rollout.delta=true"], "nothing is broadcast (rollout.transport=auto): set rollout.transport=broadcast"),
+        (["rollout.transport=nccl"], "rollout.transport=nccl"),
         (["algorithm.refill_limit=1"], "greater than or equal to 2"),
         (["sampling.top_p=0.9"], "leave sampling.top_p=1 and sampling.top_k=0"),
         (["sampling.top_k=5"], "leave sampling.top_p=1 and sampling.top_k=0"),
@@ -270,3 +272,35 @@ def test_updates_that_do_not_divide_a_step_are_said() -> None:
         "warning: optimizer.updates_per_step=3 does not divide prompts_per_step=32: the first updates of a step take "
         "11 groups, the last 10"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], None),
+        (["rollout.transport=broadcast"], "gloo"),
+        (["rollout.gpus=1", "trainer.gpus=1"], "nccl"),
+        (["rollout.gpus=2", "trainer.gpus=1", "rollout.transport=store"], None),
+        (["rollout.gpus=0.5", "trainer.gpus=0.5"], None),
+        (["rollout.gpus=1", "trainer.gpus=0", "rollout.transport=broadcast"], "gloo"),
+    ],
+)
+def test_weights_are_broadcast_between_gpus_of_their_own(words: list[str], expected: str | None) -> None:
+    assert resolve({}, overrides=words).broadcast == expected
+
+
+@pytest.mark.parametrize(
+    ("trainer", "rollout", "engine", "expected"),
+    [
+        ("float32", "float32", {}, "float32"),
+        ("bfloat16", "float32", {}, "bfloat16"),
+        ("float32", "bfloat16", {}, "bfloat16"),
+        ("float32", "float32", {"dtype": "bfloat16"}, "bfloat16"),
+        ("float32", "bfloat16", {"dtype": "float32"}, "float32"),
+    ],
+)
+def test_weights_travel_in_the_narrower_type(trainer: str, rollout: str, engine: dict[str, str], expected: str) -> None:
+    config = resolve(
+        {"rollout": {"engine": engine}}, overrides=[f"trainer.dtype={trainer}", f"rollout.dtype={rollout}"]
+    )
+    assert config.weights_dtype == expected

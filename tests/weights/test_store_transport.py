@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -13,8 +14,8 @@ import torch
 
 from raysgpo.weights import store_transport
 from raysgpo.weights.checksums import named_checksums
-from raysgpo.weights.memory_file import read_shared
-from raysgpo.weights.store import WeightsNotPublished
+from raysgpo.weights.memory_file import MemoryFile, read_shared
+from raysgpo.weights.store import WeightsNotPublished, _read
 from raysgpo.weights.store_transport import StoredWeights, StoreTransport
 from tests.serving.local_store import LocalStore, Remote
 from tests.weights.publishing import written
@@ -74,6 +75,31 @@ def test_weights_of_another_node_come_in_chunks(chunk_bytes: int, pieces: int, m
         before = open_files()
         assert await read(StoredWeights(store, elsewhere, None, 5.0)) == (pieces, named_checksums(TENSORS.items()))
         assert open_files() == before
+
+    asyncio.run(scenario())
+
+
+def test_bytes_are_never_moved_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica answers its health checks, and a store its other pulls, while gigabytes are copied."""
+    threads: dict[str, set[int]] = {}
+
+    def noted(what: str, function: Any) -> Any:
+        def noting(*arguments: Any) -> Any:
+            threads.setdefault(what, set()).add(threading.get_ident())
+            return function(*arguments)
+
+        return noting
+
+    async def scenario() -> None:
+        store = LocalStore()
+        await published(store)
+        found = await store.inner.get(0, 1)
+        elsewhere = replace(found, manifest=replace(found.manifest, node="elsewhere"))
+        monkeypatch.setattr(MemoryFile, "write", noted("write", MemoryFile.write))
+        monkeypatch.setattr("raysgpo.weights.store._read", noted("read", _read))
+        await read(StoredWeights(store, elsewhere, None, 5.0))
+        assert threads.keys() == {"write", "read"}
+        assert threading.get_ident() not in threads["write"] | threads["read"]
 
     asyncio.run(scenario())
 
