@@ -1,6 +1,7 @@
 """Kills and stops the processes of a real run at random moments, fills its disks, and checks what it leaves.
 
-``python -m tests.chaos [--kills 20] [--minutes 30] [--seed N] [--roles "engine core,conductor"] [--two-nodes]``. The
+``python -m tests.chaos [--kills 20] [--minutes 30] [--seed N] [--roles "engine core,conductor"] [--two-nodes]
+[--settings "rollout.transport=broadcast"]``. The
 seed is printed; with it the roles, signals and moments come again, as far as the machine's speed allows. Exit status 1
 if a group was lost or doubled, a reward or an advantage is not what the records say, something hung, a run had to be
 gone on with by hand though it need not, or a process of the run was left.
@@ -51,7 +52,12 @@ def main() -> int:
         _places(Path(folder), with_places) as places,
         _two_nodes(arguments.two_nodes) as cluster,
     ):
-        words = [*SETTINGS, f"model={hasty_policy(Path(folder))}", f"judge.model={hasty_judge(Path(folder) / 'judge')}"]
+        words = [
+            *SETTINGS,
+            *arguments.settings.split(),
+            f"model={hasty_policy(Path(folder))}",
+            f"judge.model={hasty_judge(Path(folder) / 'judge')}",
+        ]
         storage = Path(folder) / "storage"
         chaos = Chaos(Path(folder), storage, random.Random(seed), words, places, cluster)
         chaos.begin()
@@ -84,6 +90,7 @@ def _arguments() -> argparse.Namespace:
         "--healed", action="store_true", help="kills alone, of what a run heals by itself within a minute"
     )
     parser.add_argument("--two-nodes", action="store_true", help="on a cluster of two nodes that was there before")
+    parser.add_argument("--settings", default="", help="further settings of the run, such as rollout.replicas=2")
     return parser.parse_args()
 
 
