@@ -1,9 +1,10 @@
 """Kills and stops the processes of a real run at random moments, fills its disks, and checks what it leaves.
 
 ``python -m tests.chaos [--kills 20] [--minutes 30] [--seed N] [--roles "engine core,conductor"] [--two-nodes]
-[--settings "rollout.transport=broadcast"]``. The seed is printed; with it the roles, signals and moments come again, as
-far as the machine's speed allows. Exit status 1 if a group was lost or doubled, a reward or an advantage is not what the
-records say, something hung, a run had to be gone on with by hand though it need not, or a process of the run was left.
+[--settings "rollout.transport=broadcast"]``. The seed is printed; with it the roles, signals and moments come again,
+as far as the machine's speed allows. Exit status 1 if a group was lost or doubled, a reward or an advantage is not what
+the records say, something hung, a run had to be gone on with by hand though it need not, or a process of the run was
+left.
 """
 
 from __future__ import annotations
