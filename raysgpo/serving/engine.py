@@ -20,6 +20,7 @@ from raysgpo.policy.text_ends import text_ends
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.serving.token_count import TokenCount
+from raysgpo.serving.vllm_weights import VllmWeights
 from raysgpo.weights.transport import BACKEND, NOTHING_PUBLISHED, WORKER_EXTENSION, Description, Weights
 
 
@@ -226,17 +227,10 @@ class VllmEngine:
         return _completion(final.outputs[0], request.prompt_ids, self._tokenizer)
 
     async def join(self, invitation: Description) -> None:
-        from vllm.distributed.weight_transfer.base import WeightTransferInitRequest
-
-        await self._llm.init_weight_transfer_engine(WeightTransferInitRequest(init_info=invitation))
+        await VllmWeights(self._llm).join(invitation)
 
     async def update(self, weights: Weights) -> int:
-        from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
-
-        def request(piece: Description) -> WeightTransferUpdateRequest:
-            return WeightTransferUpdateRequest(update_info=piece)
-
-        self._version = await reload_weights(self._llm, weights, request, self._on_update)
+        self._version = await reload_weights(VllmWeights(self._llm), weights, self._on_update)
         return self._version
 
     async def checksums(self) -> dict[str, str]:

@@ -72,8 +72,12 @@ class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
 
     checksums: dict[str, str]
     """Name to checksum of the weights loaded last, taken from the bytes that this process read."""
+    problem: str | None = None
+    """Why joining or a broadcast failed last. It is asked for, and not raised: of several ranks that raise, vLLM hears
+    the first, and takes the word of the second for an answer to its next call."""
     _missing: set[str]
-    _twins: dict[str, list[str]]
+    _twins: dict[str, list[str]] | None = None
+    """Of the whole model, before the first update."""
     _taken: dict[str, torch.Tensor]
     """Parameter with twins to what was loaded into it a moment ago."""
     _group: WeightGroup | None = None
@@ -81,16 +85,20 @@ class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
     """Name to tensor of the last broadcast in this group; empty where nothing is kept."""
 
     def init_transfer_engine(self, init_info: Invitation) -> None:
-        """Leave the group of before and join another."""
+        """Leave the group of before and join another, or note the problem."""
         self.shutdown()
         self._kept = {}
         i = init_info
         rank = i.offset + self.parallel_config.rank
-        self._group = join(Place(i.backend, i.host, i.port, rank, i.world, i.join_timeout, i.timeout))
+        try:
+            self._group = join(Place(i.backend, i.host, i.port, rank, i.world, i.join_timeout, i.timeout))
+        except Exception as error:
+            self.problem = _line(error)
 
     def start_weight_update(self) -> None:
         forget_half_loaded(self.model)
-        self._twins = tied_parameters(self.model)
+        if self._twins is None:  # later the model may be half loaded, and its twins apart
+            self._twins = tied_parameters(self.model)
         initialize_layerwise_reload(self.model)
         # Named while the layers have their checkpoint form: repacking may rename parameters.
         self._missing = {name for name, _ in self.model.named_parameters()}
@@ -105,22 +113,24 @@ class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
             torch.accelerator.synchronize()
 
     def receive_weights(self, update_info: Update) -> None:
+        """A broadcast that fails is noted as the problem; anything else that does, raises."""
         if not update_info.broadcast:
             self._load(read_shared(update_info.path, update_info.tensors))
             self._remember([TensorSpec(**entry) for entry in update_info.tensors])
             return
-        assert self._group is not None, "a replica is told to receive in the group that it has joined"
         try:
+            assert self._group is not None, "a replica is told to receive in the group that it has joined"
             for chunk in self._group.chunks():
                 self._load(chunk.tensors(self._kept if update_info.keep else None))
                 self._remember(list(chunk.specs))
-        except BaseException:
+        except Exception as error:
+            self.problem = _line(error)
             self.shutdown()  # the others must not wait for this process
-            raise
 
     def _load(self, named: list[tuple[str, torch.Tensor]]) -> None:
         """By one call of the model's, for each call looks through the whole of it."""
         self._missing -= set(self.model.load_weights(iter(named)))
+        assert self._twins is not None, "start_weight_update comes first"
         for name, tensor in self._taken.items():
             for twin in self._twins[name]:
                 parameter = self.model.get_parameter(twin)
@@ -184,10 +194,29 @@ def tied_parameters(model: torch.nn.Module) -> dict[str, list[str]]:
     return twins
 
 
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
 class WorkerExtension:
     """Methods that vLLM adds to its workers, called by ``AsyncLLM.collective_rpc``."""
 
     weight_transfer_engine: ReceivingEngine
+    vllm_config: Any
+
+    def weights_problem(self) -> str | None:
+        """Why joining a group, or a broadcast, failed since it was asked for last; None if neither did."""
+        engine = self.weight_transfer_engine
+        problem, engine.problem = engine.problem, None
+        return problem
+
+    def begin_weights_again(self) -> None:
+        """In the middle of an update that failed."""
+        from vllm.config import set_current_vllm_config
+
+        with set_current_vllm_config(self.vllm_config):
+            self.weight_transfer_engine.start_weight_update()
 
     def loaded_checksums(self) -> dict[str, str]:
         """Name to checksum of the weights that this worker loaded last; empty before the first update."""

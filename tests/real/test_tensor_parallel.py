@@ -47,7 +47,8 @@ async def by_memory(engine: VllmEngine, policy: Any) -> None:
         await engine.update(TheseWeights(0, description(file.path, manifest.tensors)))
 
 
-async def by_broadcast(engine: VllmEngine, policy: Any) -> None:
+async def by_broadcast(engine: VllmEngine, policy: Any, fails_after: int | None = None) -> None:
+    """``fails_after``: tensors, after which the group is given up and memory has to do."""
     rendezvous = Rendezvous("127.0.0.1", 60)
     invitation = {"backend": "gloo", "host": "127.0.0.1", "port": rendezvous.port, "offset": 1}
     invitation |= {"world": 1 + engine.ranks, "join_timeout": 60.0, "timeout": 60.0}
@@ -55,11 +56,18 @@ async def by_broadcast(engine: VllmEngine, policy: Any) -> None:
     group, _ = await asyncio.gather(asyncio.to_thread(rendezvous.enter, place), engine.join(invitation))
 
     def send() -> None:
-        for name, tensor in policy.named_parameters():
+        for index, (name, tensor) in enumerate(policy.named_parameters()):
+            if index == fails_after:
+                return group.abort()
             group.send(packed(parcels([(name, tensor)]), torch.device("cpu")))
         group.send_end()
 
-    await asyncio.gather(asyncio.to_thread(send), engine.update(TheseWeights(1, {"broadcast": True})))
+    file, manifest = written(policy.named_parameters())
+    with file:
+        spare = TheseWeights(2, description(file.path, manifest.tensors))
+        weights = TheseWeights(1, {"broadcast": True}, spare=spare)
+        _, version = await asyncio.gather(asyncio.to_thread(send), engine.update(weights))
+    assert version == (1 if fails_after is None else 2)
     group.abort()
 
 
@@ -73,6 +81,9 @@ def test_each_rank_holds_what_an_engine_does_that_loaded_them(tmp_path: Path) ->
         await by_memory(engine, second)
         found.append(await held(engine))
         assert await engine.checksums() == named_checksums(second.named_parameters())
+        for tensors in range(0, 20, 6):
+            await by_broadcast(engine, second, fails_after=tensors)
+            assert await held(engine) == found[-1]
         await by_broadcast(engine, third)
         found.append(await held(engine))
         assert await engine.checksums() == named_checksums(third.named_parameters())

@@ -34,6 +34,7 @@ import torch
 
 from raysgpo.config import RolloutConfig
 from raysgpo.output.json_lines import read_rows
+from raysgpo.records import SampleRequest
 from raysgpo.serving import autoscaling, deployment
 from raysgpo.serving.application import delete
 from raysgpo.serving.engine import VllmEngine
@@ -45,13 +46,17 @@ from raysgpo.weights.store_transport import StoreTransport
 from raysgpo.weights.transport import PushReport
 from tests.conductor.fakes import FakeRun
 from tests.group_audit import faults
-from tests.rollouts import deploy_rollout
+from tests.rollouts import Sampled, deploy_rollout
 from tests.serving.fake_engine import fake_engine
 
 P, G, TOKENS = 6, 2, 24
+LONG = 200
+"""Tokens of an answer that is asked for beside the run's."""
 GATHERING = 0.4
 """Seconds that the trainer takes to gather, so that a stroke can fall into a broadcast."""
-RECOVERY = 120.0
+LOAD = 8
+"""Such answers at a time."""
+RECOVERY = 180.0
 """Seconds after which a stroke counts as hung."""
 NAME = "strokes"
 Found = list[tuple[float, float]]
@@ -71,11 +76,11 @@ class Strokes:
 
     def __init__(self, folder: Path, seed: int, real: bool, replicas: tuple[int, int], steps: int) -> None:
         self.real, self.draw = real, random.Random(seed)
-        self.most, self.now, self.steps = replicas[1], 0, steps
+        self.most, self.now, self.elastic = replicas[1], 0, replicas[0] < replicas[1]
         rollout = RolloutConfig(
             replicas=replicas, cpus=0.1, kv_cache_gib=0.1, threads=1, start_deadline=120, update_deadline=20,
             upscale_delay=0.5, downscale_delay=1.0,
-            engine={} if real else {"token_seconds": 0.02, "answers": ["x" * TOKENS]},
+            engine={} if real else {"token_seconds": 0.02, "answers": ["x" * LONG]},
         )  # fmt: skip
         self.transport = StoreTransport(start_weight_store(), group="gloo")
         model = str(folder / "model")
@@ -138,7 +143,10 @@ class Strokes:
 
     def recovered(self, struck: float, done: float) -> tuple[float, float]:
         """Steps until all replicas take part again."""
+        asked: list[Any] = []
         while len((report := self.step()).landed) < self.most or not report.complete:
+            if self.elastic:  # a load that calls for another replica
+                asked = [*asked[-LOAD:], *(self.ask(LONG) for _ in range(LOAD))]
             assert time.monotonic() - struck < RECOVERY, f"hung: {report}"
         self.check_weights()
         return done - struck, time.monotonic() - struck
@@ -175,14 +183,8 @@ class Strokes:
 
     def one_leaves(self) -> tuple[float, float]:
         """The trainer pauses, with answers under way, until Serve has taken one away; then there is work again."""
-        from raysgpo.records import SampleRequest
-        from tests.rollouts import Sampled
-
         started = time.monotonic()
-        waiting = [
-            Sampled(self.handle, SampleRequest([1, 2, 3], (seed,), TOKENS, 1.0, min_version=self.run.version))
-            for seed in range(2)
-        ]
+        waiting = [self.ask(LONG) for _ in range(2)]
         while len(self.states()) == self.most:
             assert time.monotonic() - started < RECOVERY, "nobody leaves"
             time.sleep(0.1)
@@ -190,6 +192,10 @@ class Strokes:
         assert all(len(one.token_ids_T) for sampled in waiting for one in sampled.result(timeout_s=30))
         self.step()
         return self.recovered(left, time.monotonic())
+
+    def ask(self, tokens: int) -> Sampled:
+        seed = self.draw.randrange(2**20)
+        return Sampled(self.handle, SampleRequest([1, 2, 3], (seed,), tokens, 1.0, min_version=self.run.version))
 
     def audit(self) -> list[str]:
         return faults(list(read_rows(self.run.folder.groups)), self.now, P, 0)

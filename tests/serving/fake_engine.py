@@ -13,7 +13,7 @@ import math
 import time
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -151,7 +151,7 @@ class FakeEngine:
         return join(Place(i["backend"], i["host"], i["port"], i["offset"], i["world"], i["join_timeout"], i["timeout"]))
 
     async def update(self, weights: Weights) -> int:
-        return await reload_weights(self, weights, lambda piece: piece, self._on_update)
+        return await reload_weights(self, weights, self._on_update)
 
     async def pause_generation(self, *, mode: Literal["keep", "wait"], clear_cache: bool) -> None:
         self.events.append("pause")
@@ -163,13 +163,17 @@ class FakeEngine:
         self.events.append("start")
         self._checksums = {}
 
-    async def update_weights(self, request: Any) -> None:
+    async def begin_again(self) -> None:
+        self.events.append("again")
+        self._checksums = {}
+
+    async def update_weights(self, piece: Description) -> None:
         self.events.append("load")
         await asyncio.sleep(self._update_seconds)
-        if request.get("broadcast"):
+        if piece.get("broadcast"):
             await asyncio.to_thread(self._receive)
         else:
-            self._checksums |= {name: tensor_checksum(tensor) for name, tensor in read_shared(**request)}
+            self._checksums |= {name: tensor_checksum(tensor) for name, tensor in read_shared(**piece)}
 
     def _receive(self) -> None:
         assert self._group is not None, "a replica is told to receive in the group that it has joined"

@@ -72,8 +72,11 @@ class RecordingLlm:
     async def start_weight_update(self) -> None:
         self._call("start")
 
-    async def update_weights(self, request: Any) -> None:
-        self._call("load", request)
+    async def begin_again(self) -> None:
+        self._call("again")
+
+    async def update_weights(self, piece: Any) -> None:
+        self._call("load", piece)
 
     async def finish_weight_update(self, weight_version: str) -> None:
         self._call("finish", weight_version)
@@ -91,7 +94,7 @@ CALLS = ["pause keep True", "start", "load weights", "finish 7", "resume"]
 )
 def test_an_update_pauses_starts_loads_finishes_and_resumes(on_update: OnUpdate, pause: str) -> None:
     llm = RecordingLlm()
-    assert asyncio.run(reload_weights(llm, TheseWeights(7, "weights"), str, on_update)) == 7
+    assert asyncio.run(reload_weights(llm, TheseWeights(7, "weights"), on_update)) == 7
     assert llm.calls == [pause, *CALLS[1:]]
 
 
@@ -99,25 +102,25 @@ def test_an_update_pauses_starts_loads_finishes_and_resumes(on_update: OnUpdate,
 def test_a_failed_update_never_resumes(step: int) -> None:
     llm = RecordingLlm(failing=CALLS[step].split()[0])
     with pytest.raises(RuntimeError):
-        asyncio.run(reload_weights(llm, TheseWeights(7, "weights"), str))
+        asyncio.run(reload_weights(llm, TheseWeights(7, "weights")))
     assert llm.calls == CALLS[: step + 1]
 
 
 def test_pieces_are_loaded_one_after_another() -> None:
     llm = RecordingLlm()
-    asyncio.run(reload_weights(llm, TheseWeights(7, "a", "b"), str))
+    asyncio.run(reload_weights(llm, TheseWeights(7, "a", "b")))
     assert llm.calls == [CALLS[0], "start", "load a", "load b", "finish 7", "resume"]
 
 
 def test_a_broadcast_that_fails_is_loaded_from_the_start_by_the_other_way() -> None:
     llm = RecordingLlm(failing="load", times=1)
     weights = TheseWeights(7, "broadcast", spare=TheseWeights(8, "stored"))
-    assert asyncio.run(reload_weights(llm, weights, str)) == 8
-    assert llm.calls == [CALLS[0], "start", "load broadcast", "start", "load stored", "finish 8", "resume"]
+    assert asyncio.run(reload_weights(llm, weights)) == 8
+    assert llm.calls == [CALLS[0], "start", "load broadcast", "again", "load stored", "finish 8", "resume"]
     assert weights.closed
     llm = RecordingLlm(failing="load", times=2)
     with pytest.raises(RuntimeError):
-        asyncio.run(reload_weights(llm, weights, str))
+        asyncio.run(reload_weights(llm, weights))
     assert "resume" not in llm.calls
 
 
