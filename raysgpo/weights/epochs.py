@@ -41,6 +41,8 @@ class Epochs:
         self._backend: Backend = backend
         self._host = host
         self._current: Entered | None = None
+        self._former: Entered | None = None
+        """Its store still tells its members that it is over."""
         self._refused: frozenset[str] = frozenset()
         """Replicas of which no group came together; not tried again before they change."""
         self.count = 0
@@ -72,7 +74,7 @@ class Epochs:
         """Give the group up; whoever is in the middle of a broadcast notices."""
         if self._current is not None:
             self._current.group.abort()
-            self._current = None
+            self._current, self._former = None, self._current
 
     def _renewed(self, members: list[Member], deadline: float) -> tuple[Entered | None, str]:
         self.count += 1

@@ -35,6 +35,8 @@ LOOK = 0.5
 """Seconds between two looks whether a group that gives no sign was given up."""
 LONGEST_NAP = 0.005
 """Seconds from one look at a broadcast under way to the next."""
+WORD = 2.0
+"""Seconds for rank 0's store to answer whether it was."""
 _OVER = "over"
 
 
@@ -163,6 +165,8 @@ class WeightGroup:
         span = timedelta(seconds=place.join_timeout)
         self._group = _MADE[place.backend](store, place, span)
         self._world, self._rank = place.world, place.rank
+        self._word = store.clone()  # a connection of its own, which waits behind nothing of gloo's
+        self._word.set_timeout(timedelta(seconds=WORD))
         self._broadcast(torch.zeros(1, dtype=torch.uint8, device=self._device), place.join_timeout)
 
     @property
@@ -222,24 +226,35 @@ class WeightGroup:
         options = dist.BroadcastOptions()
         options.rootRank = 0
         options.timeout = timedelta(seconds=seconds)
-        group = self._group
+        group, work = self._group, None
         if group is None:
             raise RuntimeError("this group of weights was given up")
-        work, started, looked = group.broadcast([tensor], options), time.monotonic(), time.monotonic()
-        while not work.is_completed():
-            now = time.monotonic()
-            if now - started > seconds:
-                raise RuntimeError(f"a broadcast of weights took longer than {seconds:.0f} s")
-            if now - looked > LOOK:
-                looked = now
-                self._look()
-            time.sleep(min(LONGEST_NAP, (now - started) / 10))
-        work.wait()
+        try:
+            work = group.broadcast([tensor], options)
+            self._await(work, seconds)
+        finally:
+            # An error's trace must not be the last to hold them: to let go of a broadcast is to wait for its end.
+            del group, work
+
+    def _await(self, work: dist.Work, seconds: float) -> None:
+        started = looked = time.monotonic()
+        try:
+            while not work.is_completed():
+                now = time.monotonic()
+                if now - started > seconds:
+                    raise RuntimeError(f"a broadcast of weights took longer than {seconds:.0f} s")
+                if now - looked > LOOK:
+                    looked = now
+                    self._look()
+                time.sleep(min(LONGEST_NAP, (now - started) / 10))
+            work.wait()
+        finally:
+            del work
 
     def _look(self) -> None:
-        """Raises RuntimeError if somebody gave the group up. A rank hears nothing of it from the connections that it
-        has: the one above it in the tree may be the one that hangs."""
-        if self._store.check([_OVER]):
+        """Raises RuntimeError if somebody gave the group up, or rank 0 is gone. A rank hears nothing of it from the
+        connections that it has: the one above it in the tree may be the one that hangs."""
+        if self._word.check([_OVER]):
             raise RuntimeError("this group of weights was given up by another rank")
 
 
