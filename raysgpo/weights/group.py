@@ -165,8 +165,8 @@ class WeightGroup:
         span = timedelta(seconds=place.join_timeout)
         self._group = _MADE[place.backend](store, place, span)
         self._world, self._rank = place.world, place.rank
-        self._word = store.clone()  # a connection of its own, which waits behind nothing of gloo's
-        self._word.set_timeout(timedelta(seconds=WORD))
+        self._word: dist.Store | None = None
+        """A connection to the store of its own, which waits behind nothing of gloo's, once it is needed."""
         self._broadcast(torch.zeros(1, dtype=torch.uint8, device=self._device), place.join_timeout)
 
     @property
@@ -254,6 +254,9 @@ class WeightGroup:
     def _look(self) -> None:
         """Raises RuntimeError if somebody gave the group up, or rank 0 is gone. A rank hears nothing of it from the
         connections that it has: the one above it in the tree may be the one that hangs."""
+        if self._word is None:
+            self._word = self._store.clone()
+            self._word.set_timeout(timedelta(seconds=WORD))
         if self._word.check([_OVER]):
             raise RuntimeError("this group of weights was given up by another rank")
 

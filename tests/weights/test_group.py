@@ -157,7 +157,7 @@ def test_a_receiver_that_stops_costs_the_patience_for_a_chunk_and_the_gathering_
 @pytest.fixture
 def publish(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """``publish(sender, version)`` -> report, with a store in an event loop of its own."""
-    monkeypatch.setattr(epochs, "JOIN_DEADLINE", 2.0)
+    monkeypatch.setattr(epochs, "JOIN_DEADLINE", 8.0)
     monkeypatch.setattr(group, "CHUNK_PATIENCE", 1.0)
     monkeypatch.setattr("raysgpo.weights.push.ROLL_CALL", 0.5)
     monkeypatch.setattr("raysgpo.weights.push.LOOK", 0.1)
