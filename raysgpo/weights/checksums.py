@@ -38,3 +38,9 @@ def tensor_checksum(tensor: torch.Tensor) -> str:
 def named_checksums(named_tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, str]:
     """Parameter name to checksum; compare with what ``RolloutReplica.state(checksums=True)`` says."""
     return {name: tensor_checksum(tensor) for name, tensor in named_tensors}
+
+
+def check(name: str, tensor: torch.Tensor, wanted: str | None) -> None:
+    """Raises ChecksumMismatch if a weight that arrived is not what was published; ``wanted``: None: nobody compares."""
+    if wanted is not None and tensor_checksum(tensor) != wanted:
+        raise ChecksumMismatch(f"weight {name!r} changed on its way to the engine (its checksum differs)")

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 from raysgpo.weights.group import Backend, Place, Rendezvous, WeightGroup
 from raysgpo.weights.push import Roll, answers, call_roll
-from raysgpo.weights.transport import Epoch, Member, Replicas, UpdateReply
+from raysgpo.weights.transport import Epoch, Member, Replicas, UpdateReply, in_a_line
 
 JOIN_DEADLINE = 20.0
 """Seconds for all to come together; an engine answers between two of its steps."""
 JOIN_RANK = 0.1
-"""Seconds more for each rank, since every one of them connects to every other."""
+"""Seconds more for each rank."""
 TRIES = 2
 """The second without those that did not join in the first."""
 
@@ -92,9 +92,9 @@ class Epochs:
         problems += [f"replica {name} did not answer" for name in sorted(missing)]
         try:
             group = own.result(timeout=1.0 if problems else limit)
-        except (Exception, TimeoutError) as error:
+        except Exception as error:
             own.add_done_callback(_abort)
-            problems.append(f"rank 0: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}")
+            problems.append(f"rank 0: {in_a_line(error)}")
             return None, f"no group of {len(members)} replicas came together: {'; '.join(problems)}"
         if problems:
             group.abort()

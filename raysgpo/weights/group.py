@@ -21,7 +21,7 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 
-from raysgpo.weights.checksums import ChecksumMismatch, tensor_checksum
+from raysgpo.weights.checksums import check
 from raysgpo.weights.delta import apply
 from raysgpo.weights.memory_file import TensorSpec, aligned
 
@@ -84,8 +84,7 @@ class Chunk:
                 tensor = data.view(getattr(torch, spec.dtype)).reshape(spec.shape)
             if kept is not None:
                 kept[spec.name] = tensor
-            if spec.digest not in (None, tensor_checksum(tensor)):
-                raise ChecksumMismatch(f"weight {spec.name!r} changed on its way to the engine (its checksum differs)")
+            check(spec.name, tensor, spec.digest)
             found.append((spec.name, tensor))
         return found
 
@@ -159,11 +158,10 @@ class WeightGroup:
 
     def __init__(self, store: dist.TCPStore, place: Place) -> None:
         self._store = store  # must live as long as the group
-        self._group: dist.ProcessGroup | None
         self._timeout = place.timeout
         self._device = torch.device("cuda" if place.backend == "nccl" else "cpu")
         span = timedelta(seconds=place.join_timeout)
-        self._group = _MADE[place.backend](store, place, span)
+        self._group: dist.ProcessGroup | None = _MADE[place.backend](store, place, span)
         self._world, self._rank = place.world, place.rank
         self._word: dist.Store | None = None
         """A connection to the store of its own, which waits behind nothing of gloo's, once it is needed."""

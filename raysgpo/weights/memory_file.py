@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from raysgpo.weights.checksums import ChecksumMismatch, as_bytes, digest
+from raysgpo.weights.checksums import as_bytes, check, digest
 
 if TYPE_CHECKING:  # a replica must not wait for torch
     import torch
@@ -80,11 +80,7 @@ class MemoryFile:
 
     def read(self, offset: int, num_bytes: int) -> NDArray[np.uint8]:
         """A copy of what lies there."""
-        data = np.empty(num_bytes, dtype=np.uint8)
-        got = 0
-        while got < num_bytes and (more := os.preadv(self._file.fileno(), [data[got:].data], offset + got)):
-            got += more
-        return data[:got]
+        return read_bytes(self._file.fileno(), offset, num_bytes)
 
     def write_weights(
         self,
@@ -140,6 +136,15 @@ class MemoryFile:
         self.close()
 
 
+def read_bytes(file: int, offset: int, num_bytes: int) -> NDArray[np.uint8]:
+    """Of an open file, fewer where it ends before."""
+    data = np.empty(num_bytes, dtype=np.uint8)
+    got = 0
+    while got < num_bytes and (more := os.preadv(file, [data[got:].data], offset + got)):
+        got += more
+    return data[:got]
+
+
 def description(path: str, tensors: Iterable[TensorSpec]) -> dict[str, Any]:
     """What the processes of an engine need to read tensors of a file, in plain types that any call can carry."""
     return {"path": path, "tensors": [asdict(spec) for spec in tensors]}
@@ -158,8 +163,7 @@ def read_shared(path: str, tensors: list[dict[str, Any]]) -> list[tuple[str, tor
     named: list[tuple[str, torch.Tensor]] = []
     for spec in (TensorSpec(**entry) for entry in tensors):
         data = memory[spec.offset : spec.offset + spec.num_bytes]
-        if spec.digest not in (None, digest(data)):
-            raise ChecksumMismatch(f"weight {spec.name!r} changed on its way to the engine (its checksum differs)")
-        flat = torch.from_numpy(data).view(getattr(torch, spec.dtype))
-        named.append((spec.name, flat.reshape(spec.shape)))
+        tensor = torch.from_numpy(data).view(getattr(torch, spec.dtype)).reshape(spec.shape)
+        check(spec.name, tensor, spec.digest)
+        named.append((spec.name, tensor))
     return named

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from raysgpo.weights.transport import Broadcast, Member, Replicas, UpdateReply
+from raysgpo.weights.transport import Broadcast, Member, Replicas, UpdateReply, in_a_line
 
 ROLL_CALL = 5.0
 """Seconds for a replica to say that it is there: its event loop has nothing else to do."""
@@ -104,5 +104,4 @@ class Push:
     def _reason(self, error: BaseException) -> str:
         if isinstance(error, TimeoutError):
             return "it did not answer the roll call" if self._roll.silent else "nothing came back in time"
-        lines = str(error).strip().splitlines()
-        return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+        return in_a_line(error)

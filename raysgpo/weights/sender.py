@@ -20,14 +20,14 @@ import numpy as np
 import ray
 from numpy.typing import NDArray
 
-from raysgpo.remote import result
+from raysgpo.remote import Pending, R, result
 from raysgpo.weights.delta import changes
 from raysgpo.weights.epochs import Entered, Epochs
 from raysgpo.weights.group import Backend, Chunk, Parcel, WeightGroup, packed, patience
 from raysgpo.weights.memory_file import MemoryFile, TensorSpec
 from raysgpo.weights.push import Push, call_roll
 from raysgpo.weights.store import Manifest, StoreHandle, this_node
-from raysgpo.weights.transport import NamedTensors, PushReport, Replicas
+from raysgpo.weights.transport import NamedTensors, PushReport, Replicas, in_a_line
 
 SEND_CHUNK = 256 * 2**20
 """Bytes of one broadcast; a larger tensor is one by itself. Two are in memory at once."""
@@ -71,7 +71,7 @@ class Sender:
         self._sent = {spec.name: spec for spec in tensors} if self._delta and sound else None
         self._sent_to = entered.epoch.name if entered is not None else ""
         manifest = Manifest(this_node(), file.path, file.inode, tensors)
-        self._to_store(version, manifest, deadline)
+        _taken(self._store.publish.remote(version, manifest), version, deadline)
         published = time.monotonic()
         if entered is None:
             push.start()
@@ -95,10 +95,7 @@ class Sender:
     def _blank(self, version: int, deadline: float) -> MemoryFile:
         """Memory to write to: the last version's, which is warm and tells what changes, unless somebody may still be
         reading it."""
-        try:
-            free = result(self._store.begin.remote(version), deadline)
-        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
-            raise RuntimeError(f"the weight store did not take version {version}: {error}") from error
+        free = _taken(self._store.begin.remote(version), version, deadline)
         if self._file is None or not free:
             if self._file is not None:
                 self._file.close()
@@ -121,12 +118,6 @@ class Sender:
             specs.append(spec)
             sending.add(Parcel(spec, tensor, changed))
         return tuple(specs)
-
-    def _to_store(self, version: int, manifest: Manifest, deadline: float) -> None:
-        try:
-            result(self._store.publish.remote(version, manifest), deadline)
-        except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
-            raise RuntimeError(f"the weight store did not take version {version}: {error}") from error
 
     @contextmanager
     def _sending(self, entered: Entered | None) -> Iterator[Sending]:
@@ -210,8 +201,19 @@ class Sending:
                 self._group.send(chunk)
             self._group.send_end()
         except Exception as error:  # the boundary of the thread
-            lines = str(error).strip().splitlines()
-            self.give_up(f"{type(error).__name__}: {lines[0] if lines else 'no message'}")
+            self.give_up(in_a_line(error))
+
+
+def _taken(call: Pending[R], version: int, deadline: float) -> R:
+    """The store's answer.
+
+    Raises:
+        RuntimeError: it is dead, or gave none within ``deadline`` seconds.
+    """
+    try:
+        return result(call, deadline)
+    except (ray.exceptions.RayActorError, ray.exceptions.GetTimeoutError) as error:
+        raise RuntimeError(f"the weight store did not take version {version}: {error}") from error
 
 
 def this_host() -> str:

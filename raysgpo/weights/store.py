@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysgpo.remote import Call
-from raysgpo.weights.memory_file import TensorSpec
+from raysgpo.weights.memory_file import TensorSpec, read_bytes
 from raysgpo.weights.transport import NOTHING_PUBLISHED
 
 CHUNK_BYTES = 512 * 2**20
@@ -115,20 +115,12 @@ class Shelf:
         """
         if version != self._version or self._file is None:
             raise WeightsNotPublished(f"the weights of version {version} are gone; the newest are {self._version}")
-        return await asyncio.to_thread(_read, self._file, offset, num_bytes)
+        return await asyncio.to_thread(read_bytes, self._file, offset, num_bytes)
 
     def _release(self) -> None:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-
-def _read(file: int, offset: int, num_bytes: int) -> NDArray[np.uint8]:
-    data = np.empty(num_bytes, dtype=np.uint8)
-    got = 0
-    while got < num_bytes:
-        got += os.preadv(file, [data[got:].data], offset + got)
-    return data
 
 
 class WeightStore:

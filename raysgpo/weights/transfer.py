@@ -31,7 +31,7 @@ from vllm.model_executor.model_loader.reload.layerwise import get_layerwise_info
 from raysgpo.weights import parent_watch  # noqa: F401 (each process of an engine ends with its parent)
 from raysgpo.weights.group import Backend, Place, WeightGroup, join
 from raysgpo.weights.memory_file import TensorSpec, read_shared
-from raysgpo.weights.transport import BACKEND
+from raysgpo.weights.transport import BACKEND, in_a_line
 
 
 class IncompleteWeights(RuntimeError):
@@ -93,7 +93,7 @@ class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
         try:
             self._group = join(Place(i.backend, i.host, i.port, rank, i.world, i.join_timeout, i.timeout))
         except Exception as error:
-            self.problem = _line(error)
+            self.problem = in_a_line(error)
 
     def start_weight_update(self) -> None:
         forget_half_loaded(self.model)
@@ -124,7 +124,7 @@ class ReceivingEngine(WeightTransferEngine[Invitation, Update]):
                 self._load(chunk.tensors(self._kept if update_info.keep else None))
                 self._remember(list(chunk.specs))
         except Exception as error:
-            self.problem = _line(error)
+            self.problem = in_a_line(error)
             self.shutdown()  # the others must not wait for this process
 
     def _load(self, named: list[tuple[str, torch.Tensor]]) -> None:
@@ -192,11 +192,6 @@ def tied_parameters(model: torch.nn.Module) -> dict[str, list[str]]:
         if first.setdefault(id(parameter), name) != name:
             twins.setdefault(first[id(parameter)], []).append(name)
     return twins
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
 
 
 class WorkerExtension:

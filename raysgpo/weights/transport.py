@@ -23,6 +23,13 @@ BACKEND = "raysgpo"
 WORKER_EXTENSION = "raysgpo.weights.transfer.WorkerExtension"
 """What brings it into vLLM's workers."""
 
+
+def in_a_line(error: BaseException) -> str:
+    """An error of torch's or Ray's, whose messages have many: its type and the first of them."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0] if lines else 'no message'}"
+
+
 NamedTensors = Iterable[tuple[str, "torch.Tensor"]]
 """(transformers' name, full tensor) of every parameter."""
 Description = dict[str, Any]

@@ -2,7 +2,7 @@
 
 python tests/bench/fleet.py [--most 256] [--mib 8] [--rounds 3]
 
-epoch      roll call, and a new group of gloo that all replicas join: each connects to every other
+epoch      roll call, and a new group of gloo that all replicas join
 push       the next version in the same group: written, broadcast and answered for
 cpu        seconds of CPU of the whole process in that push, which is that of the trainer's side and of all receivers
 

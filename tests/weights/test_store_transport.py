@@ -14,8 +14,8 @@ import torch
 
 from raysgpo.weights import store_transport
 from raysgpo.weights.checksums import named_checksums
-from raysgpo.weights.memory_file import MemoryFile, read_shared
-from raysgpo.weights.store import WeightsNotPublished, _read
+from raysgpo.weights.memory_file import MemoryFile, read_bytes, read_shared
+from raysgpo.weights.store import WeightsNotPublished
 from raysgpo.weights.store_transport import StoredWeights, StoreTransport
 from tests.serving.local_store import LocalStore, Remote
 from tests.weights.publishing import written
@@ -96,7 +96,7 @@ def test_bytes_are_never_moved_on_the_event_loop(monkeypatch: pytest.MonkeyPatch
         found = await store.inner.get(0, 1)
         elsewhere = replace(found, manifest=replace(found.manifest, node="elsewhere"))
         monkeypatch.setattr(MemoryFile, "write", noted("write", MemoryFile.write))
-        monkeypatch.setattr("raysgpo.weights.store._read", noted("read", _read))
+        monkeypatch.setattr("raysgpo.weights.store.read_bytes", noted("read", read_bytes))
         await read(StoredWeights(store, elsewhere, None, 5.0))
         assert threads.keys() == {"write", "read"}
         assert threading.get_ident() not in threads["write"] | threads["read"]
