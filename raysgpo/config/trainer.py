@@ -137,6 +137,11 @@ class TrainerConfig(Section):
         return self.lora_alpha if self.lora_alpha is not None else 2.0 * (self.lora_rank or 1)
 
     @property
+    def elastic(self) -> bool:
+        """Whether the number of workers may change in mid-run."""
+        return self.workers[0] < self.workers[1]
+
+    @property
     def copy_ranks(self) -> int:
         """Ranks over which one copy of the model is sharded, where they are fewest."""
         return self.shard_size or self.workers[0]
