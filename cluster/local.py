@@ -138,7 +138,9 @@ def _wait(environment: dict[str, str], count: int) -> str:
     deadline = time.monotonic() + START_DEADLINE
     while True:
         try:
-            nodes = list_nodes(address=environment["RAY_API_SERVER_ADDRESS"], timeout=5, filters=[("state", "=", "ALIVE")])
+            nodes = list_nodes(
+                address=environment["RAY_API_SERVER_ADDRESS"], timeout=5, filters=[("state", "=", "ALIVE")]
+            )
             if len(nodes) >= count:
                 return "\n".join(_line(node.labels["role"], node.resources_total) for node in nodes)
         except Exception:  # of several kinds, while the dashboard starts
@@ -171,12 +173,18 @@ def _processes() -> set[psutil.Process]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="cluster/local.py", description="A Ray cluster of several nodes on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="cluster/local.py", description="A Ray cluster of several nodes on this machine."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="start a head and worker nodes, and print how to submit a job")
-    start.add_argument("--nodes", nargs="+", choices=ROLES, default=["trainer", "rollout"], help="a worker node of each role")
+    start.add_argument(
+        "--nodes", nargs="+", choices=ROLES, default=["trainer", "rollout"], help="a worker node of each role"
+    )
     half = max(2, (os.cpu_count() or 1) // 2)
-    start.add_argument("--cpus", type=int, default=half, help=f"CPUs that Ray counts for each worker node (default {half})")
+    start.add_argument(
+        "--cpus", type=int, default=half, help=f"CPUs that Ray counts for each worker node (default {half})"
+    )
     commands.add_parser("down", help="end all of it")
     return parser
 
