@@ -1,8 +1,8 @@
 """A cluster on one machine: a head and worker nodes as processes, for what will later run on real nodes.
 
 ``python cluster/local.py up [--nodes trainer rollout] [--cpus N]`` starts it and prints how to submit a job;
-``python cluster/local.py down`` ends all of it. One for each user of a machine. Its nodes share the machine's cores: ``--cpus``
-is what Ray counts for each node, not what a node has. GPUs are left out: two nodes would each count all of them.
+``python cluster/local.py down`` ends all of it. One for each user of a machine. Its nodes share the machine's cores:
+``--cpus`` is what Ray counts for each, not what it has. GPUs are left out: two nodes would each count all of them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A key before Ray Serve's HTTP proxies, which have none of their own: for a judge that others may reach.
 
 ``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=raysgpo.serving.http_key.require_key`` on all nodes has Ray Serve ask
-:func:`require_key` what stands before its proxies; the key is in the environment variable ``RAYSGPO_SERVE_KEY``, and a client
-sends it as to any OpenAI-compatible server (``judge.api_key_env``).
+:func:`require_key` what stands before its proxies. The key is in the environment variable ``RAYSGPO_SERVE_KEY``; a
+client sends it as to any OpenAI-compatible server (``judge.api_key_env``).
 """
 
 from __future__ import annotations
