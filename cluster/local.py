@@ -22,7 +22,8 @@ from pathlib import Path
 import psutil
 
 FOLDER = Path(tempfile.gettempdir()) / f"raysgpo-cluster-{os.getuid()}"
-"""Ray's files, the token and the environment. Its name is short: sockets lie in it, whose paths have 107 bytes."""
+"""For its user alone: token, environment, and Ray's files below, which Ray itself opens to all. Its name is short: the
+path of a socket has 107 bytes."""
 MARK = "RAYSGPO_LOCAL_CLUSTER"
 """An environment variable that all processes of the cluster inherit."""
 BIN = Path(sys.executable).parent
@@ -31,7 +32,7 @@ OBJECT_STORE = 3 * 2**29
 """Bytes of each node's share of /dev/shm."""
 START_DEADLINE = 120.0
 """Seconds until the dashboard answers and every node is there."""
-END_DEADLINE = 10.0
+END_DEADLINE = 5.0
 """Seconds that processes may take to end before they are killed."""
 
 
@@ -106,7 +107,7 @@ def _start(roles: list[str], cpus: int) -> dict[str, str]:
     token.write_text(secrets.token_hex(32), encoding="utf-8")
     gcs, dashboard, client, *agents = _free_ports(4 + len(roles))
     login = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    head = [f"--port={gcs}", f"--temp-dir={FOLDER}", f"--dashboard-port={dashboard}"]
+    head = [f"--port={gcs}", f"--temp-dir={FOLDER / 'ray'}", f"--dashboard-port={dashboard}"]
     # Nothing that takes CPUs lands on the head: what the run cannot lose is there.
     _ray_start(login, "head", ["--head", *head, f"--ray-client-server-port={client}", "--num-cpus=0"], agents[0])
     for role, agent in zip(roles, agents[1:], strict=True):
