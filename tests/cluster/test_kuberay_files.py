@@ -14,9 +14,11 @@ import jsonschema
 import pytest
 import yaml
 from ray._private.label_utils import validate_node_label_syntax
+from ray.autoscaler._private.kuberay.autoscaling_config import _derive_autoscaling_config_from_ray_cr
 from ray.serve.schema import ServeDeploySchema
 
 from cluster.local import ROLES
+from raysgpo.planning.cluster_file import read_nodes
 from raysgpo.serving import http_key
 from tests.cluster.test_image import pins
 from tests.command.test_cli import ROOT
@@ -141,6 +143,19 @@ def test_the_head_gives_no_cpus_and_the_roles_are_labels(name: str) -> None:
         assert labels == ({} if role == "single" else {"role": role})
         validate_node_label_syntax(labels)
         assert (group["minReplicas"], group["replicas"]) == (0, 0), "a node comes when something asks for it"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_ray_s_autoscaler_reads_the_same_nodes_as_the_dry_run(name: str) -> None:
+    cr = {"metadata": {"name": name, "namespace": "default"}, "spec": cluster(read(name))}
+    types = _derive_autoscaling_config_from_ray_cr(cr)["available_node_types"]
+    counts = {kind: 1 if kind == "headgroup" else row["max_workers"] for kind, row in types.items()}
+    ray = [types[kind] for kind, count in counts.items() for _ in range(count)]
+    ours = read_nodes(FOLDER / f"{name}.yaml")
+    assert [({key: row["resources"].get(key, 0) for key in ("CPU", "GPU")}, row["labels"]) for row in ray] == [
+        (node.resources, node.labels) for node in ours
+    ]
+    assert all(row["idle_timeout_s"] == 900 for kind, row in types.items() if kind != "headgroup")
 
 
 def test_the_run_s_cluster_is_the_one_that_stays() -> None:
