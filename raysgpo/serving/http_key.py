@@ -1,0 +1,49 @@
+"""A key before Ray Serve's HTTP proxies, which have none of their own: for a judge that others may reach.
+
+``RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=raysgpo.serving.http_key.require_key`` on all nodes has Ray Serve ask
+:func:`require_key` what stands before its proxies. The key is in the environment variable ``RAYSGPO_SERVE_KEY``; a
+client sends it as to any OpenAI-compatible server (``judge.api_key_env``).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+VARIABLE = "RAYSGPO_SERVE_KEY"
+OPEN = ("/-/healthz",)
+"""What Kubernetes and load balancers ask, with no key."""
+
+
+def require_key() -> list[Middleware]:
+    """Raises ValueError: there is no key; the proxies do not start then, where they would be open otherwise."""
+    key = os.environ.get(VARIABLE, "").strip()
+    if not key:
+        raise ValueError(f"{VARIABLE} is not set: export the key that clients of Ray Serve shall send")
+    return [Middleware(KeyGuard, key=key)]
+
+
+class KeyGuard:
+    """Lets through what sends ``Authorization: Bearer KEY``; all else gets 401."""
+
+    def __init__(self, app: ASGIApp, key: str) -> None:
+        self._app = app
+        self._expected = f"Bearer {key}".encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket") and scope["path"] not in OPEN and not self._has_key(scope):
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+                return
+            refused = {"error": {"message": "a key is wanted: Authorization: Bearer KEY", "type": "invalid_api_key"}}
+            await JSONResponse(refused, 401)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _has_key(self, scope: Scope) -> bool:
+        sent = [value for name, value in scope["headers"] if name == b"authorization"]
+        return len(sent) == 1 and hmac.compare_digest(sent[0], self._expected)
