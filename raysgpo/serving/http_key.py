@@ -1,7 +1,7 @@
 """A key before Ray Serve's HTTP proxies, which have none of their own: whoever reaches a port would reach the judge.
 
 Ray Serve asks :func:`require_key` what stands before its proxies where the environment says so (``CALLBACK``), as it
-does in every run. A run's judge replicas have the cluster's own key, which the head keeps and tells whoever may speak to
+does in every run. Judge replicas of a run have the cluster's own key, which the head keeps and tells who may speak to
 the cluster. A judge for others has the one in the environment variable ``RAYSGPO_SERVE_KEY``; a client sends it as to
 any OpenAI-compatible server (``judge.api_key_env``).
 """
