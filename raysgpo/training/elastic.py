@@ -11,6 +11,8 @@ for workers that never get a place, and waits for ever.
 from __future__ import annotations
 
 import time
+from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from ray.train import ScalingConfig
@@ -38,6 +40,8 @@ class FreeRoom(ElasticScalingPolicy):
         self._number = first
         self._missing: float | None = None
         """Since when there has not been room for so many."""
+        self._held: Counter[str] = Counter()
+        """How many workers each node has, by Ray's id; they keep their places until others are started."""
         self._found = 0
         """What the look before found."""
         self._looked = 0.0
@@ -45,12 +49,13 @@ class FreeRoom(ElasticScalingPolicy):
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
         """As many as before, or fewer if their place does not come free."""
         self._maybe_send_resource_request()
-        now, there = time.monotonic(), self._room(free_nodes())
+        now, there = time.monotonic(), self._room([self._with_held(node) for node in free_nodes()])
         self._missing = None if there >= self._number else self._missing or now
         if self._missing is not None:
             if there < self.scaling_config.min_workers or now - self._missing < PATIENCE:
                 return NoopDecision()
             self._number, self._missing = there, None
+        self._held.clear()
         return self._get_resize_decision(self._number)
 
     def make_decision_for_running_worker_group(
@@ -58,6 +63,7 @@ class FreeRoom(ElasticScalingPolicy):
     ) -> ScalingDecision:
         """More, if two looks in a row found room for as many; workers that have a place keep it."""
         self._maybe_send_resource_request()
+        self._held = Counter(worker.metadata.node_id for worker in worker_group_state.workers)
         now = time.monotonic()
         if now - self._looked < self.scaling_config.elastic_resize_monitor_interval_s:
             return NoopDecision()
@@ -65,8 +71,18 @@ class FreeRoom(ElasticScalingPolicy):
         before, self._found, self._looked = self._found, there, now
         if min(before, there) <= worker_group_state.num_workers:
             return NoopDecision()
-        self._number = min(before, there, self.scaling_config.max_workers)
+        self._number, self._found = min(before, there, self.scaling_config.max_workers), 0
+        self._held.clear()
         return self._get_resize_decision(self._number)
+
+    def _with_held(self, node: Node) -> Node:
+        """The node as it will be when the workers of before have ended."""
+        each, count = self.scaling_config._resources_per_worker_not_none, self._held[node.id]
+        held = {name: amount * count for name, amount in each.items()}
+        return replace(
+            node,
+            resources={name: node.resources.get(name, 0.0) + held.get(name, 0.0) for name in {*node.resources, *held}},
+        )
 
     def _room(self, free: list[Node]) -> int:
         scaling = self.scaling_config
