@@ -250,7 +250,7 @@ class _Offline:
         with (
             Console(total, start.step, self.out, update_numbers) as console,
             TensorBoardLog(self.run, start.step) as tensorboard,
-            running_trainer(prepared, self.run, start) as parts,
+            running_trainer(prepared, self.run, start, self.say) as parts,
         ):
             self.interrupts.say = console.say
             watch(parts, console, tensorboard, self.interrupts, self.lock)
