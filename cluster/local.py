@@ -50,6 +50,9 @@ def main() -> int:
     except NotStarted as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("interrupted: nothing of it is left", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +88,19 @@ def test_up_a_job_and_down(local: Local) -> None:
     assert down.returncode == 0 and down.stdout.startswith("ended ")
     assert local.processes == [] and not local.folder.exists()
     assert local("down").stdout == "no local cluster runs\n"
+
+
+def test_ctrl_c_while_it_starts_leaves_nothing(local: Local) -> None:
+    line = [sys.executable, str(ROOT / "cluster" / "local.py"), "up"]
+    with subprocess.Popen(line, env=local.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as up:
+        end = time.monotonic() + 120
+        while not local.processes:
+            assert up.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+        up.send_signal(signal.SIGINT)
+        out, err = up.communicate(timeout=120)
+    assert (up.returncode, out, err) == (130, "", "interrupted: nothing of it is left\n")
+    assert local.processes == [] and not local.folder.exists()
 
 
 def test_who_is_in_its_environment_is_not_ended_with_it(local: Local) -> None:
