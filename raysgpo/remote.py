@@ -76,9 +76,9 @@ def result(pending: Pending[R], deadline: float | None = CALL_DEADLINE) -> R:
     return answer
 
 
-def on_this_node() -> NodeAffinitySchedulingStrategy:
-    """Where an actor belongs that is lost with this process anyway: no other node's end can take it."""
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+def on_this_node(*, soft: bool = False) -> NodeAffinitySchedulingStrategy:
+    """Where an actor belongs that no other node's end may take; ``soft``: elsewhere where this one's end takes it."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=soft)
 
 
 class Hung(RuntimeError):

@@ -17,6 +17,7 @@ from typing import Any
 import ray
 from ray._private import state, worker
 
+from raysgpo.remote import on_this_node
 from raysgpo.serving.application import delete
 
 log = logging.getLogger(__name__)
@@ -70,8 +71,11 @@ def reaping(applications: Sequence[str]) -> Iterator[None]:
         return
     job = ray.get_runtime_context().get_job_id()
     options = {"num_cpus": 0, "lifetime": "detached", "name": f"reaper {applications[0]}", "namespace": "raysgpo"}
-    # Its node may be lost before the driver is: another one has to watch then.
-    reaper = ray.remote(Reaper).options(**options, max_restarts=-1).remote(job, list(applications))
+    # Beside the driver, so that it does not fall with a node that the driver survives; and where both fall, elsewhere.
+    here = on_this_node(soft=True)
+    reaper = (
+        ray.remote(Reaper).options(**options, max_restarts=-1, scheduling_strategy=here).remote(job, list(applications))
+    )
     try:
         yield
     finally:

@@ -63,8 +63,8 @@ def _wait_for(
         if place(wanted, free_nodes(), known) is not None:
             return
         reason = impossible(wanted, there, known)
-        if reason is not None and (never := impossible(wanted, types, known) if types else reason) is not None:
-            raise ConfigError(f"{never} (all node types of the autoscaler counted)" if types else never)
+        if reason is not None and (never := _never(reason, wanted, types, known)) is not None:
+            raise ConfigError(never)
         waited_for = f"nodes: {reason}" if reason is not None else f"room: {_held(wanted, there, known)}"
         if time.monotonic() > end:
             raise ConfigError(f"waited {deadline:.0f} s (cluster.node_deadline) for {waited_for}")
@@ -74,6 +74,16 @@ def _wait_for(
         if types:
             request.renew(wanted, known)
         time.sleep(LOOK_EVERY)
+
+
+def _never(reason: str, wanted: Sequence[Demand], types: Sequence[Node], known: Sequence[Node]) -> str | None:
+    """Why no node that may come would help; None if one might. ``reason``: why those that are there do not do."""
+    if not types:
+        return reason
+    if any(not node.resources for node in types):  # machines of one's own, which say what they have when they join
+        return None
+    never = impossible(wanted, types, known)
+    return f"{never} (all node types of the autoscaler counted)" if never is not None else None
 
 
 def _held(wanted: Sequence[Demand], there: Sequence[Node], known: Sequence[Node]) -> str:

@@ -118,6 +118,12 @@ def test_without_an_autoscaler_no_node_is_waited_for(monkeypatch: pytest.MonkeyP
         waited(GPUS)
 
 
+def test_machines_of_ones_own_may_have_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of such a cluster says how many there are, and not what they have."""
+    Cluster(monkeypatch, [[LAPTOP], [LAPTOP, GPU_NODE, GPU_NODE]], [Node("machine", {})] * 2)
+    assert waited(GPUS)[1][0].startswith("waiting for nodes: a train worker asks for 0.5 CPU, 1 GPU")
+
+
 def test_waiting_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster(monkeypatch, [[LAPTOP]], [GPU_NODE] * 2)
     with pytest.raises(ConfigError, match=r"waited 0 s \(cluster.node_deadline\) for nodes: a train worker"):
