@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import pickle
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Literal, Protocol
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.tasks.grader_child import OVER_TIME, GradeFn, Reply
+from raysgpo.tasks.scrubbed import scrubbed
 from raysgpo.tasks.task import Grade, Task, checked_grade
 
 _log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class _Child:
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+            env=scrubbed(),
         )
         theirs.close()
         try:

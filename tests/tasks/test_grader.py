@@ -24,6 +24,7 @@ from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.grader import DeadlineGrader, Grader, InlineGrader, make_grader
 from raysgpo.tasks.grader_child import GradeFn
 from raysgpo.tasks.math_grading import MathGrading
+from raysgpo.tasks.scrubbed import scrubbed
 from raysgpo.tasks.task import Grade
 
 pytestmark = pytest.mark.slow
@@ -52,6 +53,8 @@ def grade(problem, text):
         print("noise")
     if text == "imports":
         return Grade(not {"ray", "torch", "vllm", "transformers"} & set(sys.modules), {})
+    if text == "environment":
+        return Grade(not {name for name in os.environ if "KEY" in name or "TOKEN" in name}, {})
     if text == "none":
         return None
     if text.startswith("pid"):
@@ -121,6 +124,20 @@ def test_one_child_serves_many_answers_and_several_event_loops(grader: DeadlineG
 
 def test_the_child_imports_no_ray_and_no_torch(grader: DeadlineGrader) -> None:
     assert graded(grader, "imports")[0].correct
+
+
+def test_the_child_has_no_keys_and_the_rest_of_what_it_needs(
+    verifier: GradeFn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = ("OPENAI_API_KEY", "RAY_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_OWN_TOKEN", "RAYSGPO_SERVE_KEY")
+    for name in secrets:
+        monkeypatch.setenv(name, "secret")
+    grader = DeadlineGrader(verifier, deadline=1.0, patience=3.0)
+    try:
+        assert graded(grader, "environment")[0].correct
+    finally:
+        grader.close()
+    assert "secret" not in scrubbed().values() and scrubbed()["PATH"] == os.environ["PATH"]
 
 
 @pytest.mark.parametrize("text", ["hang", "sleep"])
