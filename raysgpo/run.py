@@ -48,7 +48,7 @@ def train(config: Config) -> int:
             tell_policy(RunFolder(Path(str(config.resume))), prepared.config, end.say)
             return DONE
         check_upload(prepared.config)
-        with ray_session() as logs:
+        with ray_session(end.say) as logs:
             prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)

@@ -80,7 +80,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
                 before.tell()
                 return DONE
         check_upload(prepared.config)
-        with ray_session() as logs:
+        with ray_session(end.say) as logs:
             prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)

@@ -15,6 +15,7 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.output.whole_file import writing
 from raysgpo.serving.http_key import CALLBACK
 from raysgpo.session.cluster_address import check_cluster_address
+from raysgpo.session.interrupts import Say
 
 QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
 
@@ -22,7 +23,7 @@ DRIVER_LOG = "raysgpo-driver.out"
 
 
 @contextmanager
-def ray_session() -> Iterator[Path]:
+def ray_session(say: Say = print) -> Iterator[Path]:
     """Join the cluster of ``RAY_ADDRESS`` or the one started on this machine, else start one here.
 
     Yields Ray's log folder. On leaving, a cluster started here ends with the run; on another the
@@ -35,7 +36,8 @@ def ray_session() -> Iterator[Path]:
     Raises:
         ConfigError: no cluster answers at the address, or Ray cannot start.
     """
-    check_cluster_address()
+    if (warning := check_cluster_address()) is not None:
+        say(warning)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     # Three processes on two cores: idle threads must sleep, not spin.

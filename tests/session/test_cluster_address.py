@@ -64,15 +64,16 @@ def test_a_stale_address_is_named_with_the_fix_and_ray_is_not_asked(monkeypatch:
 class Head(grpc.GenericRpcHandler):
     """Answers the first question of a node, and no other."""
 
-    def __init__(self, fault: grpc.StatusCode | None = None) -> None:
-        self._fault = fault
+    def __init__(self, token: str | None = None) -> None:
+        """``token``: the one that it wants; None takes anybody."""
+        self._token = token
 
     def service(self, details: Any) -> Any:
         return grpc.unary_unary_rpc_method_handler(self._answer) if details.method == QUESTION else None
 
     def _answer(self, question: bytes, context: Any) -> bytes:
-        if self._fault is not None:
-            context.abort(self._fault, "no")
+        if self._token is not None and ("authorization", f"Bearer {self._token}") not in context.invocation_metadata():
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no")
         return b""
 
 
@@ -92,14 +93,39 @@ def test_what_answers_and_is_no_head_is_told_apart(monkeypatch: pytest.MonkeyPat
             assert "no Ray cluster answers there (another program listens)" in refused()
 
 
-@pytest.mark.parametrize("fault", [None, grpc.StatusCode.UNAUTHENTICATED])
-def test_a_head_is_joined_whatever_proxy_is_named(
-    fault: grpc.StatusCode | None, monkeypatch: pytest.MonkeyPatch
+def test_a_head_that_takes_anybody_is_joined_with_a_word_whatever_proxy_is_named(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    with grpc_server(Head(fault)) as address:
+    with grpc_server(Head()) as address:
         monkeypatch.setenv("RAY_ADDRESS", address)
-        check_cluster_address()
+        warning = check_cluster_address()
+    assert warning is not None and f"{address} asks for no token" in warning and "RAY_AUTH_MODE=token" in warning
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [("right", None), ("wrong", "the one that is here is another's"), ("", "there is none here")],
+)
+def test_a_head_that_wants_its_token_gets_it_or_is_not_joined(
+    shown: str, told: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Loaders:
+        instance = staticmethod(lambda: Loaders())
+
+        def get_raw_token(self, ignore_auth_mode: bool) -> str:
+            return shown
+
+    monkeypatch.setattr(cluster_address, "AuthenticationTokenLoader", Loaders)
+    with grpc_server(Head(token="right")) as address:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+        if told is None:
+            assert check_cluster_address() is None
+        else:
+            assert refused() == (
+                f"the cluster at {address} asks for its token, and {told}: export RAY_AUTH_MODE=token, and "
+                "RAY_AUTH_TOKEN_PATH=FILE with the cluster's token (cluster/README.md)"
+            )
 
 
 def test_what_ray_start_left_behind_is_told_apart_too(monkeypatch: pytest.MonkeyPatch) -> None:
