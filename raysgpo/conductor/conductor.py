@@ -37,7 +37,7 @@ from raysgpo.groups.tickets import Tickets
 from raysgpo.groups.window import run_window
 from raysgpo.output import checkpoint
 from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
-from raysgpo.output.prometheus import REPLICAS_WANTED, STEPS_PLANNED
+from raysgpo.output.prometheus import REPLICAS_WANTED, STEPS_PLANNED, run_info
 from raysgpo.output.replica_count import ReplicaCount, replica_metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.step_warnings import missed_sync, step_warnings
@@ -54,7 +54,12 @@ class Conductor:
         self._config = config
         account = JudgeAccount(run)
         start = account.brought_up_to_date(start)
-        facts = {STEPS_PLANNED: prepared.total_steps, REPLICAS_WANTED: config.rollout.replicas[0]}
+        algorithm = config.algorithm
+        facts = {
+            STEPS_PLANNED: prepared.total_steps,
+            REPLICAS_WANTED: config.rollout.replicas[0],
+            run_info(algorithm.baseline, algorithm.partial_credit.kind): 1.0,
+        }
         self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, start.sizes, facts)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
         self._tickets = Tickets(prepared, start, self._window, account.write)

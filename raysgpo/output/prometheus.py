@@ -69,12 +69,19 @@ STEPS_PLANNED = _gauge("steps_planned")
 REPLICAS_WANTED = _gauge("rollout_replicas_wanted")
 LAST_RECORD = _gauge("last_record_timestamp_seconds")
 
+
+def run_info(baseline: str, partial_credit: str) -> Series:
+    """A gauge that is 1: who asks for other numbers joins its labels to them."""
+    return _gauge("run_info", baseline=baseline, credit=partial_credit)
+
+
 OF_THE_RUN: Mapping[Series, str] = {
     STEP: "optimizer steps done",
     STEPS_PLANNED: "optimizer steps of the whole run",
     REPLICAS_WANTED: "the fewest rollout replicas that the run is to have (`rollout.replicas`)",
     LAST_RECORD: "when a step or an evaluation was last recorded, seconds since the Unix epoch; before the first: when "
     "the conductor came up",
+    run_info("", ""): "1: `algorithm.baseline` and `algorithm.partial_credit` as labels",
 }
 """What no row says by itself, or by another number."""
 
@@ -212,15 +219,19 @@ def plain_label(text: str) -> str:
 def table() -> str:
     """The table of ``docs/metrics.md``."""
     lines = ["| in Prometheus | type | of |", "|---|---|---|"]
-    lines += [f"| `ray_{one.name}` | gauge | {meaning} |" for one, meaning in OF_THE_RUN.items()]
+    lines += [f"| `ray_{_shown(one)}` | gauge | {meaning} |" for one, meaning in OF_THE_RUN.items()]
     parts: dict[tuple[str, Kind], list[str]] = {}
     for metric in (*SERIES, *EXAMPLES):
         one = series(metric)
         assert one is not None, metric
-        labels = ", ".join(one.label_names)
-        parts.setdefault((f"{one.name}{{{labels}}}" if labels else one.name, one.kind), []).append(f"`{metric}`")
+        parts.setdefault((_shown(one), one.kind), []).append(f"`{metric}`")
     lines += [f"| `ray_{shown}` | {kind} | {', '.join(of)} |" for (shown, kind), of in parts.items()]
     return "\n".join(lines) + "\n"
+
+
+def _shown(one: Series) -> str:
+    """Its name and labels, as PromQL writes them without their values."""
+    return f"{one.name}{{{', '.join(one.label_names)}}}" if one.labels else one.name
 
 
 if __name__ == "__main__":
