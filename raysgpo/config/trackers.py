@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from raysgpo.config.section import OneOf
 
@@ -37,13 +37,18 @@ TRACKERS: Mapping[str, TrackerKind] = {
 }
 
 
-def _each_once(given: Any) -> Any:
+def _listed(given: Any) -> Any:
     """One word is a list of one."""
-    names = [given] if isinstance(given, str) else given
-    return tuple(dict.fromkeys(names)) if isinstance(names, list | tuple) else names
+    return (given,) if isinstance(given, str) else given
 
 
-TrackerNames = Annotated[tuple[Annotated[str, OneOf(TRACKERS, "tracker")], ...], BeforeValidator(_each_once)]
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
+
+
+TrackerNames = Annotated[
+    tuple[Annotated[str, OneOf(TRACKERS, "tracker")], ...], BeforeValidator(_listed), AfterValidator(_each_once)
+]
 """Names of TRACKERS, each once."""
 
 
