@@ -1,4 +1,4 @@
-"""Train on groups that are sampled once: ``python jobs/offline.py RECIPE [key=value ...] [--dry-run] [--config FILE]``.
+"""Train on groups that are sampled once: ``python jobs/offline.py RECIPE [key=value ...] [--config FILE] [--dry-run]``.
 
 The offline mode of SGPO (arXiv 2505.11595, section 4.1): sample a file of groups from the policy, or load one
 (``offline.groups=FILE``, such as the ``groups.jsonl`` of a run), keep the all-negative groups, judge them once, train
@@ -14,7 +14,7 @@ from jobs.recipes import RECIPES
 from raysgpo.command.checks import check_places
 from raysgpo.command.configure import configure
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
-from raysgpo.command.parser import run_parser
+from raysgpo.command.parser import dry_run_asked, run_parser
 from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
@@ -28,8 +28,8 @@ def main(typed: Sequence[str] | None = None) -> int:
     arguments = parser.parse_intermixed_args(typed)
     try:
         config = configure(Words.of(arguments), RECIPES, "offline")
-        if arguments.dry_run:
-            show(config)
+        if dry_run_asked(parser, arguments):
+            show(config, arguments.cluster)
             return DONE
         check_places(config)
         groups = selected(config)

@@ -1,4 +1,4 @@
-"""Train a model: ``python jobs/train.py RECIPE [key=value ...] [--dry-run] [--config FILE]``."""
+"""Train a model: ``python jobs/train.py RECIPE [key=value ...] [--config FILE] [--dry-run [--cluster FILE]]``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jobs.recipes import RECIPES
 from raysgpo.command.checks import check_places
 from raysgpo.command.configure import configure
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
-from raysgpo.command.parser import run_parser
+from raysgpo.command.parser import dry_run_asked, run_parser
 from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
@@ -20,8 +20,8 @@ def main() -> int:
     arguments = parser.parse_intermixed_args()
     try:
         config = configure(Words.of(arguments), RECIPES)
-        if arguments.dry_run:
-            show(config)
+        if dry_run_asked(parser, arguments):
+            show(config, arguments.cluster)
             return DONE
         check_places(config)
     except ConfigError as error:

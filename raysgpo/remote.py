@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Generator
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -73,6 +74,11 @@ def result(pending: Pending[R], deadline: float | None = CALL_DEADLINE) -> R:
     """
     answer: R = ray.get(pending, timeout=deadline)
     return answer
+
+
+def on_this_node() -> NodeAffinitySchedulingStrategy:
+    """Where an actor belongs that is lost with this process anyway: no other node's end can take it."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 class Hung(RuntimeError):

@@ -8,6 +8,7 @@ The trainer runs in a side thread; the main thread owns the console and Ctrl-C.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from raysgpo.command.exit_status import DONE, STOPPED
@@ -24,7 +25,7 @@ from raysgpo.session.interrupts import interruptible
 from raysgpo.session.judge_access import Say, endpoint_address
 from raysgpo.session.moving_parts import running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
-from raysgpo.session.resources import wait_for_resources
+from raysgpo.session.resources import wait_for_room
 from raysgpo.session.serving_parts import serving_parts
 from raysgpo.session.trained_policy import check_upload, tell_policy
 from raysgpo.session.watching import watch
@@ -48,7 +49,7 @@ def train(config: Config) -> int:
             return DONE
         check_upload(prepared.config)
         with ray_session() as logs:
-            wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
+            prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)

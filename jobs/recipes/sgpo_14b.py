@@ -13,6 +13,6 @@ def sgpo_14b() -> Config:
             "name": "sgpo-14b",
             "model": "Qwen/Qwen2.5-14B-Instruct",
             "rollout": small.rollout.model_copy(update={"replicas": (8, 8)}),
-            "trainer": small.trainer.model_copy(update={"workers": 8}),
+            "trainer": small.trainer.model_copy(update={"workers": (8, 8)}),
         }
     )

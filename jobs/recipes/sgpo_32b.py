@@ -12,9 +12,7 @@ def sgpo_32b() -> Config:
         update={
             "name": "sgpo-32b",
             "model": "Qwen/Qwen2.5-32B-Instruct",
-            "rollout": small.rollout.model_copy(
-                update={"replicas": (8, 8), "gpus": 2, "engine": {"tensor_parallel_size": 2}}
-            ),
-            "trainer": small.trainer.model_copy(update={"workers": 16}),
+            "rollout": small.rollout.model_copy(update={"replicas": (8, 8), "gpus": 2}),
+            "trainer": small.trainer.model_copy(update={"workers": (16, 16)}),
         }
     )

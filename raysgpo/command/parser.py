@@ -18,7 +18,21 @@ def run_parser(prog: str, description: str, recipes: Recipes) -> argparse.Argume
     )
     add_words(command, "settings, such as sampling.temperature=0.7")
     command.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
+    command.add_argument(
+        "--cluster",
+        metavar="FILE",
+        help="with --dry-run: say which part goes to which node of this cluster (the YAML of ray up, or of KubeRay)",
+    )
     return command
+
+
+def dry_run_asked(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> bool:
+    """Whether nothing is to be run; ends the program where ``--cluster`` stands without ``--dry-run``."""
+    if arguments.cluster is not None and not arguments.dry_run:
+        command.error(
+            "--cluster is of --dry-run: add it, or leave --cluster out (a run goes to the cluster that it joins)"
+        )
+    return bool(arguments.dry_run)
 
 
 def add_words(command: argparse.ArgumentParser, overrides: str) -> None:

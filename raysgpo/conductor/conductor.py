@@ -70,6 +70,7 @@ class Conductor:
         self._source = source(self._state)
         self._issued = IssuedSteps(config, self._versions, run.issued)
         self._decisions: dict[int, Decision] = {}
+        self._leaving: set[str] = set()
         self._recording: asyncio.Task[Decision] | None = None
         self._solved = Solved(set(start.solved))
         self._covered = start.step
@@ -114,14 +115,17 @@ class Conductor:
             self._recording.cancel()
         return self._versions.give_out(step)
 
-    async def published(self, version: int, step: int) -> None:
+    async def published(self, version: int, step: int, ranks: int) -> None:
         """Weights of ``version``, which have ``step`` optimizer steps, are on the replicas.
 
         After a trainer's restart ``step`` lies before the steps done so far: the window closes
-        until the replayed steps have caught up.
+        until the replayed steps have caught up. ``ranks``: of the trainer, for the console.
         """
         if self._versions.land(version, step):
-            self.say(f"the train workers were started again and go on after step {step} (weight version {version})")
+            count = f", {ranks} of them," if self._config.trainer.elastic else ""
+            self.say(
+                f"the train workers were started again{count} and go on after step {step} (weight version {version})"
+            )
         self._window.rewind(step)
         self._decisions = {done: decision for done, decision in self._decisions.items() if done < step}
         await self._state.notify()
@@ -142,7 +146,7 @@ class Conductor:
             if step not in self._issued:
                 self._issued.add(step, await self._source.groups(step), world)
         self._progress.phase = "training"
-        return self._issued.shares(step, rank)
+        return self._issued.shares(step, rank, world)
 
     def unscored(self, batch: int, rank: int, world: int) -> Share | None:
         """See ``GroupSource.unscored``."""
@@ -181,16 +185,24 @@ class Conductor:
         if report.version == self._versions.current:  # else the trainer has started again since
             self._window.release_to(step + 1)
         # It stays: a rank may ask later than rank 0 goes on, where a step has no collective.
-        decision = self._decisions[step] = self._decide(step)
+        decision = self._decisions[step] = self._decide(step, self._is_new(report.leaving))
         await self._state.notify()
         return decision
 
-    def _decide(self, step: int) -> Decision:
+    def _is_new(self, leaving: tuple[str, ...]) -> bool:
+        """Whether a node of the trainer was given notice since the last step."""
+        new = set(leaving) - self._leaving
+        self._leaving |= new
+        return bool(new)
+
+    def _decide(self, step: int, leaving: bool) -> Decision:
         done, settings = step + 1, self._config.checkpoint
         last = done == self._progress.total
         stop = self._progress.stop or last
         export = last or due(done, settings.export_every)
-        return Decision(stop or export or due(done, settings.every), export, stop)
+        if leaving:
+            self.say(f"a node of the trainer is about to be taken away: a checkpoint is written after step {done}")
+        return Decision(stop or export or leaving or due(done, settings.every), export, stop)
 
     async def decision(self, step: int) -> Decision:
         """What ``trained`` told rank 0, for the other ranks.

@@ -21,12 +21,15 @@ from raysgpo.records import Drop, Group
 class _Issued:
     groups: list[Group]
     """With their age when the step was handed out."""
+    ranks: int
     updates: list[list[Share]]
-    """Of each update, a share a rank."""
+    """Of each update, a share for each of the ranks."""
 
 
 class IssuedSteps:
     """The groups of each step, with their age when it was handed out, and the ranks' shares of them.
+
+    Where the number of ranks has changed since, the same groups are shared out among those that there are.
 
     They stay until a checkpoint covers them: in memory while the step is trained, then in a file, since ten
     steps of 1,024 prompts with long answers are gigabytes.
@@ -47,15 +50,18 @@ class IssuedSteps:
         """Hand the step out now; a second time changes nothing."""
         if step not in self:
             aged = over_step([self._aged(group, step) for group in groups], self._config.algorithm)
-            self._issued[step] = _Issued(aged, step_shares(step, aged, self._config, ranks))
+            self._issued[step] = self._shared(step, aged, ranks)
 
     def groups(self, step: int) -> list[Group]:
         """All of them, those included that carry no gradient."""
         return self._get(step).groups
 
-    def shares(self, step: int, rank: int) -> list[Share]:
-        """Those of one rank, update after update."""
-        return [update[rank] for update in self._get(step).updates]
+    def shares(self, step: int, rank: int, ranks: int) -> list[Share]:
+        """Those of one of the ranks, update after update."""
+        issued = self._get(step)
+        if issued.ranks != ranks:
+            issued = self._issued[step] = self._shared(step, issued.groups, ranks)
+        return [update[rank] for update in issued.updates]
 
     def put_away(self, step: int) -> None:
         """The step is trained: most likely nobody asks for it again. Where the disk is full it stays in memory."""
@@ -89,6 +95,9 @@ class IssuedSteps:
             assert isinstance(issued, _Issued), f"{self._file(step)} was written by another program"
             self._issued[step] = issued
         return self._issued[step]
+
+    def _shared(self, step: int, groups: list[Group], ranks: int) -> _Issued:
+        return _Issued(groups, ranks, step_shares(step, groups, self._config, ranks))
 
     def _file(self, step: int) -> Path:
         return self._folder / f"{step}.pickle"

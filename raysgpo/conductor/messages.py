@@ -32,6 +32,8 @@ class TrainReport:
     sync: Interval
     checkpoint: Interval = (0.0, 0.0)
     """Training stood still for a checkpoint since the last report, if for any."""
+    leaving: tuple[str, ...] = ()
+    """Nodes of the trainer that are about to be taken away."""
 
     def times(self, start: float, evaluate: Interval) -> StepTimes:
         """The clock of a step that began at ``start`` and ends now."""

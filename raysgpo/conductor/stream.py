@@ -19,6 +19,7 @@ from raysgpo.config import Config
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.retrying_sampler import LONGEST_PAUSE
 from raysgpo.judging.address import JudgeAddress
+from raysgpo.planning.demand import WORKER_CPUS, worker_count
 from raysgpo.records import Group
 from raysgpo.serving.handle import RolloutService
 from raysgpo.tasks.grader import PATIENCE as GRADING_PATIENCE
@@ -26,13 +27,8 @@ from raysgpo.tasks.task import Task
 
 POSITIONS_PER_BLOCK = 32
 """Tickets of one stream task: a task costs some 75 ms, so not one each."""
-POSITIONS_PER_WORKER = 256
-"""Groups that one worker process keeps in flight, where there are CPUs for more; their sampling waits elsewhere."""
 POSITIONS_PER_SEGMENT = 65_536
 """Positions of one Ray Data stream, whose blocks are made at its start."""
-WORKER_CPUS = 0.25
-WORKERS_SHARE = 0.25
-"""Of the cluster's CPUs: the workers never reserve more, one of them excepted."""
 
 
 def build_dataset(
@@ -63,6 +59,7 @@ def build_dataset(
         fn_constructor_args=(config, task, conductor, rollout, judge, workers),
         batch_size=None,
         num_cpus=WORKER_CPUS,
+        label_selector=config.cluster.group_worker_selector or {},
         compute=ActorPoolStrategy(
             size=workers, max_tasks_in_flight_per_actor=tasks, max_concurrent_calls_per_actor=tasks
         ),
@@ -82,12 +79,6 @@ def position_blocks(first: int, end: int, prompts_per_step: int) -> list[list[in
 
 def blocks_per_step(prompts_per_step: int) -> int:
     return math.ceil(prompts_per_step / POSITIONS_PER_BLOCK)
-
-
-def worker_count(config: Config, cpus: float) -> int:
-    """Worker processes that the window keeps busy, as far as a cluster of so many CPUs has room for them."""
-    wanted = math.ceil((config.max_staleness + 1) * config.prompts_per_step / POSITIONS_PER_WORKER)
-    return max(1, min(wanted, int(WORKERS_SHARE * cpus / WORKER_CPUS)))
 
 
 def stall_deadline(config: Config) -> float:

@@ -8,7 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from raysgpo.config.algorithm import AlgorithmConfig, impossible_algorithm
+from raysgpo.config.cluster import ClusterConfig
 from raysgpo.config.curriculum import CurriculumConfig, impossible_curriculum
+from raysgpo.config.engine_parts import impossible_parts
 from raysgpo.config.guidance import GuidanceConfig, impossible_guidance
 from raysgpo.config.judge import JudgeConfig, impossible_judge
 from raysgpo.config.offline import OfflineConfig, impossible_offline
@@ -66,6 +68,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     records: RecordsConfig = RecordsConfig()
+    cluster: ClusterConfig = ClusterConfig()
     offline: OfflineConfig = OfflineConfig()
 
     @property
@@ -117,6 +120,10 @@ class Config(Section):
         if (impossible := impossible_optimizer(self.optimizer, self.prompts_per_step)) is not None:
             raise ValueError(impossible)
         if (impossible := impossible_judge(self.judge)) is not None:
+            raise ValueError(impossible)
+        if (impossible := impossible_parts("rollout", self.rollout.gpus, self.rollout.engine)) is not None:
+            raise ValueError(impossible)
+        if (impossible := impossible_parts("judge", self.judge.gpus, self.judge.engine)) is not None:
             raise ValueError(impossible)
         if (impossible := impossible_guidance(self.guidance, self.sampling.max_tokens)) is not None:
             raise ValueError(impossible)

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from raysgpo.config.cluster import LabelSelector
 from raysgpo.config.deadlines import SHORTEST, answer_deadline
 from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.config.section import Section
@@ -82,7 +83,10 @@ class JudgeConfig(Section):
     cpus: float = Field(0.25, ge=0)
     """replicas: CPUs that Ray reserves for one replica."""
     gpus: float = Field(0, ge=0)
-    """replicas: GPUs that Ray reserves for one replica."""
+    """replicas: GPUs that Ray reserves for one replica; of several, the model is split over them."""
+    label_selector: LabelSelector = None
+    """replicas: labels that their nodes must have; None: ``role=judge``, or else ``role=rollout``, where a node of the
+    cluster has that."""
     threads: int | None = Field(None, ge=1)
     """replicas, CPU engine: threads of one replica; None: its share of the cores that are free while sampling."""
     max_model_len: int | None = Field(None, ge=2)

@@ -148,8 +148,8 @@ def told(detail: ErrorDetails) -> str:
     """What pydantic found, in one line with the key, the value and how the value is written."""
     key = ".".join(str(part) for part in detail["loc"])
     text, given = detail["msg"].removeprefix("Value error, "), detail["input"]
-    if not key:
-        return text
+    if not key or (detail["type"] == "value_error" and isinstance(given, dict | Section)):
+        return text  # of a whole section: the message names the keys
     if detail["type"] in ("tuple_type", "list_type"):
         text = f"write a list, {key}=[{given}]"
     elif detail["type"] == "dict_type":

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from raysgpo.config.cluster import LabelSelector
 from raysgpo.config.deadlines import SHORTEST, SHORTEST_UPDATE, TOKEN, answer_deadline
+from raysgpo.config.engine_parts import tensor_parts
 from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.config.section import Section
 
@@ -50,7 +52,9 @@ class RolloutConfig(Section):
     cpus: float = Field(0.5, ge=0)
     """CPUs that Ray reserves for one replica."""
     gpus: float = Field(0, ge=0)
-    """GPUs that Ray reserves for one replica."""
+    """GPUs that Ray reserves for one replica; of several, the model is split over them (tensor parallelism)."""
+    label_selector: LabelSelector = None
+    """Labels that the nodes of the replicas must have; None: ``role=rollout``, where a node of the cluster has that."""
     threads: int | None = Field(None, ge=1)
     """CPU engine: threads of one replica; None: the cores that are free while it samples, one for a tiny model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -86,6 +90,11 @@ class RolloutConfig(Section):
     """Whether an engine compares each tensor that it reads with the trainer's checksum of it; None: on CPUs."""
     attempts: int = Field(3, ge=1)
     """How often a group is sampled before it counts as failed."""
+
+    @property
+    def tensor_parallel_size(self) -> int:
+        """Parts that each layer is split into."""
+        return tensor_parts(self.gpus, self.engine)
 
     @property
     def start_seconds(self) -> float:

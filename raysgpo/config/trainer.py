@@ -8,6 +8,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from raysgpo.config.cluster import LabelSelector
+from raysgpo.config.replica_bounds import ReplicaBounds, bounds_text
 from raysgpo.config.section import Section
 
 VARLEN = "varlen"
@@ -81,14 +83,20 @@ def doubtful_optimizer(optimizer: OptimizerConfig, prompts_per_step: int) -> Ite
 class TrainerConfig(Section):
     """The Ray Train workers that update the policy."""
 
-    workers: int = Field(1, ge=1)
-    """Ranks that the policy and each step are sharded over."""
+    workers: ReplicaBounds = (1, 1)
+    """Ranks that the policy and each step are sharded over; of a pair, the fewest and the most: there are as many as
+    the cluster has room for, and when that changes they start again from the newest checkpoint."""
+    resize_period: float = Field(60.0, gt=0)
+    """Seconds from one look at whether more workers have room, or fewer, to the next, where ``workers`` is a pair."""
     shard_size: int | None = Field(None, ge=1)
     """Ranks that one copy of the policy is sharded over, such as those of a node (HSDP); None: all of them (FSDP)."""
     cpus: float = Field(0.5, ge=0)
     """CPUs that Ray reserves for one worker."""
     gpus: float = Field(0, ge=0)
-    """GPUs that Ray reserves for one worker."""
+    """GPUs that Ray reserves for one worker: one, or a part of one."""
+    label_selector: LabelSelector = None
+    """Labels that the nodes of the workers must have, such as {zone: a}; None: ``role=trainer``, where a node of the
+    cluster has that."""
     threads: int | None = Field(None, ge=1)
     """CPU threads of one worker's torch; None: the cores that are free while it trains, one for a tiny model."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -129,16 +137,32 @@ class TrainerConfig(Section):
         return self.lora_alpha if self.lora_alpha is not None else 2.0 * (self.lora_rank or 1)
 
     @property
+    def elastic(self) -> bool:
+        """Whether the number of workers may change in mid-run."""
+        return self.workers[0] < self.workers[1]
+
+    @property
     def copy_ranks(self) -> int:
-        """Ranks over which one copy of the model is sharded."""
-        return self.shard_size or self.workers
+        """Ranks over which one copy of the model is sharded, where they are fewest."""
+        return self.shard_size or self.workers[0]
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.shard_size is not None and self.workers % self.shard_size:
+        fewest, most = self.workers
+        if self.shard_size is not None and (most > fewest or most % self.shard_size):
             raise ValueError(
-                f"trainer.shard_size={self.shard_size} does not divide trainer.workers={self.workers}: set it to a "
-                "number of ranks that does, or leave it out to shard over all of them"
+                f"trainer.shard_size={self.shard_size} does not divide trainer.workers={bounds_text(self.workers)}: "
+                "set it to a number of ranks that does, or leave it out to shard over all of them"
+            )
+        if most > fewest and (self.cpus % 1 or self.gpus % 1):
+            raise ValueError(
+                f"trainer.workers={[fewest, most]} changes with the room that there is, which Ray counts in whole CPUs "
+                f"and GPUs: set trainer.cpus and trainer.gpus (now {self.cpus:g} and {self.gpus:g}) to whole numbers"
+            )
+        if self.gpus > 1:
+            raise ValueError(
+                f"trainer.gpus={self.gpus:g}, and a train worker computes on one GPU: set trainer.gpus=1 and "
+                f"trainer.workers={math.ceil(most * self.gpus)}"
             )
         if self.lora_rank is None and (self.lora_alpha is not None or self.lora_targets is not None):
             key = "lora_alpha" if self.lora_alpha is not None else "lora_targets"

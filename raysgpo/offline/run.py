@@ -51,7 +51,7 @@ from raysgpo.session.judge_access import Say, endpoint_address, wait_for_judge_r
 from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.reaper import reaping
-from raysgpo.session.resources import wait_for_resources
+from raysgpo.session.resources import wait_for_room
 from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
@@ -81,7 +81,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
                 return DONE
         check_upload(prepared.config)
         with ray_session() as logs:
-            wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
+            prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")

@@ -66,7 +66,7 @@ def trainer_account(shape: ModelShape, config: Config, longest: int) -> Account:
         ("logits of a chunk", min(trainer.logprob_chunk, tokens) * shape.vocabulary * (number + 12)),
         ("CUDA, kernels, workspaces", CONTEXT if trainer.gpus else 0),
     ]
-    return Account(f"trainer, each of {trainer.workers}", [row for row in rows if row[1]], static)
+    return Account(f"trainer, each of {bounds_text(trainer.workers)}", [row for row in rows if row[1]], static)
 
 
 def activations(shape: ModelShape, tokens: int, number: int, config: Config) -> int:
@@ -82,7 +82,7 @@ def activations(shape: ModelShape, tokens: int, number: int, config: Config) -> 
 def replica_account(shape: ModelShape, config: Config, longest: int, gpu: int) -> tuple[Account, int]:
     """Of one GPU of a replica, and how many of the longest sequences its cache has room for; ``gpu``: its bytes."""
     engine = config.rollout.engine
-    parts = int(engine.get("tensor_parallel_size") or 1)
+    parts = config.rollout.tensor_parallel_size
     number = 4 if str(engine.get("dtype", config.rollout.dtype)) == "float32" else 2
     weights = number * shape.parameters // parts
     heads = max(1, shape.key_value_heads // parts) / shape.key_value_heads

@@ -124,15 +124,14 @@ def _trainer_words(config: Config, longest: int) -> Iterator[Change]:
     if config.trainer.shard_size is not None:
         config = changed(shard_size=None)
         yield "trainer.shard_size=null", config
-    while config.trainer.workers < MOST_WORKERS:
-        config = changed(workers=2 * config.trainer.workers)
-        yield f"trainer.workers={config.trainer.workers}", config
+    while (workers := 2 * config.trainer.workers[0]) <= 2 * MOST_WORKERS:
+        config = changed(workers=(workers, workers))
+        yield f"trainer.workers={workers}", config
 
 
 def _replica_words(config: Config) -> Iterator[Change]:
-    parts = int(config.rollout.engine.get("tensor_parallel_size") or 1)
+    parts = config.rollout.tensor_parallel_size
+    engine = {key: value for key, value in config.rollout.engine.items() if key != "tensor_parallel_size"}
     for parallel in (2 * parts, 4 * parts, 8 * parts):
-        engine = {**config.rollout.engine, "tensor_parallel_size": parallel}
         rollout = config.rollout.model_copy(update={"engine": engine, "gpus": parallel})
-        words = f"rollout.gpus={parallel} rollout.engine.tensor_parallel_size={parallel}"
-        yield words, config.model_copy(update={"rollout": rollout})
+        yield f"rollout.gpus={parallel}", config.model_copy(update={"rollout": rollout})

@@ -79,7 +79,11 @@ def _deployment_options(rollout: RolloutConfig, name: str, groups: int, quiet: L
     return {
         "name": name,
         **rollout_options(rollout, groups),
-        "ray_actor_options": {"num_cpus": rollout.cpus, "num_gpus": rollout.gpus},
+        "ray_actor_options": {
+            "num_cpus": rollout.cpus,
+            "num_gpus": rollout.gpus,
+            "label_selector": rollout.label_selector or {},
+        },
         "max_ongoing_requests": UNLIMITED_REQUESTS,
         "health_check_period_s": HEALTH_PERIOD,
         "health_check_timeout_s": HEALTH_TIMEOUT,

@@ -126,8 +126,8 @@ def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
     if rollout.gpus == 0:
         assert rollout.kv_cache_gib is not None, "the preparation fills it in"
         defaults = cpu_arguments(rollout.kv_cache_gib) | defaults
-    elif rollout.gpus > 1:
-        defaults["tensor_parallel_size"] = int(rollout.gpus)
+    elif rollout.tensor_parallel_size > 1:
+        defaults["tensor_parallel_size"] = rollout.tensor_parallel_size
     arguments = ours | defaults | rollout.engine
     # Several ranks of one replica are processes of its node: inside Ray vLLM would start actors for them.
     several = arguments.get("tensor_parallel_size", 1) * arguments.get("pipeline_parallel_size", 1) > 1

@@ -14,6 +14,7 @@ from typing import Any
 from ray import serve
 
 from raysgpo.config import JudgeConfig
+from raysgpo.config.engine_parts import tensor_parts
 from raysgpo.config.overrides import ConfigError
 from raysgpo.judging.address import JudgeAddress
 from raysgpo.serving.application import Start, http_address, quiet_logging, start_serve, wait_until_running
@@ -93,12 +94,13 @@ def _llm_config(judge: JudgeConfig) -> dict[str, Any]:
     return dict(
         model_loading_config={"model_id": MODEL, "model_source": judge.model},
         engine_kwargs=_engine(judge),
-        placement_group_config={"bundles": _bundles(judge)},
+        placement_group_config={"bundles": _bundles(judge), "strategy": "STRICT_PACK"},
         deployment_config={
             **replica_options(judge.replicas, target_ongoing_requests=REQUESTS_A_REPLICA),
             "max_ongoing_requests": UNLIMITED_REQUESTS,
             "ray_actor_options": {"num_cpus": 0},
             "logging_config": quiet_logging().model_dump(),
+            **({"placement_group_bundle_label_selector": [judge.label_selector]} if judge.label_selector else {}),
         },
         **_download(judge),
         runtime_env={"env_vars": QUIET_ENVIRONMENT | (cpu_environment(judge.threads) if judge.gpus == 0 else {})},
@@ -122,7 +124,7 @@ def _engine(judge: JudgeConfig) -> dict[str, Any]:
             "scheduler_cls": "raysgpo.serving.idle_worker.IdleScheduler",
         }
     elif judge.gpus > 1:
-        arguments["tensor_parallel_size"] = int(judge.gpus)
+        arguments["tensor_parallel_size"] = tensor_parts(judge.gpus, judge.engine)
     return arguments | judge.engine
 
 

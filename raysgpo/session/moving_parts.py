@@ -18,7 +18,7 @@ from raysgpo.conductor.source import SourceFactory
 from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.remote import result
+from raysgpo.remote import on_this_node, result
 from raysgpo.serving.handle import RolloutService
 from raysgpo.session.serving_parts import ServingParts
 from raysgpo.training.job import TrainJob
@@ -81,7 +81,8 @@ def running_conductor(
     prepared: Prepared, run: RunFolder, start: StartState, source: SourceFactory
 ) -> Iterator[ConductorHandle]:
     """The conductor's actor; at the end its records are on disk."""
-    conductor: ConductorHandle = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, start, source)
+    actor = ray.remote(Conductor).options(num_cpus=0, scheduling_strategy=on_this_node())
+    conductor: ConductorHandle = actor.remote(prepared, run, start, source)
     try:
         yield conductor
     finally:

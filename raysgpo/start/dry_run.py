@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 from raysgpo.config import Config
 from raysgpo.config.model_path import POLICIES
-from raysgpo.config.overrides import dump
+from raysgpo.config.overrides import ConfigError, dump
+from raysgpo.planning.cluster_file import read_nodes
+from raysgpo.planning.demand import phases
+from raysgpo.planning.placement import impossible, nodes_text, placement_lines
 
 
-def show(config: Config) -> None:
-    """Raises ConfigError if a GPU has no room for what it would hold."""
+def show(config: Config, cluster: str | None = None) -> None:
+    """``cluster``: the file of one, on whose nodes the parts of the run are placed.
+
+    Raises:
+        ConfigError: a GPU, or the cluster, has no room for what it would hold.
+    """
     print(dump(config), end="")
     for line in memory_comments(config):
         print(line)
+    if cluster is not None:
+        for line in placement_comments(config, Path(cluster)):
+            print(line)
+
+
+def placement_comments(config: Config, cluster: Path) -> Iterator[str]:
+    """Lines that begin with ``#``: which parts go to which nodes of the cluster at its largest.
+
+    Raises:
+        ConfigError: it has no room for the run, or the file is none of a cluster's.
+    """
+    nodes = read_nodes(cluster)
+    cpus = sum(node.resources.get("CPU", 0.0) for node in nodes)
+    yield f"# on {cluster}, {nodes_text(nodes)}:"
+    for wanted in phases(config, cpus):
+        if (reason := impossible(wanted, nodes)) is not None:
+            raise ConfigError(f"--cluster {cluster}: {reason}")
+        yield from (f"#   {line}" for line in placement_lines(wanted, nodes))
 
 
 def memory_comments(config: Config) -> Iterator[str]:

@@ -65,7 +65,7 @@ def with_machine(config: Config, parameters: int, machine: Machine) -> Config:
     dtype = trainer.dtype if trainer.dtype != "auto" else free_choice
     judged = judge.replicas[1] if judge.kind == "replicas" and config.needs_judge and not judge.gpus else 0
     engines = 0 if rollout.gpus else rollout.replicas[1]
-    ranks = 0 if trainer.gpus else trainer.workers
+    ranks = 0 if trainer.gpus else trainer.workers[1]
     cores = machine.cores if real else 1
     together = (engines + judged + ranks,) * 2 if config.max_staleness else (engines + judged, ranks)
     sampling, training = (max(1, cores // max(1, processes)) for processes in together)

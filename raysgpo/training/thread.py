@@ -98,7 +98,9 @@ def _trainer(job: TrainJob, folder: Path) -> TorchTrainer:
             backend="nccl" if settings.gpus else "gloo", timeout_s=int(settings.collective_timeout)
         ),
         scaling_config=ScalingConfig(
-            num_workers=settings.workers,
+            num_workers=settings.workers if settings.elastic else settings.workers[0],
+            elastic_resize_monitor_interval_s=settings.resize_period,
+            label_selector=settings.label_selector or None,
             use_gpu=settings.gpus > 0,
             resources_per_worker={name: amount for name, amount in resources.items() if amount},
         ),

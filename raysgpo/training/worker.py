@@ -14,6 +14,7 @@ from raysgpo.policy.policy import Policy
 from raysgpo.remote import result
 from raysgpo.training.checkpoints import Checkpoints
 from raysgpo.training.job import TrainJob
+from raysgpo.training.leaving import leaving_nodes
 from raysgpo.training.peak_memory import PeakMemory
 
 
@@ -70,12 +71,13 @@ class TrainWorker:
         if self._rank != 0:
             return result(conductor.decision.remote(step), None)
         report = TrainReport(
-            metrics={**metrics, **sync, **self._start_memory, **written},
+            metrics={**metrics, **sync, **self._start_memory, **written, "train/workers": self._world},
             version=version,
             wait=(waited, started),
             train=(started, trained),
             sync=(trained, synced),
             checkpoint=self._checkpoint_interval,
+            leaving=leaving_nodes(),
         )
         self._start_memory = {}
         return result(conductor.trained.remote(step, report), None)
@@ -90,7 +92,7 @@ class TrainWorker:
         sync = job.publisher.publish(version, self._policy.weights(dtype), self._config.rollout.update_seconds)
         for message in sync.failures:
             job.conductor.say.remote(message)
-        result(job.conductor.published.remote(version, step))
+        result(job.conductor.published.remote(version, step, self._world))
         return version, {**sync.metrics}
 
     def _score(self) -> None:

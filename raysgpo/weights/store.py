@@ -25,7 +25,7 @@ import ray
 from numpy.typing import NDArray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from raysgpo.remote import Call
+from raysgpo.remote import Call, on_this_node
 from raysgpo.weights.memory_file import TensorSpec, read_bytes
 from raysgpo.weights.transport import NOTHING_PUBLISHED
 
@@ -243,7 +243,8 @@ def start_weight_store(name: str | None = None) -> StoreHandle:
 
     One that died otherwise is started again by Ray behind the same handle, and is empty.
     """
-    actor = ray.remote(WeightStore)
     # Pulls wait inside get(): far more of them than replicas must fit beside a publish.
-    store: StoreHandle = actor.options(num_cpus=0, name=name, max_concurrency=10_000, max_restarts=-1).remote()
+    lasting = {"num_cpus": 0, "max_concurrency": 10_000, "max_restarts": -1}
+    actor = ray.remote(WeightStore).options(**lasting, name=name, scheduling_strategy=on_this_node())
+    store: StoreHandle = actor.remote()
     return store

@@ -124,7 +124,7 @@ class FakeRun:
         self.version = self.call("next_version", step)
         if self._own:
             ray.get(self.rollout.set_version.remote(self.version), timeout=10)
-        self.call("published", self.version, step)
+        self.call("published", self.version, step, 1)
         return self.version
 
     def step(self, step: int) -> Share:

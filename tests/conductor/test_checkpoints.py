@@ -74,10 +74,21 @@ def test_an_export_is_of_a_checkpoint_and_the_last_step_has_both(
     there._progress.total = 4
     found: dict[int, str] = {}
     for step in range(4):
-        decision = there._decide(step)
+        decision = there._decide(step, leaving=False)
         if said := [name for name in ("checkpoint", "export", "stop") if getattr(decision, name)]:
             found[step + 1] = " ".join(said)
     assert found == expected
+
+
+def test_a_node_that_is_about_to_go_has_one_checkpoint_written(tmp_path: Path) -> None:
+    there = conductor(tmp_path, None, "checkpoint.every=0")
+    there._progress.total = 9
+    notices: list[tuple[str, ...]] = [(), ("a",), ("a",), ("a", "b"), ("b",)]
+    found = [there._decide(step, there._is_new(leaving)).checkpoint for step, leaving in enumerate(notices)]
+    assert found == [False, True, False, True, False]
+    assert [line for line in there.status(0).messages if "taken away" in line] == [
+        f"a node of the trainer is about to be taken away: a checkpoint is written after step {step}" for step in (2, 4)
+    ]
 
 
 def test_the_state_of_a_checkpoint_is_given_once_the_records_are_on_disk(

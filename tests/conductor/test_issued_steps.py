@@ -42,7 +42,7 @@ def tokens(steps: IssuedSteps, step: int) -> list[list[int]]:
     return [
         [
             int(t)
-            for share in steps.shares(step, rank)
+            for share in steps.shares(step, rank, 2)
             for batch in share.micro_batches
             for sequence in batch
             for t in sequence.token_ids_T
@@ -71,7 +71,7 @@ def test_nothing_that_is_covered_stays(
     for step in range(3):
         issue(steps, step)
         steps.put_away(step)
-    steps.shares(0, 0)  # back in memory
+    steps.shares(0, 0, 2)  # back in memory
     steps.forget_before(2)
     assert [step in steps for step in range(3)] == [False, False, True]
     steps.close()
@@ -104,3 +104,24 @@ def test_what_another_start_left_there_is_not_read(
     steps.put_away(0)
     again = IssuedSteps(Config(), Versions(0), tmp_path / "issued")
     assert 0 not in again
+
+
+def test_other_ranks_share_the_same_groups_out_anew(
+    steps: IssuedSteps, issue: Callable[[IssuedSteps, int], list[Group]]
+) -> None:
+    def sequences(ranks: int) -> list[tuple[int, ...]]:
+        shares = [steps.shares(0, rank, ranks) for rank in range(ranks)]
+        return sorted(
+            tuple(int(token) for token in sequence.token_ids_T)
+            for updates in shares
+            for share in updates
+            for batch in share.micro_batches
+            for sequence in batch
+        )
+
+    issue(steps, 0)
+    two, ages = sequences(2), [group.age for group in steps.groups(0)]
+    steps.put_away(0)
+    assert sequences(1) == sequences(3) == two and [group.age for group in steps.groups(0)] == ages
+    denominators = {share.denominator for rank in range(3) for share in steps.shares(0, rank, 3)}
+    assert denominators == {share.denominator for share in steps.shares(0, 0, 1)}

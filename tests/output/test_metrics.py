@@ -24,8 +24,8 @@ from raysgpo.output.update_metrics import NO_UPDATE
 from raysgpo.records import Drop, Group, Problem, Role, Rollout, Segment, Verdict
 from tests.metrics_page import defined
 
-ELSEWHERE = """train/problems_solved_ever sync/replicas sync/failures sync/bytes rollout/replicas sync/meeting_seconds
-sync/publish_seconds sync/push_seconds sync/epochs sync/sent_bytes eval/accuracy
+ELSEWHERE = """train/workers train/problems_solved_ever sync/replicas sync/failures sync/bytes rollout/replicas
+sync/meeting_seconds sync/publish_seconds sync/push_seconds sync/epochs sync/sent_bytes eval/accuracy
 eval/accuracy/difficulty_N eval/accuracy/CATEGORY eval/prompts eval/failed eval/weight_version
 eval/pass_at_K readings/NAME_mean readings/NAME_std readings/unread_share start/host_gib/rank_N
 start/device_gib/rank_N checkpoint/seconds checkpoint/bytes""".split()

@@ -183,7 +183,7 @@ def test_a_changing_number_of_replicas_is_planned_at_its_worst(shapes: dict[str,
 def test_the_recipes_of_the_papers_sizes_fit(size: str, shapes: dict[str, ModelShape]) -> None:
     """7B on 8 GPUs, 14B on 16, 32B on 32."""
     config = ready(shapes[size], recipe=RECIPES.load(f"sgpo_{size}"))
-    gpus = config.trainer.workers + config.rollout.replicas[1] * config.rollout.gpus
+    gpus = config.trainer.workers[1] + config.rollout.replicas[1] * config.rollout.gpus
     assert gpus == {"7b": 8, "14b": 16, "32b": 32}[size]
     check_fits(shapes[size], config, longest_sequence(config))
 

@@ -96,7 +96,7 @@ async def train(conductor: Conductor, seen: int, step: int) -> int:
     """One step as the trainer and the console have it; rows seen so far."""
     await conductor.step(step, 0, 1)
     version = conductor.next_version(step + 1)
-    await conductor.published(version, step + 1)
+    await conductor.published(version, step + 1, 1)
     now = time.time()
     report = TrainReport({"policy/loss": 0.5}, version, (now, now), (now, now), (now, now))
     decision = await conductor.trained(step, report)
@@ -117,7 +117,7 @@ def test_the_conductor_s_memory_is_flat_over_ten_thousand_steps(
 
     async def go() -> None:
         conductor = Conductor(prepared_for(config, STEPS), run, StartState(), Synthetic)
-        await conductor.published(conductor.next_version(0), 0)
+        await conductor.published(conductor.next_version(0), 0, 1)
         seen = 0
         for step in range(STEPS):
             seen = await train(conductor, seen, step)

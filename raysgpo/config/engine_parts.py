@@ -1,0 +1,31 @@
+"""Over how many GPUs an engine spreads its model, and whether that is how many it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TENSOR, PIPELINE = "tensor_parallel_size", "pipeline_parallel_size"
+"""vLLM's names."""
+
+
+def tensor_parts(gpus: float, engine: Mapping[str, Any]) -> int:
+    """Parts that each layer is split into: as ``engine`` says, else one for each GPU."""
+    return int(engine.get(TENSOR) or max(1, int(gpus) // int(engine.get(PIPELINE) or 1)))
+
+
+def impossible_parts(section: str, gpus: float, engine: Mapping[str, Any]) -> str | None:
+    """Why an engine cannot run so, with the fix; None if it can."""
+    if gpus > 1 and gpus % 1:
+        return f"{section}.gpus={gpus:g}: an engine has whole GPUs, or a part of one: set {section}.gpus={int(gpus)}"
+    if not gpus:
+        return None  # CPU engines have processes for their parts
+    sizes = {name: engine[name] for name in (TENSOR, PIPELINE) if engine.get(name)}
+    parts = tensor_parts(gpus, engine) * int(engine.get(PIPELINE) or 1)
+    if parts == max(1, gpus):
+        return None
+    said = " ".join(f"{section}.engine.{name}={size}" for name, size in sizes.items())
+    return (
+        f"{section}.gpus={gpus:g} and {said} do not go together, which would use {parts} GPUs: "
+        f"set {section}.gpus={parts}, or leave {' and '.join(f'{section}.engine.{name}' for name in sizes)} out"
+    )
