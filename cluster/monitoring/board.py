@@ -186,12 +186,12 @@ ROWS: dict[str, tuple[Lines, ...]] = {
             "wants more replicas, or max_staleness above 0.", 1.0,
         ),
         Lines(
-            "Replicas", units.Short,
+            "Replicas and ranks", units.Short,
             (
                 (last("rollout/replicas"), "answered"), (last("sync/replicas"), "took the weights"),
-                (last(REPLICAS_WANTED), "fewest wanted"),
+                (last(REPLICAS_WANTED), "fewest wanted"), (last("train/workers"), "ranks of the trainer"),
             ),
-            "Rollout replicas at the last push.",
+            "Rollout replicas at the last push, and the ranks that trained the step.",
         ),
         Lines(
             "Checkpoint", units.Seconds, ((last("checkpoint/seconds"), "written in"),),

@@ -32,6 +32,7 @@ from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.run_state import RunState
 from raysgpo.conductor.source import SourceFactory
 from raysgpo.conductor.versions import Versions
+from raysgpo.config.run_name import plain_name
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.tickets import Tickets
 from raysgpo.groups.window import run_window
@@ -51,7 +52,7 @@ class Conductor:
 
     def __init__(self, prepared: Prepared, run: RunFolder, start: StartState, source: SourceFactory) -> None:
         config = prepared.config
-        self._config = config
+        self._config, self._run = config, plain_name(run.path.name)
         account = JudgeAccount(run)
         start = account.brought_up_to_date(start)
         algorithm = config.algorithm
@@ -76,6 +77,10 @@ class Conductor:
         self._covered = start.step
         self._publishing = asyncio.Event()
         self._issuing = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        """What the Ray dashboard calls the actor."""
+        return f"conductor of {self._run}"
 
     # --- who makes the groups ---
 

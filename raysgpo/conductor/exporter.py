@@ -10,7 +10,7 @@ from ray.util.metrics import Counter, Gauge
 
 from raysgpo.config.run_name import plain_name
 from raysgpo.output.metrics import Metrics
-from raysgpo.output.prometheus import LAST_RECORD, SERIES, STEP, Series, plain_label, samples
+from raysgpo.output.prometheus import LAST_RECORD, SERIES, STEP, Series, help_text, plain_label, samples
 from raysgpo.output.run_folder import RunFolder
 
 REFRESH = 1.0
@@ -28,7 +28,8 @@ class Exporter:
     def __init__(self, run: RunFolder, step: int, facts: Mapping[Series, float]) -> None:
         """``step``: optimizer steps done; ``facts``: gauges that stay as they are."""
         self._tags = {"run": plain_name(run.path.name), "folder": plain_label(str(run.path))}
-        self._made: dict[str, Gauge | Counter] = {}
+        self._told: dict[str, Gauge] = {}
+        self._counters: dict[str, Counter] = {}
         self._gauges = {**facts, STEP: float(step), LAST_RECORD: time.time()}
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -61,21 +62,17 @@ class Exporter:
     def _set_all(self) -> None:
         with self._lock:
             for series, value in self._gauges.items():
-                gauge = self._metric(series)
-                assert isinstance(gauge, Gauge)
-                gauge.set(value, self._labels(series))
+                if series.name not in self._told:
+                    self._told[series.name] = Gauge(series.name, help_text(series.name), self._keys(series))
+                self._told[series.name].set(value, self._labels(series))
 
     def _count(self, series: Series, value: float) -> None:
-        counter = self._metric(series)
-        assert isinstance(counter, Counter)
-        counter._record(value, self._labels(series))  # ``inc`` takes no 0
+        if series.name not in self._counters:
+            self._counters[series.name] = Counter(series.name, help_text(series.name), self._keys(series))
+        self._counters[series.name]._record(value, self._labels(series))  # ``inc`` takes no 0
+
+    def _keys(self, series: Series) -> tuple[str, ...]:
+        return *self._tags, *series.label_names
 
     def _labels(self, series: Series) -> dict[str, str]:
         return self._tags | {name: plain_label(text) for name, text in series.labels}
-
-    def _metric(self, series: Series) -> Gauge | Counter:
-        if series.name not in self._made:
-            kind = Counter if series.kind == "counter" else Gauge
-            keys = (*self._tags, *series.label_names)
-            self._made[series.name] = kind(series.name, "docs/metrics.md has its meaning", keys)
-        return self._made[series.name]

@@ -135,6 +135,7 @@ SERIES: Mapping[str, Series] = {
     "tokens/truncated_share": _gauge("rollouts_truncated_ratio"),
     "tokens/per_second": _gauge("sampled_tokens_per_second"),
     "train/problems_solved_ever": _gauge("problems_solved"),
+    "train/workers": _gauge("trainer_workers"),
     "grader/failures": _counter("grader_failures"),
     "sampling/retries": _counter("sampling_retries"),
     "staleness/mean": _gauge("staleness_mean_steps"),
@@ -202,6 +203,15 @@ def series(metric: str) -> Series | None:
         if (found := re.fullmatch(pattern, metric)) is not None:
             return made(found)
     return None
+
+
+def help_text(name: str) -> str:
+    """What Prometheus shows beside a name, in ASCII."""
+    said = next((meaning for of_run, meaning in OF_THE_RUN.items() if of_run.name == name), None)
+    if said is not None:
+        return f"raysgpo: {said}"
+    metrics = [metric for metric in (*SERIES, *EXAMPLES) if (one := series(metric)) and one.name == name]
+    return f"raysgpo: {', '.join(metrics)} of docs/metrics.md"
 
 
 def samples(row: Metrics) -> Iterator[tuple[Series, float | None]]:

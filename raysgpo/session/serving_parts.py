@@ -48,7 +48,7 @@ class ServingParts:
         self._stored = NOTHING_PUBLISHED
         self._watch = Watch(names.rollout)
         self._told_held_back = False
-        self._store = start_weight_store()
+        self._store = start_weight_store(names.plain)
         self._pulse = Pulse("the weight store", self._store.latest.remote)
         self.transport = transport_of(config, self._store)
 

@@ -45,11 +45,10 @@ class Trackers:
             thread.end(failed=kind is not None)
         until = time.monotonic() + PATIENCE
         for thread in self._threads:
-            thread.wait(max(0.0, until - time.monotonic()))
+            late = " did not answer in time and" if thread.late(max(0.0, until - time.monotonic())) else ""
             if thread.lost:
-                self._say(
-                    f"{thread.name} lacks {thread.lost} rows of this run; metrics.jsonl and evaluations.jsonl have all"
-                )
+                rows = f"{thread.lost} rows of this run; metrics.jsonl and evaluations.jsonl have all"
+                self._say(f"{thread.name}{late} lacks {rows}")
 
 
 class TrackerThread:
@@ -80,8 +79,10 @@ class TrackerThread:
         self._failed = failed
         self._rows.put(None)
 
-    def wait(self, seconds: float) -> None:
+    def late(self, seconds: float) -> bool:
+        """Whether it is still at work after so many more seconds."""
         self._thread.join(seconds)
+        return self._thread.is_alive()
 
     def _work(self) -> None:
         self._try(self._ready)

@@ -17,6 +17,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from raysgpo.config import TrainerConfig
+from raysgpo.config.run_name import plain_name
 from raysgpo.remote import Pulse
 from raysgpo.training.entry import train_loop
 from raysgpo.training.job import TrainJob
@@ -34,7 +35,7 @@ class TrainerThread:
     number of times."""
 
     def __init__(self, job: TrainJob, folder: Path) -> None:
-        """``folder``: where Ray Train keeps its own files."""
+        """``folder``: of the run; Ray Train keeps its own files in ``train/`` there."""
         self.failure: BaseException | None = None
         self._trainer = _trainer(job, folder)
         self._thread = threading.Thread(target=self._fit, name="trainer", daemon=True)
@@ -105,8 +106,8 @@ def _trainer(job: TrainJob, folder: Path) -> TorchTrainer:
             resources_per_worker={name: amount for name, amount in resources.items() if amount},
         ),
         run_config=RunConfig(
-            name="train",
-            storage_path=str(folder),
+            name=plain_name(folder.name),  # what the Ray dashboard and Ray's own metrics call it
+            storage_path=str(folder / "train"),
             failure_config=FailureConfig(max_failures=settings.max_failures),
         ),
     )

@@ -118,14 +118,14 @@ def test_each_panel_lies_in_a_place_of_its_own_and_says_what_it_is() -> None:
         assert not own & cells and place["x"] + place["w"] <= 24, panel["title"]
         cells |= own
         assert panel["description"].endswith(".") and panel["fieldConfig"]["defaults"]["unit"], panel["title"]
-        assert [target["refId"] for target in panel["targets"]] == list("ABC"[: len(panel["targets"])])
+        assert [target["refId"] for target in panel["targets"]] == list("ABCD"[: len(panel["targets"])])
 
 
 def test_the_board_shows_what_a_run_is_judged_by() -> None:
     titles = {panel["title"] for panel in panels()}
     assert titles >= {
         "Accuracy", "All-negative groups", "Judged groups", "Reasoning Trajectory Score", "Wrong and reinforced",
-        "Staleness", "Tokens a second", "Weight sync", "Replicas", "Idle",
+        "Staleness", "Tokens a second", "Weight sync", "Replicas and ranks", "Idle",
     }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from raysgpo.output.prometheus import OF_THE_RUN, SUMS, Series, samples, series, table
+from raysgpo.output.prometheus import OF_THE_RUN, SUMS, Series, help_text, samples, series, table
 from tests.metrics_page import PAGE, PROMETHEUS, defined
 
 
@@ -40,6 +40,13 @@ def test_names_and_labels_are_such_as_prometheus_takes_and_a_name_has_one_kind_a
 def test_a_unit_stands_last(word: str, unit: str) -> None:
     found = [one.name.removesuffix("_total") for metric, one in exported().items() if metric.endswith(word)]
     assert found and all(name.endswith(f"_{unit}") for name in found), found
+
+
+def test_each_name_has_a_help_of_its_own_in_ascii() -> None:
+    texts = {one.name: help_text(one.name) for one in (*exported().values(), *OF_THE_RUN)}
+    assert len(set(texts.values())) == len(texts) and all(text.isascii() for text in texts.values())
+    assert texts["raysgpo_accuracy_ratio"] == "raysgpo: accuracy/mean of docs/metrics.md"
+    assert "groups/too_old" in texts["raysgpo_groups_total"]
 
 
 def test_base_units_alone() -> None:

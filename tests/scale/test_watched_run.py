@@ -23,7 +23,7 @@ from raysgpo.output.run_folder import RunFolder
 from tests.cluster.promql import MONITORING, alert_rules
 from tests.cluster.synthetic_alerts import ILL, promtool_tests
 from tests.full.conftest import ROOT, start_command
-from tests.full.test_resumed_job import free_ports, started_cluster
+from tests.full.test_resumed_job import Cluster, free_ports, started_cluster
 
 pytestmark = [
     pytest.mark.scale,
@@ -83,6 +83,16 @@ class Prometheus:
 class Watched:
     run: RunFolder
     prometheus: Prometheus
+    cluster: Cluster
+
+    def dashboard(self, path: str) -> Any:
+        """What the Ray dashboard's pages are made of."""
+        token = self.cluster.environment["RAY_AUTH_TOKEN"]
+        request = urllib.request.Request(
+            f"{self.cluster.dashboard}{path}", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
 
 
 def served(folder: Path, discovery: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -120,7 +130,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
                 command.end()
             [run] = (folder / "runs").iterdir()
             time.sleep(15)  # the last step is scraped
-            yield Watched(RunFolder(run), prometheus)
+            yield Watched(RunFolder(run), prometheus, cluster)
         finally:
             process.terminate()
             process.wait(30)
@@ -178,6 +188,18 @@ def test_each_alert_is_evaluated(watched: Watched) -> None:
     assert set(firing) <= {"RaysgpoDiskFilling"}, "a healthy run of a minute alarms nobody; the disk is this machine's"
     for rule in alert_rules():
         watched.prometheus.now(rule["expr"])
+
+
+def test_the_ray_dashboard_calls_the_parts_by_the_run_s_name(watched: Watched) -> None:
+    name = watched.run.path.name
+    actors = watched.dashboard("/api/v0/actors?detail=1&limit=1000")["data"]["result"]["result"]
+    assert {actor["repr_name"] for actor in actors} >= {f"conductor of {name}", f"weight store of {name}"}
+    assert any(actor["name"].startswith(f"reaper {name}-") for actor in actors)
+    [job] = {actor["job_id"] for actor in actors if actor["class_name"] == "Conductor"}
+    datasets = watched.dashboard(f"/api/data/datasets/{job}")["datasets"]
+    assert any(dataset["dataset"].startswith(f"{name}-groups") for dataset in datasets), datasets
+    runs = watched.dashboard("/api/train/v2/runs/v1")["train_runs"]
+    assert [run["name"] for run in runs] == [name]
 
 
 def test_promtool_accepts_rules_and_configuration() -> None:

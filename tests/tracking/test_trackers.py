@@ -123,7 +123,8 @@ def test_one_that_hangs_holds_nobody_up(
     start = time.monotonic()
     said = followed(tmp_path, 4)
     assert time.monotonic() - start < 10
-    assert said[1:] == ["scripted lacks 3 rows of this run; metrics.jsonl and evaluations.jsonl have all"]
+    rows = "3 rows of this run; metrics.jsonl and evaluations.jsonl have all"
+    assert said[1:] == [f"scripted did not answer in time and lacks {rows}"]
     released.set()
 
 
