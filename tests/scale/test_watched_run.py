@@ -198,8 +198,7 @@ def test_the_ray_dashboard_calls_the_parts_by_the_run_s_name(watched: Watched) -
     [job] = {actor["job_id"] for actor in actors if actor["class_name"] == "Conductor"}
     datasets = watched.dashboard(f"/api/data/datasets/{job}")["datasets"]
     assert any(dataset["dataset"].startswith(f"{name}-groups") for dataset in datasets), datasets
-    runs = watched.dashboard("/api/train/v2/runs/v1")["train_runs"]
-    assert [run["name"] for run in runs] == [name]
+    assert watched.prometheus.ever(f'{{__name__=~"ray_train_.+", ray_train_run_name="{name}"}}')
 
 
 def test_promtool_accepts_rules_and_configuration() -> None:
