@@ -68,7 +68,7 @@ def train(config: Config) -> int:
                 for start in healing:
                     with healing, Trackers(config, run, start.step, console.say) as trackers, ExitStack() as up:
                         with interrupts.at_once():
-                            parts = up.enter_context(running_parts(prepared, run, start, serving))
+                            parts = up.enter_context(running_parts(prepared, run, start, serving, console.say))
                         watch(parts, console, trackers, interrupts, lock)
                         parts.trainer.raise_failure()
             _tell(prepared, run, bool(interrupts.count), go_on, console.say)

@@ -250,7 +250,7 @@ class _Offline:
         with (
             Console(total, start.step, self.out, update_numbers) as console,
             Trackers(self.config, self.run, start.step, console.say) as trackers,
-            running_trainer(prepared, self.run, start) as parts,
+            running_trainer(prepared, self.run, start, self.say) as parts,
         ):
             self.interrupts.say = console.say
             watch(parts, console, trackers, self.interrupts, self.lock)

@@ -19,6 +19,7 @@ from raysgpo.serving.judge_replicas import start_judge
 from raysgpo.session.judge_access import Say
 from raysgpo.session.moving_parts import MovingParts, running_conductor
 from raysgpo.session.names import RunNames
+from raysgpo.session.resources import workers_with_room
 from raysgpo.session.serving_parts import check_vocabulary
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
@@ -52,15 +53,14 @@ def starting_judge(config: ResolvedConfig, names: RunNames) -> Iterator[JudgeAdd
 
 
 @contextmanager
-def running_trainer(prepared: Prepared, run: RunFolder, start: StartState) -> Iterator[MovingParts]:
+def running_trainer(prepared: Prepared, run: RunFolder, start: StartState, say: Say) -> Iterator[MovingParts]:
     """The trainer on the groups of ``judged.jsonl``, with no replica beside it."""
     source = partial(RecordedSource, file=run.judged)
     with ExitStack() as afterwards, running_conductor(prepared, run, start, source) as conductor:
         result(conductor.start.remote(conductor), None)  # it reads the whole file before it answers
         result(conductor.open_publishing.remote())
-        trainer = TrainerThread(
-            TrainJob(prepared.config, run, conductor, NobodyListens(), prepared.total_steps), run.path
-        )
+        job = TrainJob(prepared.config, run, conductor, NobodyListens(), prepared.total_steps)
+        trainer = TrainerThread(job, run.path, workers_with_room(prepared.config, serving=False), say)
         trainer.start()
         afterwards.callback(trainer.wait)
         yield MovingParts(conductor, trainer)

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from raysgpo.config.cluster import ROLE, Labels, Role
 from raysgpo.planning.demand import Amounts, Demand
 
+UNBOUNDED = 10**6
+"""Room for processes that reserve nothing."""
 SLACK = 1e-6
 """Of an amount: sums of fractions such as 0.1 are not exact."""
 
@@ -84,10 +86,10 @@ def _in_order(demands: Sequence[Demand], nodes: Sequence[Node], known: Sequence[
     for demand in demands:
         asked, remaining = selector(demand, known), demand.count
         fitting = [i for i, node in enumerate(nodes) if matches(node.labels, asked)]
-        room = {i: _room(demand, left[i]) for i in fitting}
+        rooms = {i: _room(demand.each, left[i]) for i in fitting}
         # Packed: where most fit. Others: the fullest node that still has room, which keeps whole nodes free.
-        for i in sorted(fitting, key=lambda i: (-min(room[i], remaining) if demand.packed else room[i], i)):
-            taken = min(room[i], remaining)
+        for i in sorted(fitting, key=lambda i: (-min(rooms[i], remaining) if demand.packed else rooms[i], i)):
+            taken = min(rooms[i], remaining)
             if taken:
                 for name, amount in demand.each.items():
                     left[i][name] -= taken * amount
@@ -98,10 +100,15 @@ def _in_order(demands: Sequence[Demand], nodes: Sequence[Node], known: Sequence[
     return list(zip(nodes, counts, strict=True))
 
 
-def _room(demand: Demand, left: Amounts) -> int:
-    """How many of it a node with so much left can take."""
-    rooms = (int((left.get(name, 0.0) + SLACK) // amount) for name, amount in demand.each.items() if amount)
-    return min(rooms, default=demand.count)
+def room(each: Amounts, labels: Labels, nodes: Sequence[Node]) -> int:
+    """How many processes of that size have room on the nodes that a label selector picks."""
+    return sum(_room(each, node.resources) for node in nodes if matches(node.labels, labels))
+
+
+def _room(each: Amounts, left: Amounts) -> int:
+    """How many of that size a node with so much left can take."""
+    rooms = (int((left.get(name, 0.0) + SLACK) // amount) for name, amount in each.items() if amount)
+    return min(rooms, default=UNBOUNDED)
 
 
 def _fits(each: Amounts, node: Amounts) -> bool:
@@ -134,11 +141,11 @@ def impossible(demands: Sequence[Demand], nodes: Sequence[Node], known: Sequence
     for demand in demands:
         asked = selector(demand, known)
         chosen = [node for node in nodes if matches(node.labels, asked)]
-        room = sum(_room(demand, node.resources) for node in chosen)
-        if room < demand.count:
+        there = room(demand.each, asked, nodes)
+        if there < demand.count:
             return (
                 f"{demand.count} {demand.what}s of {amounts_text(demand.each)} each do not fit: the nodes"
-                f"{_with(asked)} have room for {room} ({nodes_text(chosen)}); change {demand.settings}"
+                f"{_with(asked)} have room for {there} ({nodes_text(chosen)}); change {demand.settings}"
             )
     whole = ", ".join(f"{demand.count} {demand.what} x {amounts_text(demand.each)}" for demand in demands)
     return f"the parts of the run do not fit on the nodes side by side: {whole}, on {nodes_text(nodes)}"

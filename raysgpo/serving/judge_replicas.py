@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from ray import serve
 
 from raysgpo.config import JudgeConfig
@@ -20,6 +21,7 @@ from raysgpo.judging.address import JudgeAddress
 from raysgpo.serving.application import Start, http_address, quiet_logging, start_serve, wait_until_running
 from raysgpo.serving.autoscaling import replica_options
 from raysgpo.serving.engine import QUIET_ENVIRONMENT, cpu_arguments, cpu_environment
+from raysgpo.serving.http_key import cluster_key
 from raysgpo.serving.start_failure import EngineSettings
 
 MODEL = "judge"
@@ -41,7 +43,7 @@ def start_judge(judge: JudgeConfig, name: str) -> JudgeAddress:
     application = _application(judge)
     target = serve.RunTarget(application, name=name, route_prefix=f"/{name}", logging_config=quiet_logging())
     serve.run_many([target], wait_for_applications_running=False)
-    return JudgeAddress(f"{http_address()}/{name}/v1", MODEL)
+    return JudgeAddress(f"{http_address()}/{name}/v1", MODEL, SecretStr(cluster_key()))
 
 
 def _application(judge: JudgeConfig) -> Any:

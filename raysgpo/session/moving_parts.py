@@ -21,6 +21,8 @@ from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.remote import on_this_node, result
 from raysgpo.serving.handle import RolloutService
+from raysgpo.session.interrupts import Say
+from raysgpo.session.resources import workers_with_room
 from raysgpo.session.serving_parts import ServingParts
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
@@ -48,7 +50,7 @@ class MovingParts:
 
 @contextmanager
 def running_parts(
-    prepared: Prepared, run: RunFolder, start: StartState, serving: ServingParts
+    prepared: Prepared, run: RunFolder, start: StartState, serving: ServingParts, say: Say
 ) -> Iterator[MovingParts]:
     """Everything up, within the session of Ray that is there; what trains is taken down at the end.
 
@@ -56,6 +58,7 @@ def running_parts(
     from then on the run goes on by itself.
     """
     config, judging = prepared.config, _wants_replicas(prepared, start)
+    workers = workers_with_room(config, serving.up)
     # Replicas of an earlier attempt may hold weights that no checkpoint covers, and take none of a lower version.
     start = replace(start, version=max(start.version, serving.start(judging)))
     rollout = RolloutService(serving.rollout, serving.run_id)
@@ -63,7 +66,8 @@ def running_parts(
     with ExitStack() as afterwards, running_conductor(prepared, run, start, source) as conductor:
         started = conductor.start.remote(conductor)
         publisher = ReplicaPublisher(serving.transport, rollout.handle)
-        trainer = TrainerThread(TrainJob(config, run, conductor, publisher, prepared.total_steps), run.path)
+        job = TrainJob(config, run, conductor, publisher, prepared.total_steps)
+        trainer = TrainerThread(job, run.path, workers, say)
         trainer.start()
         afterwards.callback(trainer.wait)  # what is left to do when the conductor is gone
         serving.wait()

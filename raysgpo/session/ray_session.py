@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.output.whole_file import writing
+from raysgpo.serving.http_key import CALLBACK
 from raysgpo.session.cluster_address import check_cluster_address
 
 QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
@@ -43,12 +44,14 @@ def ray_session() -> Iterator[Path]:
     patience = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"}
     # A replica that hangs would otherwise keep its GPU for as long as the longest generation may take.
     patience["RAY_SERVE_FORCE_STOP_UNHEALTHY_REPLICAS"] = "1"
+    # Judge replicas answer those alone who have the cluster's key.
+    guarded = {name: os.environ.get(name, value) for name, value in CALLBACK.items()}
     try:
         context = ray.init(
             ignore_reinit_error=True,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {**threads, **patience, "TOKENIZERS_PARALLELISM": "false"}},
+            runtime_env={"env_vars": {**threads, **patience, **guarded, "TOKENIZERS_PARALLELISM": "false"}},
         )
     except (OSError, RuntimeError, RayError) as error:  # no place for its token or its files, another version of Ray
         said = " ".join(str(error).split())[:300]

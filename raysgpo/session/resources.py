@@ -8,18 +8,18 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import ray
 import yaml
-from ray._private.state import available_resources_per_node
 from ray._private.state import state as ray_state
 
 from raysgpo.config import Config, Section
 from raysgpo.config.cluster import ROLE, ROLES
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.resolved import ResolvedConfig
+from raysgpo.nodes import free_nodes, live_nodes
 from raysgpo.planning.cluster_file import ray_up_nodes
 from raysgpo.planning.demand import Demand, phases
 from raysgpo.planning.placement import Node, impossible, place, placement_lines, selector
+from raysgpo.session.interrupts import Say
 from raysgpo.session.node_request import NodeRequest
 
 BOOTSTRAP_CONFIG = Path("~/ray_bootstrap_config.yaml").expanduser()
@@ -28,8 +28,6 @@ MANY = 1000
 """Nodes of a group without a limit."""
 LOOK_EVERY = 2.0
 """Seconds from one look at the cluster to the next."""
-
-Say = Callable[[str], None]
 
 
 def wait_for_room(config: ResolvedConfig, say: Say) -> ResolvedConfig:
@@ -46,7 +44,7 @@ def wait_for_room(config: ResolvedConfig, say: Say) -> ResolvedConfig:
             _tell_growth(wanted(live_nodes()), say)
             there = live_nodes()
             known = [*there, *_node_types()]
-            for line in placement_lines(wanted(there), _free(there), known):
+            for line in placement_lines(wanted(there), free_nodes(), known):
                 say(line)
     return _placed(config, known)
 
@@ -62,7 +60,7 @@ def _wait_for(
     while True:
         there, types = live_nodes(), _node_types()
         wanted, known = wanted_of(there), [*there, *types]
-        if place(wanted, _free(there), known) is not None:
+        if place(wanted, free_nodes(), known) is not None:
             return
         reason = impossible(wanted, there, known)
         if reason is not None and (never := impossible(wanted, types, known) if types else reason) is not None:
@@ -79,7 +77,7 @@ def _wait_for(
 
 
 def _held(wanted: Sequence[Demand], there: Sequence[Node], known: Sequence[Node]) -> str:
-    reason = impossible(wanted, _free(there), known)
+    reason = impossible(wanted, free_nodes(), known)
     return f"others hold too much of the cluster; of what is free, {reason}" if reason else "others hold the rest"
 
 
@@ -99,6 +97,18 @@ def _tell_growth(wanted: Sequence[Demand], say: Say) -> None:
     )
 
 
+def workers_with_room(config: ResolvedConfig, serving: bool) -> int:
+    """How many train workers have room now beside what the run has yet to start; ``serving``: its replicas are up."""
+    there, free = live_nodes(), free_nodes()
+    known = [*there, *_node_types()]
+    wanted = _wanted(config, -1, there)
+    rest = [demand for demand in wanted if demand.role == "steady" or (demand.role != "trainer" and not serving)]
+    trainer = next(demand for demand in wanted if demand.role == "trainer")
+    fewest, most = config.trainer.workers
+    fitting = (n for n in range(most, fewest, -1) if place([replace(trainer, count=n), *rest], free, known) is not None)
+    return next(fitting, fewest)
+
+
 def _placed(config: ResolvedConfig, known: Sequence[Node]) -> ResolvedConfig:
     """The settings with every label selector filled in; empty where any node will do."""
     chosen = {demand.role: selector(demand, known) for phase in phases(config, cpus=0.0) for demand in phase}
@@ -110,21 +120,6 @@ def _placed(config: ResolvedConfig, known: Sequence[Node]) -> ResolvedConfig:
     if "steady" in chosen:
         update["cluster"] = config.cluster.model_copy(update={"group_worker_selector": chosen["steady"]})
     return config.model_copy(update=update)
-
-
-def live_nodes() -> list[Node]:
-    """Those that are there, by their addresses."""
-    return [
-        Node(node["NodeManagerAddress"], dict(node["Resources"]), dict(node["Labels"]), node["NodeID"])
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
-
-
-def _free(nodes: Sequence[Node]) -> list[Node]:
-    """The same nodes with what nobody has reserved of them."""
-    free = available_resources_per_node()
-    return [replace(node, resources=dict(free.get(node.id, {}))) for node in nodes]
 
 
 def _node_types() -> list[Node]:

@@ -48,6 +48,8 @@ class ServingParts:
         self._stored = NOTHING_PUBLISHED
         self._watch = Watch(names.rollout)
         self._told_held_back = False
+        self.up = False
+        """Whether all of it has come up, and holds its place."""
         self._store = start_weight_store(names.plain)
         self._pulse = Pulse("the weight store", self._store.latest.remote)
         self.transport = transport_of(config, self._store)
@@ -87,6 +89,7 @@ class ServingParts:
                 run_id=names.id,
                 groups=config.groups_under_way,
             )
+        self.up = self.up and newest is not None
         self._stored = self._in_store()
         return max(NOTHING_PUBLISHED if newest is None else newest, self._stored)
 
@@ -99,6 +102,7 @@ class ServingParts:
             self._say(line)
         if self._judge is not None:
             wait_for_judge_replicas(self._config, self._judge, self._names.judge, self._say)
+        self.up = True
 
     def check(self) -> None:
         """Raises RuntimeError if the store died or hangs: no weights arrive anywhere until it is published to anew; or

@@ -6,7 +6,10 @@ import logging
 import os
 import re
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from raysgpo.config import TrainerConfig
 from raysgpo.config.run_name import plain_name
 from raysgpo.remote import Pulse
+from raysgpo.training.absence import Absence
+from raysgpo.training.elastic import ElasticTrainer
 from raysgpo.training.entry import train_loop
 from raysgpo.training.job import TrainJob
 
@@ -26,6 +31,8 @@ END_DEADLINE = 60.0
 """Seconds that workers without a conductor may take to notice it, and Ray Train to put them away."""
 CONTROLLER_PATIENCE = 300.0
 """Seconds that Ray Train's controller may take to answer: while it starts its workers it answers nothing."""
+LOOK_EVERY = 10.0
+"""Seconds from one look at the workers to the next."""
 WORKER_PATIENCE = 120.0
 """Seconds that a train worker may take to answer the controller."""
 
@@ -34,13 +41,16 @@ class TrainerThread:
     """Runs the workers to the end. A worker that is dead or hangs starts again from the last checkpoint, a bounded
     number of times."""
 
-    def __init__(self, job: TrainJob, folder: Path) -> None:
-        """``folder``: of the run; Ray Train keeps its own files in ``train/`` there."""
+    def __init__(self, job: TrainJob, folder: Path, workers: int, say: Callable[[str], None]) -> None:
+        """``folder``: of the run; Ray Train keeps its own files in ``train/`` there; ``workers``: how many to start
+        with."""
         self.failure: BaseException | None = None
-        self._trainer = _trainer(job, folder)
+        self._trainer = _trainer(job, folder, workers)
         self._thread = threading.Thread(target=self._fit, name="trainer", daemon=True)
         self._controller: Any = None
         self._pulse: Pulse[Any] | None = None
+        self._absence = Absence(job.config, say)
+        self._looked = 0.0
 
     def start(self) -> None:
         self._thread.start()
@@ -50,12 +60,22 @@ class TrainerThread:
         return self._thread.is_alive()
 
     def check(self) -> None:
-        """Raises Hung if Ray Train's controller hangs: nobody would start a dead worker again."""
+        """Whether the workers are there, and who starts them again.
+
+        Raises:
+            Hung: Ray Train's controller hangs, and nobody would start a dead worker again.
+            RuntimeError: there has been no room for workers for too long.
+        """
         if self._pulse is None and (controller := self._find_controller()) is not None:
             self._pulse = Pulse("Ray Train's controller", controller.__ray_ready__.remote, CONTROLLER_PATIENCE)
         if self._pulse is not None:
             with suppress(RayActorError):  # ``fit`` raises that as well
                 self._pulse.answer()
+
+        now = time.monotonic()
+        if self.running and now - self._looked > LOOK_EVERY:
+            self._looked = now
+            self._absence.look(len(self._actors("RayTrainWorker")))
 
     def wait(self) -> None:
         """Return once the workers have ended. Without a conductor they do so by themselves, unless their controller
@@ -67,13 +87,17 @@ class TrainerThread:
     def _find_controller(self) -> Any:
         """Its handle, which Ray Train keeps to itself; None while there is none."""
         if self._controller is None:
-            mine = ("TrainController", ray.get_runtime_context().get_job_id(), "ALIVE")
-            actors = [a for a in state.actors().values() if (a["ActorClassName"], a["JobID"], a["State"]) == mine]
+            actors = self._actors("TrainController")
             if actors:  # of two, the other is the one before, which is being killed
                 newest = max(actors, key=lambda actor: actor["StartTime"])
                 actor_id = ray.ActorID(bytes.fromhex(newest["ActorID"]))
                 self._controller = worker.global_worker.core_worker.get_actor_handle(actor_id)
         return self._controller
+
+    def _actors(self, name: str) -> list[dict[str, Any]]:
+        """Those of Ray Train in this run that are alive, by the name of their class."""
+        mine = (name, ray.get_runtime_context().get_job_id(), "ALIVE")
+        return [a for a in state.actors().values() if (a["ActorClassName"], a["JobID"], a["State"]) == mine]
 
     def raise_failure(self) -> None:
         """Raises what ended the workers, if anything did; the thread has ended."""
@@ -89,11 +113,12 @@ class TrainerThread:
             self.failure = error
 
 
-def _trainer(job: TrainJob, folder: Path) -> TorchTrainer:
+def _trainer(job: TrainJob, folder: Path, workers: int) -> TorchTrainer:
     settings: TrainerConfig = job.config.trainer
+    trainer = partial(ElasticTrainer, workers) if settings.elastic else TorchTrainer
     resources = {"CPU": settings.cpus, "GPU": settings.gpus}
-    return TorchTrainer(
-        train_loop,
+    return trainer(
+        train_loop_per_worker=train_loop,
         train_loop_config={"job": job},
         torch_config=TorchConfig(
             backend="nccl" if settings.gpus else "gloo", timeout_s=int(settings.collective_timeout)

@@ -134,7 +134,7 @@ def trained_here(config: Config) -> Iterator[RunFolder]:
         prepared = prepare(config, say=print)
         with (
             serving_parts(prepared.config, run, None, print) as serving,
-            running_parts(prepared, run, StartState(), serving) as parts,
+            running_parts(prepared, run, StartState(), serving, print) as parts,
         ):
             end = time.monotonic() + DEADLINE
             while parts.trainer.running:

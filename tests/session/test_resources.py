@@ -41,7 +41,7 @@ class Cluster:
         self.asked: list[list[str]] = []
         self.withdrawn = False
         monkeypatch.setattr(cluster_resources, "live_nodes", self.look)
-        monkeypatch.setattr(cluster_resources, "_free", lambda nodes: next(self.free, nodes))
+        monkeypatch.setattr(cluster_resources, "free_nodes", lambda: next(self.free, self.there))
         monkeypatch.setattr(cluster_resources, "_node_types", lambda: types)
         monkeypatch.setattr(cluster_resources, "NodeRequest", lambda: self)
         monkeypatch.setattr(cluster_resources.time, "sleep", lambda seconds: None)
