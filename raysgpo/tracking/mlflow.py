@@ -23,10 +23,10 @@ class MLflowRun:
     """A run there, by MLflow's own environment variables; without an address, in a file of the run folder."""
 
     def __init__(self, run: RunFolder, step: int, settings: Tree) -> None:
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)  # the tables of a new file, one by one
         from mlflow import MlflowClient
 
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # the tables of a new file, one by one
         run.trackers.mkdir(exist_ok=True)
         self._address = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{run.trackers / 'mlflow.db'}"
         self._client = MlflowClient(tracking_uri=self._address)
