@@ -19,7 +19,6 @@ from raysgpo.output.console import Console
 from raysgpo.output.curves import draw_curves, draw_guidance
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
-from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.session.exiting import exiting, telling_failures
 from raysgpo.session.healing import Healing
 from raysgpo.session.interrupts import interruptible
@@ -32,6 +31,7 @@ from raysgpo.session.trained_policy import check_upload, tell_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
+from raysgpo.tracking.trackers import Trackers
 
 COMMAND = "python jobs/train.py"
 
@@ -66,10 +66,10 @@ def train(config: Config) -> int:
             ):
                 healing = Healing(config, run, start, interrupts, console.say)
                 for start in healing:
-                    with healing, TensorBoardLog(run, start.step) as tensorboard, ExitStack() as up:
+                    with healing, Trackers(config, run, start.step, console.say) as trackers, ExitStack() as up:
                         with interrupts.at_once():
                             parts = up.enter_context(running_parts(prepared, run, start, serving, console.say))
-                        watch(parts, console, tensorboard, interrupts, lock)
+                        watch(parts, console, trackers, interrupts, lock)
                         parts.trainer.raise_failure()
             _tell(prepared, run, bool(interrupts.count), go_on, console.say)
             end.status = STOPPED if interrupts.count else DONE

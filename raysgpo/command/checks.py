@@ -8,16 +8,19 @@ from raysgpo.config import Config
 from raysgpo.config.model_path import check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable
+from raysgpo.config.trackers import missing_package
 from raysgpo.judging.credentials import read_key
+from raysgpo.tracking.tracker import tracker_class
 
 
 def check_places(config: Config) -> None:
-    """Models and keys are there, and the run can be written down.
+    """Models, trackers and keys are there, and the run can be written down.
 
     Raises:
         ConfigError: one of them is missing.
     """
     check_models(config)
+    check_trackers(config)
     try:
         check_writable("storage", config.storage_root)
         if config.resume is not None:
@@ -35,6 +38,18 @@ def check_models(config: Config) -> None:
     check_model_path(config.model)
     if config.needs_judge:
         _check_judge(config)
+
+
+def check_trackers(config: Config) -> None:
+    """Each tracker's package is there, and what it asks for.
+
+    Raises:
+        ConfigError: one of them is missing.
+    """
+    for name in config.records.trackers:
+        reason = missing_package(name) or tracker_class(name).unready()
+        if reason is not None:
+            raise ConfigError(reason)
 
 
 def _check_judge(config: Config) -> None:

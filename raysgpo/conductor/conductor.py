@@ -32,11 +32,13 @@ from raysgpo.conductor.reporter import Reporter
 from raysgpo.conductor.run_state import RunState
 from raysgpo.conductor.source import SourceFactory
 from raysgpo.conductor.versions import Versions
+from raysgpo.config.run_name import plain_name
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.tickets import Tickets
 from raysgpo.groups.window import run_window
 from raysgpo.output import checkpoint
 from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
+from raysgpo.output.prometheus import REPLICAS_WANTED, STEPS_PLANNED, run_info
 from raysgpo.output.replica_count import ReplicaCount, replica_metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.step_warnings import missed_sync, step_warnings
@@ -50,10 +52,16 @@ class Conductor:
 
     def __init__(self, prepared: Prepared, run: RunFolder, start: StartState, source: SourceFactory) -> None:
         config = prepared.config
-        self._config = config
+        self._config, self._run = config, plain_name(run.path.name)
         account = JudgeAccount(run)
         start = account.brought_up_to_date(start)
-        self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, start.sizes)
+        algorithm = config.algorithm
+        facts = {
+            STEPS_PLANNED: prepared.total_steps,
+            REPLICAS_WANTED: config.rollout.replicas[0],
+            run_info(algorithm.baseline, algorithm.partial_credit.kind): 1.0,
+        }
+        self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, start.sizes, facts)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
         self._tickets = Tickets(prepared, start, self._window, account.write)
         self._versions = Versions(start.version)
@@ -69,6 +77,10 @@ class Conductor:
         self._covered = start.step
         self._publishing = asyncio.Event()
         self._issuing = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        """What the Ray dashboard calls the actor."""
+        return f"conductor of {self._run}"
 
     # --- who makes the groups ---
 

@@ -30,8 +30,11 @@ LOOK = 10.0
 class LiveSource:
     """A :class:`raysgpo.conductor.source.GroupSource`: rollout replicas sample, Ray Data streams."""
 
-    def __init__(self, state: RunState, *, rollout: RolloutService, judge: JudgeAddress | None = None) -> None:
-        """``judge``: None without a judge's server."""
+    def __init__(
+        self, state: RunState, *, rollout: RolloutService, judge: JudgeAddress | None = None, run: str = "run"
+    ) -> None:
+        """``judge``: None without a judge's server; ``run``: what it is called, for the Ray dashboard."""
+        self._run = run
         self._state = state
         self._rollout = rollout
         self._judge = judge
@@ -57,7 +60,7 @@ class LiveSource:
             asyncio.run_coroutine_threadsafe(self._failed(error), loop).result()
 
         datasets = (
-            build_dataset(config, state.prepared.task, conductor, self._rollout, self._judge, *segment)
+            build_dataset(config, state.prepared.task, conductor, self._rollout, self._judge, *segment, name=self._run)
             for segment in segments(first, first + most, config.prompts_per_step)
         )
         self._stream = StreamThread(datasets, arrived, failed)

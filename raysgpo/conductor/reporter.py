@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ray.util.metrics import Gauge
 from tenacity import AsyncRetrying
 
+from raysgpo.conductor.exporter import Exporter
 from raysgpo.conductor.unseen_rows import UnseenRows
-from raysgpo.config.run_name import plain_name
 from raysgpo.output.group_json import group_row
 from raysgpo.output.json_lines import JsonLines, Row, cut_rows, read_rows, write_together
 from raysgpo.output.metrics import Metrics
+from raysgpo.output.prometheus import Series
 from raysgpo.output.room import waiting_for_room
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.whole_file import WriteFailed
@@ -22,11 +21,6 @@ from raysgpo.records import Group
 
 MOST_SAID = 1000
 """Lines that are remembered, so as not to be said again."""
-
-
-def prometheus_name(metric: str) -> str:
-    """``accuracy/mean`` to ``raysgpo_accuracy_mean``: Ray discards names with other characters."""
-    return "raysgpo_" + re.sub(r"[^a-zA-Z0-9_]", "_", metric)
 
 
 def finite(row: Metrics) -> Metrics:
@@ -44,9 +38,10 @@ class Reporter:
         tokens: bool,
         said: Iterable[str] = (),
         sizes: Mapping[str, int] | None = None,
+        facts: Mapping[Series, float] | None = None,
     ) -> None:
         """``step``: optimizer steps done; ``said``: lines that the console has shown already; ``sizes``: see
-        ``sizes``, as of that step."""
+        ``sizes``, as of that step; ``facts``: what Prometheus is told of the run from the start."""
         sizes = sizes or {}
         for path in (run.metrics, run.groups):
             cut_rows(path, step, sizes.get(path.name))
@@ -56,13 +51,12 @@ class Reporter:
         self.failure: WriteFailed | None = None
         """Why nothing more can be written, once waiting was in vain."""
         self._tokens = tokens
-        self._run = plain_name(run.path.name)
         self._metrics, self._groups = JsonLines(run.metrics), JsonLines(run.groups)
         self._evaluations, self._answers = JsonLines(run.evaluations), JsonLines(run.answers)
         self._recording, self._recorded = asyncio.Lock(), step
         self._sizes: dict[int, dict[str, int]] = {}
         self._measure(step)
-        self._gauges: dict[str, Gauge] = {}
+        self._exporter = Exporter(run, step, facts or {})
         self._messages: list[str] = []
         self._said, self._kinds = dict.fromkeys(said), set[str]()
 
@@ -84,7 +78,7 @@ class Reporter:
             )
             self._recorded = step + 1
             self._measure(step + 1)
-        self._show(row)
+        self._show(row, step + 1)
         return True
 
     async def record_evaluation(self, row: Metrics, answers: Sequence[Row]) -> None:
@@ -96,7 +90,7 @@ class Reporter:
         rows = [{"step": row["step"], **answer} for answer in answers]
         async with self._recording:
             await self._write(lambda: [(self._answers, rows), (self._evaluations, [row])])
-        self._show(row)
+        self._show(row, int(row["step"] or 0))
 
     async def _write(self, parts: Callable[[], list[tuple[JsonLines, Iterable[Row]]]]) -> None:
         """In a thread: a step with its tokens is gigabytes of text, and whoever asks meanwhile gets an answer."""
@@ -108,9 +102,10 @@ class Reporter:
             self.failure = error
             raise
 
-    def _show(self, row: Metrics) -> None:
+    def _show(self, row: Metrics, done: int) -> None:
+        """``done``: optimizer steps of the policy that the row tells of."""
         self.rows.add(row)
-        self._export(row)
+        self._exporter.show(row, done)
 
     def sizes(self, step: int) -> dict[str, int]:
         """Bytes of each file, by its name, when ``step`` optimizer steps were recorded; empty if that is forgotten."""
@@ -162,16 +157,6 @@ class Reporter:
         return messages
 
     def close(self) -> None:
+        self._exporter.close()
         for file in self._files:
             file.close()
-
-    def _export(self, row: Metrics) -> None:
-        for name, value in row.items():
-            if value is None or name == "step":
-                continue
-            gauge = self._gauges.get(name)
-            if gauge is None:
-                description = ascii(name)[1:-1]  # a label of the rows may have any letters, and Ray takes these alone
-                gauge = self._gauges[name] = Gauge(prometheus_name(name), description=description, tag_keys=("run",))
-                gauge.set_default_tags({"run": self._run})
-            gauge.set(float(value))

@@ -39,8 +39,9 @@ def build_dataset(
     judge: JudgeAddress | None,
     first: int,
     end: int,
+    name: str,
 ) -> Dataset:
-    """The stream of the positions ``first`` to ``end - 1``.
+    """The stream of the positions ``first`` to ``end - 1``. ``name``: of the run, for the Ray dashboard.
 
     Exactly the tasks that the window can admit are in flight, in order, and a worker runs all it holds
     at once: so the lowest unfinished position always runs, and no task waits for the window while
@@ -54,7 +55,7 @@ def build_dataset(
     window = (config.max_staleness + 1) * blocks_per_step(config.prompts_per_step) * config.refill_limit
     unaligned = config.refill_limit > 1  # a refilled step may begin and end within a block
     tasks = math.ceil((window + unaligned) / workers)
-    return ray.data.from_blocks(blocks).map_batches(
+    dataset = ray.data.from_blocks(blocks).map_batches(
         GroupWorker,
         fn_constructor_args=(config, task, conductor, rollout, judge, workers),
         batch_size=None,
@@ -64,6 +65,8 @@ def build_dataset(
             size=workers, max_tasks_in_flight_per_actor=tasks, max_concurrent_calls_per_actor=tasks
         ),
     )
+    dataset.set_name(f"{name}-groups")
+    return dataset
 
 
 def position_blocks(first: int, end: int, prompts_per_step: int) -> list[list[int]]:

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from raysgpo.config.section import Section
+from raysgpo.config.trackers import TrackerNames
 
 
 class EvaluationConfig(Section):
@@ -60,3 +61,6 @@ class RecordsConfig(Section):
 
     tokens: bool = False
     """Write token ids and logprobs into groups.jsonl too, so that the trainer can replay the run."""
+    trackers: TrackerNames = ("tensorboard",)
+    """Experiment trackers that get the numbers too, one or a list: ``tensorboard``, ``wandb`` (Weights & Biases) and
+    ``mlflow``. Their own environment variables say where and with which key."""

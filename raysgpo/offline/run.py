@@ -41,7 +41,6 @@ from raysgpo.output.json_lines import JsonLines, cut_rows, read_rows, write_toge
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
-from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.policy.prompts import load_tokenizer
 from raysgpo.records import Group
 from raysgpo.serving.handle import RolloutService
@@ -57,6 +56,7 @@ from raysgpo.session.trained_policy import check_upload, tell_policy, trained_po
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
+from raysgpo.tracking.trackers import Trackers
 
 COMMAND = "python jobs/offline.py"
 
@@ -249,11 +249,11 @@ class _Offline:
         self.say("starting the trainer ...")
         with (
             Console(total, start.step, self.out, update_numbers) as console,
-            TensorBoardLog(self.run, start.step) as tensorboard,
+            Trackers(self.config, self.run, start.step, console.say) as trackers,
             running_trainer(prepared, self.run, start, self.say) as parts,
         ):
             self.interrupts.say = console.say
-            watch(parts, console, tensorboard, self.interrupts, self.lock)
+            watch(parts, console, trackers, self.interrupts, self.lock)
         parts.trainer.raise_failure()
 
     # --- evaluation ---
@@ -286,8 +286,8 @@ class _Offline:
         with closing(JsonLines(self.run.answers)) as answers, closing(JsonLines(self.run.evaluations)) as evaluations:
             write_together([(answers, rows), (evaluations, [row])])
         Console(step, step, self.out).row(row)
-        with TensorBoardLog(self.run, step) as tensorboard:
-            tensorboard.row(row)
+        with Trackers(self.config, self.run, step, self.say) as trackers:
+            trackers.row(row)
 
     def tell(self) -> None:
         """The last lines."""

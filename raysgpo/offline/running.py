@@ -31,7 +31,7 @@ from raysgpo.weights.transport import NobodyListens
 @contextmanager
 def running_rollout(config: ResolvedConfig, names: RunNames, model: str, say: Say) -> Iterator[RolloutService]:
     """Rollout replicas that serve ``model`` as it is, taken down at the end."""
-    transport = StoreTransport(start_weight_store())
+    transport = StoreTransport(start_weight_store(names.plain))
     groups = config.groups_under_way
     handle = start_rollout(model, config.rollout, transport, name=names.rollout, run_id=names.id, groups=groups)
     try:

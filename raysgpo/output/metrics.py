@@ -74,6 +74,7 @@ def group_metrics(groups_P: Sequence[Group]) -> Metrics:
         "groups/sampled": len(groups_P),
         "groups/all_negative_share": _mean([float(g.all_negative) for g in sampled]),
         "groups/degenerate_share": _mean([float(g.degenerate) for g in sampled]),
+        "groups/judged_share": _mean([float(g.judged) for g in sampled if g.all_negative]),
         "failures/truncated_share": _mean([float(r.truncated and not r.correct) for r in rollouts]),
         "failures/finished_share": _mean([float(not r.truncated and not r.correct) for r in rollouts]),
         "judge/allowed": sum(g.judge for g in groups_P),

@@ -1,11 +1,11 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
-``checkpoints/``, ``exports/``, ``tensorboard/``, ``train/`` (Ray Train's own files), ``logs``, ``curves.png`` and
-``advantages.png``; of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``; in
-``records-before-NNN`` what a run recorded that had no checkpoint and began anew. One run at a time works in it
-(:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files: the conductor, or the run while there
-is none.
+``checkpoints/``, ``exports/``, ``tensorboard/``, ``trackers/``, ``train/`` (Ray Train's own files), ``logs``,
+``curves.png`` and ``advantages.png``; of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and
+``judged.jsonl``; in ``records-before-NNN`` what a run recorded that had no checkpoint and began anew. One run at a time
+works in it (:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files: the conductor, or the run
+while there is none.
 """
 
 from __future__ import annotations
@@ -120,6 +120,11 @@ class RunFolder:
     @property
     def tensorboard(self) -> Path:
         return self.path / "tensorboard"
+
+    @property
+    def trackers(self) -> Path:
+        """What other trackers keep here, and what the run is called there."""
+        return self.path / "trackers"
 
     @property
     def curves(self) -> Path:

@@ -15,6 +15,7 @@ from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.live_source import LiveSource
 from raysgpo.conductor.source import SourceFactory
+from raysgpo.config.run_name import plain_name
 from raysgpo.groups.judge_budget import JudgeBudget
 from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.output.run_folder import RunFolder
@@ -61,7 +62,7 @@ def running_parts(
     # Replicas of an earlier attempt may hold weights that no checkpoint covers, and take none of a lower version.
     start = replace(start, version=max(start.version, serving.start(judging)))
     rollout = RolloutService(serving.rollout, serving.run_id)
-    source = partial(LiveSource, rollout=rollout, judge=serving.judge)
+    source = partial(LiveSource, rollout=rollout, judge=serving.judge, run=plain_name(run.path.name))
     with ExitStack() as afterwards, running_conductor(prepared, run, start, source) as conductor:
         started = conductor.start.remote(conductor)
         publisher = ReplicaPublisher(serving.transport, rollout.handle)

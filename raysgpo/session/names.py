@@ -27,9 +27,14 @@ class RunNames:
         return cls(run.path.name)
 
     @property
+    def plain(self) -> str:
+        """``name`` in ASCII."""
+        return plain_name(self.name)
+
+    @property
     def rollout(self) -> str:
-        return f"{plain_name(self.name)}-{self.id}-rollout"
+        return f"{self.plain}-{self.id}-rollout"
 
     @property
     def judge(self) -> str:
-        return f"{plain_name(self.name)}-{self.id}-judge"
+        return f"{self.plain}-{self.id}-judge"

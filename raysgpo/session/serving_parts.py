@@ -50,7 +50,7 @@ class ServingParts:
         self._told_held_back = False
         self.up = False
         """Whether all of it has come up, and holds its place."""
-        self._store = start_weight_store()
+        self._store = start_weight_store(names.plain)
         self._pulse = Pulse("the weight store", self._store.latest.remote)
         self.transport = transport_of(config, self._store)
 

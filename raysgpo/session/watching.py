@@ -6,18 +6,16 @@ import time
 
 from raysgpo.output.console import Console
 from raysgpo.output.run_lock import RunLock
-from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.remote import result
 from raysgpo.session.interrupts import Interrupts
 from raysgpo.session.moving_parts import MovingParts
+from raysgpo.tracking.trackers import Trackers
 
 POLL_SECONDS = 0.25
 """How often the console asks the conductor what is new."""
 
 
-def watch(
-    parts: MovingParts, console: Console, tensorboard: TensorBoardLog, interrupts: Interrupts, lock: RunLock
-) -> None:
+def watch(parts: MovingParts, console: Console, trackers: Trackers, interrupts: Interrupts, lock: RunLock) -> None:
     """Return when the trainer has ended.
 
     Raises:
@@ -36,7 +34,7 @@ def watch(
             console.say(message)
         for row in status.rows:
             console.row(row)
-            tensorboard.row(row)
+            trackers.row(row)
         console.phase(status.phase)
         if status.failure is not None:
             raise status.failure

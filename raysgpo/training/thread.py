@@ -20,6 +20,7 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from raysgpo.config import TrainerConfig
+from raysgpo.config.run_name import plain_name
 from raysgpo.remote import Pulse
 from raysgpo.training.absence import Absence
 from raysgpo.training.elastic import ElasticTrainer
@@ -41,7 +42,8 @@ class TrainerThread:
     number of times."""
 
     def __init__(self, job: TrainJob, folder: Path, workers: int, say: Callable[[str], None]) -> None:
-        """``folder``: where Ray Train keeps its own files; ``workers``: how many to start with."""
+        """``folder``: of the run; Ray Train keeps its own files in ``train/`` there; ``workers``: how many to start
+        with."""
         self.failure: BaseException | None = None
         self._trainer = _trainer(job, folder, workers)
         self._thread = threading.Thread(target=self._fit, name="trainer", daemon=True)
@@ -129,8 +131,8 @@ def _trainer(job: TrainJob, folder: Path, workers: int) -> TorchTrainer:
             resources_per_worker={name: amount for name, amount in resources.items() if amount},
         ),
         run_config=RunConfig(
-            name="train",
-            storage_path=str(folder),
+            name=plain_name(folder.name),  # what the Ray dashboard and Ray's own metrics call it
+            storage_path=str(folder / "train"),
             failure_config=FailureConfig(max_failures=settings.max_failures),
         ),
     )

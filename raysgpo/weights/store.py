@@ -96,9 +96,14 @@ class StoreHandle(Protocol):
 class Shelf:
     """Holds the newest version's file open, on the node where it lies."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: str = "") -> None:
+        """``run``: whose it is, for the Ray dashboard."""
+        self._run = run
         self._version = NOTHING_PUBLISHED
         self._file: int | None = None
+
+    def __repr__(self) -> str:
+        return f"weight shelf of {self._run}"
 
     async def hold(self, version: int, path: str) -> str:
         """Keep the file of a version, whatever becomes of who wrote it; its path from now on."""
@@ -126,15 +131,20 @@ class Shelf:
 class WeightStore:
     """``begin`` and ``publish`` by the trainer, ``get`` and ``done`` by the replicas, ``latest`` by anyone."""
 
-    def __init__(self, myself: ShelfHandle | None = None) -> None:
-        """``myself``: this store's handle, where no actor has one to ask for."""
+    def __init__(self, myself: ShelfHandle | None = None, run: str = "") -> None:
+        """``myself``: this store's handle, where no actor has one to ask for; ``run``: whose it is, for the Ray
+        dashboard."""
         self._myself = myself
+        self._run = run
         self._here = Shelf()
         self._elsewhere: dict[str, Any] = {}
         self._version = NOTHING_PUBLISHED
         self._found: Found | None = None
         self._readers = 0
         self._published = asyncio.Condition()
+
+    def __repr__(self) -> str:
+        return f"weight store of {self._run}"
 
     async def begin(self, version: int) -> bool:
         """Version ``version`` is about to be written; may it be written over the newest one?
@@ -215,9 +225,9 @@ class WeightStore:
             return None
         if node not in self._elsewhere:
             pinned = NodeAffinitySchedulingStrategy(node_id=node, soft=False)
-            self._elsewhere = {  # the trainer is on one node, and its former one may be gone
-                node: ray.remote(Shelf).options(num_cpus=0, scheduling_strategy=pinned, max_concurrency=1000).remote()
-            }
+            shelf = ray.remote(Shelf).options(num_cpus=0, scheduling_strategy=pinned, max_concurrency=1000)
+            # The trainer is on one node, and its former one may be gone.
+            self._elsewhere = {node: shelf.remote(self._run)}
         return self._elsewhere[node]
 
 
@@ -238,13 +248,13 @@ def chunks(tensors: Sequence[TensorSpec], chunk_bytes: int = CHUNK_BYTES) -> Ite
         yield tuple(run)
 
 
-def start_weight_store(name: str | None = None) -> StoreHandle:
-    """The store as an actor, dead when its last handle is gone (or, with a name, by ``ray.kill``).
+def start_weight_store(run: str = "") -> StoreHandle:
+    """The store as an actor, dead when its last handle is gone. ``run``: whose it is, for the Ray dashboard.
 
     One that died otherwise is started again by Ray behind the same handle, and is empty.
     """
     # Pulls wait inside get(): far more of them than replicas must fit beside a publish.
     lasting = {"num_cpus": 0, "max_concurrency": 10_000, "max_restarts": -1}
-    actor = ray.remote(WeightStore).options(**lasting, name=name, scheduling_strategy=on_this_node())
-    store: StoreHandle = actor.remote()
+    actor = ray.remote(WeightStore).options(**lasting, scheduling_strategy=on_this_node())
+    store: StoreHandle = actor.remote(run=run)
     return store

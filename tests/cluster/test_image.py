@@ -23,7 +23,7 @@ def pins(name: str) -> dict[str, str]:
     """Package (as the registry writes it) to version, whatever it was built for, of a file in requirements/."""
     lines = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     rows = [line.partition("==") for line in lines if line and not line.startswith("#")]
-    assert all(separator and re.fullmatch(r"[\w.+]+", version) for _, separator, version in rows), "each line is a pin"
+    assert all(separator and re.fullmatch(r"[\w.+!]+", version) for _, separator, version in rows), "each line is a pin"
     return {canonicalize_name(package): version.partition("+")[0] for package, _, version in rows}
 
 

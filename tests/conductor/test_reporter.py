@@ -1,4 +1,4 @@
-"""Records are written once, and under names that Prometheus takes."""
+"""Records are written once, and to every place."""
 
 from __future__ import annotations
 
@@ -12,61 +12,36 @@ from typing import Any, TypeVar
 
 import pytest
 
-from raysgpo.conductor import reporter as reporter_file
 from raysgpo.conductor import unseen_rows
-from raysgpo.conductor.reporter import Reporter, prometheus_name
+from raysgpo.conductor.exporter import Exporter
+from raysgpo.conductor.reporter import MOST_SAID, Reporter
 from raysgpo.conductor.unseen_rows import UnseenRows
 from raysgpo.output import room
 from raysgpo.output.json_lines import read_rows
-from raysgpo.output.metrics import Metrics, evaluation_metrics
+from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.whole_file import WriteFailed
 from raysgpo.records import Group
-from tests.metrics_page import defined
 from tests.output.full_disk import PLENTY, Disk
 
 T = TypeVar("T")
 
 
-class FakeGauge:
-    """Keeps what it was set to, under its name. As Ray's, it raises over letters outside of ASCII."""
-
-    values: dict[str, float]
-
-    def __init__(self, name: str, description: str, tag_keys: tuple[str, ...]) -> None:
-        assert name not in self.values, "a gauge is made once"
-        f"{name} {description}".encode("ascii")
-        self._name = name
-
-    def set_default_tags(self, tags: dict[str, str]) -> None:
-        " ".join([*tags, *tags.values()]).encode("ascii")
-        self.tags = tags
-
-    def set(self, value: float) -> None:
-        self.values[self._name] = value
-
-
 @pytest.fixture
-def gauges(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, float]]:
-    FakeGauge.values = {}
-    monkeypatch.setattr(reporter_file, "Gauge", FakeGauge)
-    yield FakeGauge.values
-
-
-def test_every_metric_has_a_prometheus_name_of_its_own() -> None:
-    metrics = {*defined(), *evaluation_metrics([["Höher 2"], ["4"]], [True, False])}
-    names = [prometheus_name(name) for name in metrics]
-    assert len(set(names)) == len(names) > 80
-    for name in names:
-        assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", name, re.ASCII), name
-    assert prometheus_name("accuracy/mean") == "raysgpo_accuracy_mean"
+def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Metrics, int]]]:
+    """Rows and steps that Prometheus is told of."""
+    shown: list[tuple[Metrics, int]] = []
+    monkeypatch.setattr(Exporter, "show", lambda self, row, step: shown.append((row, step)))
+    yield shown
 
 
 def wrote(coroutine: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(coroutine)
 
 
-def test_a_step_goes_to_every_place(gauges: dict[str, float], tmp_path: Path, make_group: Callable[..., Group]) -> None:
+def test_a_step_goes_to_every_place(
+    exported: list[tuple[Metrics, int]], tmp_path: Path, make_group: Callable[..., Group]
+) -> None:
     run = RunFolder(tmp_path)
     reporter = Reporter(run, 0, tokens=False)
     for step in range(2):
@@ -79,25 +54,22 @@ def test_a_step_goes_to_every_place(gauges: dict[str, float], tmp_path: Path, ma
     assert [row["position"] for row in read_rows(run.groups)] == [0, 1, 2, 3]
     assert list(read_rows(run.evaluations)) == [{"step": 2, "eval/accuracy": 1.0}]
     assert list(read_rows(run.answers)) == [{"step": 2, **answer} for answer in answers]
-    assert gauges == {"raysgpo_accuracy_mean": 1.5, "raysgpo_eval_accuracy": 1.0}
+    assert [(row.get("accuracy/mean"), step) for row, step in exported] == [(0.5, 1), (1.5, 2), (None, 2)]
     assert len(reporter.rows.since(0)) == 3
 
 
-def test_letters_of_every_script_in_a_runs_name_and_in_its_labels_are_recorded_as_they_are(
-    gauges: dict[str, float], tmp_path: Path
-) -> None:
+def test_letters_of_every_script_in_a_runs_name_and_in_its_labels_are_recorded_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "größe-001").mkdir()
     run = RunFolder(tmp_path / "größe-001")
     reporter = Reporter(run, 0, tokens=False)
     asyncio.run(reporter.record_evaluation({"step": 2, "eval/accuracy/算术": 1.0}, []))
     reporter.close()
     assert list(read_rows(run.evaluations)) == [{"step": 2, "eval/accuracy/算术": 1.0}]
-    assert list(gauges.values()) == [1.0]
 
 
 @pytest.mark.parametrize("sized", [True, False])
 def test_a_resumed_run_takes_back_what_it_will_write_again(
-    gauges: dict[str, float], tmp_path: Path, make_group: Callable[..., Group], sized: bool
+    tmp_path: Path, make_group: Callable[..., Group], sized: bool
 ) -> None:
     """By the sizes that the checkpoint knew, or without any."""
     run = RunFolder(tmp_path)
@@ -109,7 +81,6 @@ def test_a_resumed_run_takes_back_what_it_will_write_again(
     assert sizes["metrics.jsonl"] == len(run.metrics.read_bytes()) // 2
     assert set(sizes) == {"metrics.jsonl", "groups.jsonl", "evaluations.jsonl", "evaluation_answers.jsonl"}
     before.close()
-    gauges.clear()
     after = Reporter(run, 2, tokens=False, sizes=sizes if sized else None)
     assert [row["step"] for row in read_rows(run.metrics)] == [0, 1]
     assert [row["position"] for row in read_rows(run.groups)] == [0, 1]
@@ -120,9 +91,7 @@ def test_a_resumed_run_takes_back_what_it_will_write_again(
     after.close()
 
 
-def test_a_step_that_is_told_again_is_not_written_again(
-    gauges: dict[str, float], tmp_path: Path, make_group: Callable[..., Group]
-) -> None:
+def test_a_step_that_is_told_again_is_not_written_again(tmp_path: Path, make_group: Callable[..., Group]) -> None:
     """Also while the first is still being written."""
     reporter = Reporter(RunFolder(tmp_path), 0, tokens=False)
 
@@ -145,7 +114,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_step_that_there_is_no_room_for_leaves_no_trace_at_whichever_byte(
-    gauges: dict[str, float], hasty: None, tmp_path: Path, make_group: Callable[..., Group]
+    hasty: None, tmp_path: Path, make_group: Callable[..., Group]
 ) -> None:
     """Written once more it is there once: no position twice, no numbers without their groups."""
     run = RunFolder(tmp_path)
@@ -170,7 +139,7 @@ def test_a_step_that_there_is_no_room_for_leaves_no_trace_at_whichever_byte(
 
 
 def test_after_a_disk_that_was_full_a_resumed_run_has_every_position_once(
-    gauges: dict[str, float], hasty: None, tmp_path: Path, make_group: Callable[..., Group]
+    hasty: None, tmp_path: Path, make_group: Callable[..., Group]
 ) -> None:
     """Also where what was half written could not be taken back before the end."""
     run = RunFolder(tmp_path)
@@ -189,7 +158,6 @@ def test_after_a_disk_that_was_full_a_resumed_run_has_every_position_once(
         record(reporter, 3)
     assert not run.groups.read_bytes().endswith(b"\n")
     reporter.close()
-    gauges.clear()
     resumed = Reporter(run, 2, tokens=False, sizes=sizes)
     for step in range(2, 5):
         record(resumed, step)
@@ -198,9 +166,7 @@ def test_after_a_disk_that_was_full_a_resumed_run_has_every_position_once(
     assert [row["step"] for row in read_rows(run.metrics)] == list(range(5))
 
 
-def test_an_evaluation_that_there_is_no_room_for_leaves_no_trace(
-    gauges: dict[str, float], hasty: None, tmp_path: Path
-) -> None:
+def test_an_evaluation_that_there_is_no_room_for_leaves_no_trace(hasty: None, tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     reporter = Reporter(run, 0, tokens=False)
     disk = Disk(40, reporter._answers, reporter._evaluations)
@@ -211,7 +177,7 @@ def test_an_evaluation_that_there_is_no_room_for_leaves_no_trace(
 
 
 def test_the_run_waits_for_room_says_so_once_and_goes_on(
-    gauges: dict[str, float], tmp_path: Path, make_group: Callable[..., Group], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, make_group: Callable[..., Group], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reporter = Reporter(RunFolder(tmp_path), 0, tokens=False)
     disk, tries = Disk(100, reporter._groups, reporter._metrics), list[float]()
@@ -235,7 +201,7 @@ def test_the_run_waits_for_room_says_so_once_and_goes_on(
 
 
 def test_a_run_that_waited_in_vain_ends_and_does_not_wait_again(
-    gauges: dict[str, float], hasty: None, tmp_path: Path, make_group: Callable[..., Group]
+    hasty: None, tmp_path: Path, make_group: Callable[..., Group]
 ) -> None:
     reporter = Reporter(RunFolder(tmp_path), 0, tokens=False)
     disk = Disk(100, reporter._groups, reporter._metrics)
@@ -248,9 +214,7 @@ def test_a_run_that_waited_in_vain_ends_and_does_not_wait_again(
     reporter.close()
 
 
-def test_records_that_may_not_be_on_disk_end_the_run(
-    gauges: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_records_that_may_not_be_on_disk_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system forgets what it could not write: a second try would find nothing amiss."""
     reporter = Reporter(RunFolder(tmp_path), 0, tokens=False)
     synced: list[int] = []
@@ -271,7 +235,7 @@ def test_records_that_may_not_be_on_disk_end_the_run(
 # --- what does not grow for ever ---
 
 
-def test_rows_that_the_console_has_are_forgotten(gauges: dict[str, float], tmp_path: Path) -> None:
+def test_rows_that_the_console_has_are_forgotten(tmp_path: Path) -> None:
     reporter, seen = Reporter(RunFolder(tmp_path), 0, tokens=False), 0
     for step in range(50):
         wrote(reporter.record({"step": step, "x": 1.0}, []))
@@ -294,7 +258,7 @@ def test_a_console_that_asks_no_more_costs_no_memory(monkeypatch: pytest.MonkeyP
     assert rows.since(0)[0]["step"] == 7 and rows.since(unseen_rows.MOST)[0]["step"] == unseen_rows.MOST
 
 
-def test_the_same_words_are_said_once(gauges: dict[str, float], tmp_path: Path) -> None:
+def test_the_same_words_are_said_once(tmp_path: Path) -> None:
     reporter = Reporter(RunFolder(tmp_path), 0, tokens=False)
     for message in ("a", "b", "a"):
         reporter.say(message)
@@ -307,13 +271,13 @@ def test_the_same_words_are_said_once(gauges: dict[str, float], tmp_path: Path) 
     reporter.close()
 
 
-def test_of_the_words_that_were_said_the_last_are_remembered(gauges: dict[str, float], tmp_path: Path) -> None:
+def test_of_the_words_that_were_said_the_last_are_remembered(tmp_path: Path) -> None:
     reporter = Reporter(RunFolder(tmp_path), 0, tokens=False)
     reporter.say("of a kind", "kind")
-    for number in range(2 * reporter_file.MOST_SAID):
+    for number in range(2 * MOST_SAID):
         reporter.say(f"step {number}")
-    assert len(reporter.take_messages()) == 2 * reporter_file.MOST_SAID + 1
-    assert len(reporter._said) == reporter_file.MOST_SAID
+    assert len(reporter.take_messages()) == 2 * MOST_SAID + 1
+    assert len(reporter._said) == MOST_SAID
     reporter.say(f"step {number}")
     reporter.say("of a kind again", "kind")
     assert reporter.take_messages() == []

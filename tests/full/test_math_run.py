@@ -23,6 +23,7 @@ from ray import serve
 
 from raysgpo.config.overrides import resolve
 from raysgpo.output.json_lines import read_rows
+from raysgpo.output.prometheus import series
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.checksums import named_checksums
@@ -61,14 +62,16 @@ def write_rows(path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-SCRAPED = ("accuracy/mean", "groups/trained", "tokens/completion", "policy/lr")
+SCRAPED = ("accuracy/mean", "tokens/completion", "policy/lr")
 
 
 def scraped(text: str, run: RunFolder) -> dict[str, list[float]]:
     """What Prometheus' text format says of the run, by our names."""
     found = {}
     for metric in SCRAPED:
-        name, label = "ray_raysgpo_" + metric.replace("/", "_"), f'run="{run.path.name}"'
+        one = series(metric)
+        assert one is not None
+        name, label = f"ray_{one.name}", f'run="{run.path.name}"'
         lines = [line for line in text.splitlines() if line.startswith(name + "{") and label in line]
         found[metric] = [float(line.rpartition(" ")[2]) for line in lines]
     return found

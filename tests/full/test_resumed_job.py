@@ -38,6 +38,10 @@ KEPT = 2
 @dataclass(frozen=True, slots=True)
 class Cluster:
     dashboard: str
+    address: str
+    """Of the head, for ``RAY_ADDRESS``."""
+    folder: Path
+    """What Ray keeps of it."""
     environment: dict[str, str]
 
 
@@ -67,7 +71,7 @@ def started_cluster() -> Iterator[Cluster]:
         stderr=subprocess.STDOUT,
     )
     try:
-        yield Cluster(f"http://127.0.0.1:{dashboard}", environment)
+        yield Cluster(f"http://127.0.0.1:{dashboard}", f"127.0.0.1:{gcs}", folder, environment)
     finally:
         head.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

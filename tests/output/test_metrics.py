@@ -91,6 +91,7 @@ def test_a_step_worked_by_hand(groups: list[Group]) -> None:
         "groups/too_old": 0,
         "groups/all_negative_share": 2 / 3,
         "groups/degenerate_share": 1 / 3,
+        "groups/judged_share": 1 / 2,
         "failures/truncated_share": 1 / 6,
         "failures/finished_share": 4 / 6,
         "judge/allowed": 1,

@@ -37,7 +37,7 @@ class Cluster:
         self.names = RunNames.of(RunFolder(folder))
         handle = SimpleNamespace(broadcast=lambda method: SimpleNamespace(results=lambda **_: self.heard(method)))
         stubs: dict[str, Any] = {
-            "start_weight_store": lambda: SimpleNamespace(latest=SimpleNamespace(remote=lambda: "latest")),
+            "start_weight_store": lambda run: SimpleNamespace(latest=SimpleNamespace(remote=lambda: "latest")),
             "start_rollout": lambda *_, name, **__: self.begun(name, handle),
             "start_judge": lambda _, name: self.begun(name, JudgeAddress("http://judge", "judge")),
             "is_known": self.known.__contains__,

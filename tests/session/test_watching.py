@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 from raysgpo.conductor.messages import Status
+from raysgpo.config import Config
 from raysgpo.output.console import Console
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock, RunTaken
-from raysgpo.output.tensorboard import TensorBoardLog
 from raysgpo.output.whole_file import WriteFailed
 from raysgpo.session import watching
 from raysgpo.session.interrupts import Interrupts
 from raysgpo.session.watching import watch
+from raysgpo.tracking.trackers import Trackers
 
 FULL = WriteFailed(errno.ENOSPC, "No space left on device", "/run/groups.jsonl")
 
@@ -33,9 +34,9 @@ def watched(folder: Path, status: Status, lock: RunLock, monkeypatch: pytest.Mon
         end_judging=None,
     )
     out = io.StringIO()
-    with TensorBoardLog(RunFolder(folder), 0) as board:
+    with Trackers(Config(), RunFolder(folder), 0, print) as trackers:
         try:
-            watch(parts, Console(4, 0, out), board, Interrupts(print), lock)
+            watch(parts, Console(4, 0, out), trackers, Interrupts(print), lock)
         except (WriteFailed, RunTaken) as error:
             out.write(f"raised: {error}\n")
     return out.getvalue()

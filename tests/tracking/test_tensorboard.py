@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.output.tensorboard import TensorBoardLog
+from raysgpo.tracking.tensorboard import TensorBoardLog
 from tests.output.full_disk import no_file_beyond
 
 
@@ -25,9 +26,16 @@ def events(run: RunFolder) -> Iterator[Event]:
             at += length + 16
 
 
+@contextmanager
+def writing(run: RunFolder, step: int) -> Iterator[TensorBoardLog]:
+    board = TensorBoardLog(run, step, {})
+    yield board
+    board.close(failed=False)
+
+
 def test_every_number_is_a_scalar_of_its_step(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    with TensorBoardLog(run, 0) as board:
+    with writing(run, 0) as board:
         board.row({"step": 0, "accuracy/mean": 0.25, "judge/rts_mean": None})
         board.row({"step": 1, "accuracy/mean": 0.5})
         board.row({"step": 2, "eval/accuracy": 1.0})
@@ -38,7 +46,7 @@ def test_every_number_is_a_scalar_of_its_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", [0, 3])
 def test_a_resumed_run_hides_what_lies_past_its_checkpoint(tmp_path: Path, step: int) -> None:
     run = RunFolder(tmp_path)
-    with TensorBoardLog(run, step):
+    with writing(run, step):
         pass
     starts = [event.step for event in events(run) if event.session_log.status == event.session_log.START]
     assert starts == [step]
@@ -46,7 +54,7 @@ def test_a_resumed_run_hides_what_lies_past_its_checkpoint(tmp_path: Path, step:
 
 def test_a_full_disk_costs_rows_and_neither_the_run_nor_the_rows_after_it(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
-    with TensorBoardLog(run, 0) as board:
+    with writing(run, 0) as board:
         board.row({"step": 0, "accuracy/mean": 0.0})
         room = sum(file.stat().st_size for file in run.tensorboard.iterdir()) + 20
         with no_file_beyond(room):

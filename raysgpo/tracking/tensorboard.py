@@ -4,34 +4,45 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from types import TracebackType
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
+from raysgpo.config.overrides import Tree
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import RunFolder
+from raysgpo.tracking.tracker import numbers
 
 
 class TensorBoardLog:
     """Writes each row of metrics or evaluations once; a resumed run hides what it wrote past its checkpoint.
 
     It belongs to the process of the console: TensorBoard's writer imports torch, which the conductor
-    need not wait for. On a full disk it drops rows, which the run's records have too; tensorboardX's own
-    ``SummaryWriter`` would wait for ever there.
+    need not wait for. On a full disk it drops rows; tensorboardX's own ``SummaryWriter`` would wait for ever there.
     """
 
-    def __init__(self, run: RunFolder, step: int) -> None:
-        """``step``: optimizer steps done."""
+    def __init__(self, run: RunFolder, step: int, settings: Tree) -> None:
         self._folder = run.tensorboard
         self._writer: EventsWriter | None = None
         self._write([Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))])
 
+    @classmethod
+    def unready(cls) -> str | None:
+        return None
+
+    @property
+    def place(self) -> None:
+        """A folder of every run."""
+        return None
+
     def row(self, row: Metrics) -> None:
         now, step = time.time(), int(row["step"] or 0)
-        numbers = {name: value for name, value in row.items() if value is not None and name != "step"}
-        self._write([Event(wall_time=now, step=step, summary=scalar(name, value)) for name, value in numbers.items()])
+        found = numbers(row).items()
+        self._write([Event(wall_time=now, step=step, summary=scalar(name, value)) for name, value in found])
+
+    def close(self, failed: bool) -> None:
+        self._close()
 
     def _write(self, events: list[Event]) -> None:
         try:
@@ -51,11 +62,3 @@ class TensorBoardLog:
             with suppress(OSError):
                 self._writer.close()
             self._writer = None
-
-    def __enter__(self) -> TensorBoardLog:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
