@@ -1,0 +1,175 @@
+"""Nodes come for a run and go after it, however it ends, by Ray's own autoscaler.
+
+python -m tests.scale.autoscaling [--endings done,killed,given-up]
+
+    done        the run has its steps
+    killed      its driver is killed by SIGKILL in mid-run
+    given-up    Ctrl-C while it waits for nodes
+
+A head and up to two nodes as processes of this machine (Ray's provider ``fake_multinode``). Each replica takes the CPU
+of a node, so three need two nodes beside the head. Printed: when the number of nodes changed, seconds after the run was
+started. Exit status 1 if they did not come, or a node was left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import ray
+import yaml
+
+from tests.full.conftest import clean_environment
+
+RAY = str(Path(sys.executable).parent / "ray")
+IDLE_MINUTES = 0.2
+"""After which the autoscaler takes an idle node away."""
+DEADLINE = 600.0
+"""Seconds for nodes to come, and for them to go."""
+FORGOTTEN = 240.0
+"""Seconds after which what a killed run asked for is forgotten, by us in 60 and by Ray Train in 180, and nodes go."""
+CONFIG = {
+    "cluster_name": "autoscaling",
+    "max_workers": 2,
+    "provider": {"type": "fake_multinode"},
+    "head_node_type": "ray.head.default",
+    "available_node_types": {
+        "ray.head.default": {"resources": {"CPU": 2}, "node_config": {}, "max_workers": 0},
+        "rollout": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+    },
+    "idle_timeout_minutes": IDLE_MINUTES,
+    "upscaling_speed": 1.0,
+    "auth": {},
+    "file_mounts": {},
+    "initialization_commands": [],
+    "setup_commands": [],
+    "head_setup_commands": [],
+    "worker_setup_commands": [],
+    "head_start_ray_commands": [],
+    "worker_start_ray_commands": [],
+}
+RUN = """arithmetic algorithm=grpo judge=none prompts_per_step=8 evaluation.every=0 rollout.replicas=3 rollout.cpus=1
+trainer.cpus=0.5 cluster.node_deadline=300""".split()
+
+
+class Autoscaled:
+    """A head with an autoscaler, in a folder of its own."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="ray-"))  # short: sockets lie in it
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{one.getsockname()[1]}"
+        login = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16)}
+        self.environment = clean_environment(**login, HOME=os.environ["HOME"])
+        # Its monitor reads the file that ``ray up`` leaves on a head; a run reads it there too.
+        self.config = self.folder / "ray_bootstrap_config.yaml"
+        self.config.write_text(yaml.safe_dump(CONFIG))
+
+    def __enter__(self) -> Autoscaled:
+        port = self.address.rpartition(":")[2]
+        fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_enable_autoscaler_v2": "0"}
+        words = ["--head", f"--port={port}", "--num-cpus=2", f"--temp-dir={self.folder}", "--include-dashboard=false"]
+        line = [RAY, "start", *words, f"--autoscaling-config={self.config}", f"--object-store-memory={200 * 2**20}"]
+        with (self.folder / "head.txt").open("wb") as output:
+            self._head = subprocess.Popen(
+                [*line, "--block"], env=self.environment | fake, stdout=output, stderr=output, start_new_session=True
+            )
+        os.environ.update(self.environment)
+        end = time.monotonic() + 120
+        while True:
+            try:
+                ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
+                return self
+            except Exception:
+                assert time.monotonic() < end, (self.folder / "head.txt").read_text()
+                time.sleep(1)
+
+    def __exit__(self, *error: object) -> None:
+        ray.shutdown()
+        mark = str(self.folder)
+        for process in psutil.process_iter(["cmdline"]):
+            with contextlib.suppress(psutil.Error):
+                if process.pid == self._head.pid or mark in " ".join(process.info["cmdline"] or []):
+                    process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def nodes(self) -> int:
+        return sum(node["Alive"] for node in ray.nodes())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--endings", default="done,killed,given-up")
+    endings = parser.parse_args().endings.split(",")
+    wrong: list[str] = []
+    with Autoscaled() as cluster:
+        for ending in endings:
+            wrong += [f"{ending}: {fault}" for fault in ended(cluster, ending)]
+    for line in wrong:
+        print(f"WRONG: {line}")
+    return int(bool(wrong))
+
+
+def ended(cluster: Autoscaled, ending: str) -> Iterator[str]:
+    """A run that ends so; what was not as it should be."""
+    steps = "steps=4" if ending == "done" else "steps=10000"
+    waiting = ["rollout.replicas=3", "trainer.workers=1"] if ending != "given-up" else ["rollout.cpus=1"]
+    environment = cluster.environment | {"RAY_ADDRESS": cluster.address, "HOME": str(cluster.folder)}
+    places = [f"storage={cluster.folder / 'runs'}", f"model_cache={Path('~/.cache/raysgpo').expanduser()}"]
+    line = [sys.executable, "jobs/train.py", *RUN, steps, *waiting, *places]
+    started, said = time.monotonic(), cluster.folder / f"{ending}.txt"
+    with said.open("wb") as output:
+        run = subprocess.Popen(line, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    print(f"{ending}:", flush=True)
+    seen, most = 0, 0
+
+    def look() -> None:
+        nonlocal seen, most
+        if (now := cluster.nodes) != seen:
+            print(f"  {time.monotonic() - started:6.1f} s  {now} nodes", flush=True)
+        seen, most = now, max(most, now)
+
+    def until(condition: object, deadline: float) -> bool:
+        end = time.monotonic() + deadline
+        while not condition():  # type: ignore[operator]
+            look()
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.5)
+        look()
+        return True
+
+    def told(text: str) -> bool:
+        return text in said.read_text(errors="replace")
+
+    goal = {"done": "trained policy", "killed": "step 2/", "given-up": "waiting for"}[ending]
+    if not until(lambda: told(goal) or run.poll() is not None, DEADLINE) or not told(goal):
+        yield f"it never said {goal!r}: {said.read_text(errors='replace')[-500:]}"
+    if ending == "killed":
+        run.kill()
+    elif ending == "given-up":
+        run.send_signal(signal.SIGINT)
+    run.wait(120)
+    print(f"  {time.monotonic() - started:6.1f} s  the run has ended ({run.returncode})", flush=True)
+    if not until(lambda: cluster.nodes == 1, FORGOTTEN + DEADLINE):
+        yield f"{cluster.nodes - 1} nodes were left {FORGOTTEN + DEADLINE:.0f} s after it"
+    if ending != "given-up" and most != 3:
+        yield f"there were {most} nodes at most"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
