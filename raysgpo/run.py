@@ -27,6 +27,7 @@ from raysgpo.session.moving_parts import running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_resources
 from raysgpo.session.serving_parts import serving_parts
+from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.trained_policy import check_upload, tell_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import prepare
@@ -49,6 +50,7 @@ def train(config: Config) -> int:
         check_upload(prepared.config)
         with ray_session() as logs:
             wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
+            check_shared(prepared.config, config)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)

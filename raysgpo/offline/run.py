@@ -53,6 +53,7 @@ from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.reaper import reaping
 from raysgpo.session.resources import wait_for_resources
+from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
@@ -82,6 +83,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
         check_upload(prepared.config)
         with ray_session() as logs:
             wait_for_resources(config, prepared.config.rollout.start_seconds, end.say)
+            check_shared(prepared.config, config)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")
