@@ -13,7 +13,6 @@ import asyncio
 import math
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -65,8 +64,8 @@ COMMAND = "python jobs/offline.py"
 def train_offline(config: Config, groups: list[Group] | None) -> int:
     """Run ``config`` to its end on ``groups`` (those of ``selected``); returns the exit status."""
     with exiting() as end, RunLock(end.say) as lock:
-        hold_resumed(config, lock)
-        resumed = RunFolder(Path(config.resume)) if config.resume is not None else None
+        hold_resumed(config, lock, end.say)
+        resumed = RunFolder.resumed(config) if config.resume is not None else None
         begun = resumed is not None and checkpoint.steps(resumed.checkpoints)
         start = start_state(config, end.say) if begun else StartState()
         judge = None if resumed is not None and resumed.judged.exists() else endpoint_address(config, end.say)

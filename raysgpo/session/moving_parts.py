@@ -10,6 +10,7 @@ from functools import partial
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysgpo.conductor.conductor import Conductor
 from raysgpo.conductor.handle import ConductorHandle
@@ -81,13 +82,19 @@ def running_conductor(
     prepared: Prepared, run: RunFolder, start: StartState, source: SourceFactory
 ) -> Iterator[ConductorHandle]:
     """The conductor's actor; at the end its records are on disk."""
-    conductor: ConductorHandle = ray.remote(Conductor).options(num_cpus=0).remote(prepared, run, start, source)
+    # What a run of an object store records is on the disk of this node alone, where the rest of the run reads it.
+    place = {} if run.store is None else {"scheduling_strategy": on_this_node()}
+    conductor: ConductorHandle = ray.remote(Conductor).options(num_cpus=0, **place).remote(prepared, run, start, source)
     try:
         yield conductor
     finally:
         with contextlib.suppress(RayActorError, GetTimeoutError):  # one that is gone, or hangs, closes nothing
             result(conductor.close.remote(), CLOSING)
         ray.kill(conductor)  # workers that would start again see that there is nothing left to do
+
+
+def on_this_node() -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _wants_replicas(prepared: Prepared, start: StartState) -> bool:

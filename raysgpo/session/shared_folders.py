@@ -3,6 +3,8 @@
     this process    writes a word into the run's storage ---> each node reads it, and writes one of its own
                     reads that back               <---
 
+Of an object store each node is asked whether it can be used there, and for a disk to put a run together on.
+
 The conductor may run on any node and writes records; train workers write checkpoints. Rollout replicas, train workers
 and judge replicas read the models' folders, each on the nodes that have room for it.
 """
@@ -12,20 +14,24 @@ from __future__ import annotations
 import socket
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from raysgpo.config import Config
 from raysgpo.config.model_path import POLICIES, TINY
 from raysgpo.config.overrides import ConfigError
+from raysgpo.config.places import check_writable
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.output.whole_file import writing
+from raysgpo.stores.stored_model import of_store
+from raysgpo.stores.stored_run import check_store
 
 DEADLINE = 60.0
 """Seconds that all nodes together have: each starts a process for it."""
@@ -35,6 +41,9 @@ FIX = (
     "set storage to a folder that all nodes share, such as an NFS, Lustre or FSx mount, or to an object store, "
     "s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
 )
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +98,9 @@ def check_shared(config: ResolvedConfig, asked: Config, deadline: float = DEADLI
     nodes = [node for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2:
         return
+    if config.store is not None:
+        _check_store(nodes, config.store, config.storage_root, deadline)
+        return
     storage = Path(config.resume) if config.resume is not None else config.storage_root
     word = f".seen-{uuid.uuid4().hex}"
     with writing(storage, 0):
@@ -107,21 +119,50 @@ def _ask(
     nodes: Sequence[Mapping[str, Any]], storage: Path, word: str, config: ResolvedConfig, asked: Config, deadline: float
 ) -> dict[str, Answer]:
     """Of each node by its id, as far as they answered in time."""
-    task = ray.remote(look)
-    pending = {
-        task.options(
-            num_cpus=0, max_retries=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        ).remote(Question(storage, word, tuple(_models(config, asked, node["Resources"]))), node["NodeID"]): node
+    questions = {
+        node["NodeID"]: (Question(storage, word, tuple(_models(config, asked, node["Resources"]))), node["NodeID"])
         for node in nodes
     }
+    return _everywhere(look, questions, deadline)
+
+
+def _everywhere(function: Callable[..., T], arguments: Mapping[str, tuple[Any, ...]], deadline: float) -> dict[str, T]:
+    """What ``function`` says on each node, by the node's id, as far as it answers in time."""
+    task = ray.remote(function)
+    pending = {}
+    for node, given in arguments.items():
+        place = NodeAffinitySchedulingStrategy(node, soft=False)
+        pending[task.options(num_cpus=0, max_retries=0, scheduling_strategy=place).remote(*given)] = node
     done, late = ray.wait(list(pending), num_returns=len(pending), timeout=deadline)
     for reference in late:
         ray.cancel(reference, force=True)
-    found: dict[str, Answer] = {}
+    found: dict[str, T] = {}
     for reference in done:
-        with suppress(ray.exceptions.RayError):  # the node is gone, or its process died: it has not answered
-            found[pending[reference]["NodeID"]] = ray.get(reference)
+        with suppress(RayError):  # the node is gone, or its process died: it has not answered
+            found[pending[reference]] = ray.get(reference)
     return found
+
+
+def look_at_store(url: str, scratch: Path) -> str:
+    """On a node: what is wrong with the store or the disk, if anything."""
+    try:
+        check_writable("scratch", scratch)
+        check_store(url)
+    except ValueError as error:
+        return f"{error} (on {socket.gethostname()})"
+    return ""
+
+
+def _check_store(nodes: Sequence[Mapping[str, Any]], url: str, scratch: Path, deadline: float) -> None:
+    """Raises ConfigError for a node that cannot use the store, or has no disk."""
+    answers = _everywhere(look_at_store, {node["NodeID"]: (url, scratch) for node in nodes}, deadline)
+    for node in nodes:
+        said = answers.get(node["NodeID"], f"storage={url}: it did not answer within {deadline:.0f} s")
+        if said:
+            raise ConfigError(
+                f"node {node['NodeManagerAddress']}: {said}; every node needs the credentials, the region and the "
+                "endpoint in the environment of its Ray processes"
+            )
 
 
 def _models(config: ResolvedConfig, asked: Config, node: Mapping[str, float]) -> Iterator[tuple[str, Path]]:
@@ -134,7 +175,7 @@ def _models(config: ResolvedConfig, asked: Config, node: Mapping[str, float]) ->
     seen: set[str] = set()
     for setting, model, cpus, gpus in parts:
         fits = node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus
-        if fits and setting not in seen and Path(model).is_dir():
+        if fits and setting not in seen and Path(model).is_dir() and not of_store(model):
             seen.add(setting)
             yield setting, Path(model)
 

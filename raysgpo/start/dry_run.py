@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from raysgpo.config import Config
 from raysgpo.config.model_path import POLICIES
 from raysgpo.config.overrides import dump
+from raysgpo.config.places import in_store
 
 
 def show(config: Config) -> None:
@@ -24,6 +25,9 @@ def memory_comments(config: Config) -> Iterator[str]:
         ConfigError: a GPU has no room for what it would hold.
     """
     if config.model in POLICIES:
+        return
+    if in_store(config.model):
+        yield f"# memory is not planned: {config.model} is fetched when the run starts"
         return
     from raysgpo.planning.model_shape import ModelShape  # torch, which takes seconds to import
     from raysgpo.planning.plan import check_fits, longest_sequence, plan_lines
