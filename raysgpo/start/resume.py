@@ -211,7 +211,7 @@ def _state(folder: Path, messages: list[str]) -> StartState:
     )
 
 
-def hold_resumed(config: Config, lock: RunLock, say: Callable[[str], None] = print) -> None:
+def hold_resumed(config: Config, lock: RunLock, say: Callable[[str], None]) -> None:
     """Hold the folder of the run to resume, if there is one, before anything of it is read.
 
     Raises:
