@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from raysgpo.command.exit_status import DONE, STOPPED
 from raysgpo.config import Config
@@ -27,6 +26,8 @@ from raysgpo.session.moving_parts import running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import wait_for_room
 from raysgpo.session.serving_parts import serving_parts
+from raysgpo.session.shared_folders import check_shared
+from raysgpo.session.stored_rest import sending_rest
 from raysgpo.session.trained_policy import check_upload, tell_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import prepare
@@ -39,17 +40,18 @@ COMMAND = "python jobs/train.py"
 def train(config: Config) -> int:
     """Run ``config`` to its end; returns the exit status."""
     with exiting() as end, RunLock(end.say) as lock:
-        hold_resumed(config, lock)
+        hold_resumed(config, lock, end.say)
         start = start_state(config, end.say)
         judge = endpoint_address(config, end.say)
         prepared = prepare(config, end.say)
         if start.step >= prepared.total_steps > 0:
             end.say(f"nothing to do: {config.resume} has its {prepared.total_steps} steps; set steps to more")
-            tell_policy(RunFolder(Path(str(config.resume))), prepared.config, end.say)
+            tell_policy(RunFolder.resumed(config), prepared.config, end.say)
             return DONE
         check_upload(prepared.config)
         with ray_session(end.say) as logs:
             prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
+            check_shared(prepared.config, config)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)
@@ -58,20 +60,21 @@ def train(config: Config) -> int:
                 console.say(f"going on after step {start.step}")
             go_on = resume_words(COMMAND, run, prepared.config)
             console.say("starting the rollout replicas and the trainer ...")
-            with (
-                console,
-                interruptible(console.say) as interrupts,
-                telling_failures(run, go_on, console.say),
-                serving_parts(prepared.config, run, judge, console.say) as serving,
-            ):
-                healing = Healing(config, run, start, interrupts, console.say)
-                for start in healing:
-                    with healing, Trackers(config, run, start.step, console.say) as trackers, ExitStack() as up:
-                        with interrupts.at_once():
-                            parts = up.enter_context(running_parts(prepared, run, start, serving, console.say))
-                        watch(parts, console, trackers, interrupts, lock)
-                        parts.trainer.raise_failure()
-            _tell(prepared, run, bool(interrupts.count), go_on, console.say)
+            with sending_rest(run, console.say):
+                with (
+                    console,
+                    interruptible(console.say) as interrupts,
+                    telling_failures(run, go_on, console.say),
+                    serving_parts(prepared.config, run, judge, console.say) as serving,
+                ):
+                    healing = Healing(config, run, start, interrupts, console.say)
+                    for start in healing:
+                        with healing, Trackers(config, run, start.step, console.say) as trackers, ExitStack() as up:
+                            with interrupts.at_once():
+                                parts = up.enter_context(running_parts(prepared, run, start, serving, console.say))
+                            watch(parts, console, trackers, interrupts, lock)
+                            parts.trainer.raise_failure()
+                _tell(prepared, run, bool(interrupts.count), go_on, console.say)
             end.status = STOPPED if interrupts.count else DONE
     return end.status
 

@@ -10,6 +10,7 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable
 from raysgpo.config.trackers import missing_package
 from raysgpo.judging.credentials import read_key
+from raysgpo.stores.stored_run import check_store
 from raysgpo.tracking.tracker import tracker_class
 
 
@@ -22,11 +23,13 @@ def check_places(config: Config) -> None:
     check_models(config)
     check_trackers(config)
     try:
-        check_writable("storage", config.storage_root)
+        check_writable("storage" if config.store is None else "scratch", config.storage_root)
         if config.resume is not None:
             check_writable("resume", Path(config.resume))
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if config.store is not None:
+        check_store(config.store)
 
 
 def check_models(config: Config) -> None:

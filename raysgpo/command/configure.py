@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from raysgpo.command.recipe import Recipes
 from raysgpo.command.words import Words
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, Tree, resolve
-from raysgpo.config.places import storage_folder
+from raysgpo.config.places import checked_address, in_store, is_address, storage_folder
 from raysgpo.start.resume import AUTO, auto_resumed, resume_config
 
 Mode = Literal["online", "offline"]
@@ -67,8 +68,16 @@ def _resumed(run: str, words: Words) -> Config:
             f"resume={run} goes on with the settings that the run was started with: "
             f"leave out {words.recipe or '--config'}"
         )
+    words = words.without("resume")
+    storage, _, name = run.rpartition("/runs/")
+    if in_store(storage):  # the run's whole address
+        run, words = name.rstrip("/"), replace(words, overrides=[*words.overrides, f"storage={storage}"])
+    storage = words.value("storage") or Config().storage
     try:
-        root = storage_folder(words.value("storage") or Config().storage)
+        store = checked_address(storage) if is_address(storage) else None
+        folder = storage if store is None else words.value("scratch") or Config().scratch
+        root = storage_folder(folder, "storage" if store is None else "scratch")
     except ValueError as error:
-        raise ConfigError(str(error)) from None
-    return resume_config(run, root, words.without("resume").overrides)
+        text = str(error)
+        raise ConfigError(text if text.startswith(("storage=", "scratch=")) else f"storage={storage}: {text}") from None
+    return resume_config(run, root, words.overrides, store)

@@ -45,6 +45,7 @@ from raysgpo.output.step_warnings import missed_sync, step_warnings
 from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
+from raysgpo.stores.record_upload import RecordUpload
 
 
 class Conductor:
@@ -62,6 +63,7 @@ class Conductor:
             run_info(algorithm.baseline, algorithm.partial_credit.kind): 1.0,
         }
         self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, start.sizes, facts)
+        self._upload = None if run.store is None else RecordUpload(run, self._reporter.sizes(start.step), self.say)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
         self._tickets = Tickets(prepared, start, self._window, account.write)
         self._versions = Versions(start.version)
@@ -238,6 +240,8 @@ class Conductor:
     async def checkpoint_state(self, step: int) -> dict[str, Any]:
         """What a checkpoint after ``step`` optimizer steps must hold beside the policy; the records are on disk."""
         await self._reporter.to_disk()
+        if self._upload is not None:
+            self._upload.send(self._reporter.sizes(step))
         return {
             "step": step,
             "position": self._window.first_position(step),
@@ -247,6 +251,10 @@ class Conductor:
             "sizes": self._reporter.sizes(step),
             checkpoint.ACCURACY: self._reporter.accuracy(step),
         }
+
+    def trained_steps(self) -> int:
+        """Optimizer steps that are recorded: no checkpoint of a later one is gone on from."""
+        return self._progress.trained
 
     def checkpointed(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""

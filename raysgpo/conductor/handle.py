@@ -81,6 +81,9 @@ class ConductorHandle(Protocol):
     def checkpoint_state(self) -> Call[[int], dict[str, Any]]: ...
 
     @property
+    def trained_steps(self) -> Call[[], int]: ...
+
+    @property
     def checkpointed(self) -> Call[[int], None]: ...
 
     @property

@@ -14,7 +14,7 @@ from raysgpo.config.engine_parts import impossible_parts
 from raysgpo.config.guidance import GuidanceConfig, impossible_guidance
 from raysgpo.config.judge import JudgeConfig, impossible_judge
 from raysgpo.config.offline import OfflineConfig, impossible_offline
-from raysgpo.config.places import Storage, user_path
+from raysgpo.config.places import RunStorage, Storage, in_store, user_path
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.run_name import checked_name
@@ -48,8 +48,12 @@ class Config(Section):
     """How often within an hour a run whose parts failed starts again from its last checkpoint by itself."""
     gpu_gib: float = Field(79.0, gt=0)
     """Memory of one GPU of the cluster, GiB: what ``--dry-run`` plans with [an H100 of 80 GB]."""
-    storage: Storage = "~/raysgpo"
-    """Folder under which runs are numbered. Shared by all nodes."""
+    storage: RunStorage = "~/raysgpo"
+    """Where runs are numbered: a folder that all nodes share, or a place in an object store, ``s3://BUCKET/PREFIX`` or
+    ``gs://BUCKET/PREFIX``, with keys, region and endpoint from the environment."""
+    scratch: Storage = "~/raysgpo"
+    """Where ``storage`` is in an object store: the folder, on each node's own disk, in which a run is put together and
+    models of a store are kept."""
     model_cache: Storage = "~/.cache/raysgpo"
     """Folder in which embedded models (``tiny``, ``tiny_long``, ``smollm2``) are made once. Shared by all nodes."""
     resume: str | None = None
@@ -78,7 +82,13 @@ class Config(Section):
 
     @property
     def storage_root(self) -> Path:
-        return user_path(self.storage).absolute()
+        """The folder under which runs are numbered, or put together."""
+        return user_path(self.scratch if in_store(self.storage) else self.storage).absolute()
+
+    @property
+    def store(self) -> str | None:
+        """The address under which runs are numbered; None where they are kept in a folder alone."""
+        return self.storage if in_store(self.storage) else None
 
     @property
     def model_cache_root(self) -> Path:
@@ -132,6 +142,11 @@ class Config(Section):
         impossible = impossible_offline(self.offline, self.guidance, self.curriculum, self.algorithm)
         if self.mode == "offline" and impossible is not None:
             raise ValueError(impossible)
+        if self.mode == "offline" and self.store is not None:
+            raise ValueError(
+                f"storage={self.storage}: an offline run keeps its phases in files: set storage to a folder that all "
+                "nodes share"
+            )
         if self.mode == "offline" and (self.task.system or self.task.examples):
             raise ValueError(
                 "task.system and task.examples are of online runs: an offline run encodes the prompts of its file as "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from raysgpo.config.overrides import ConfigError
-from raysgpo.config.places import user_path
+from raysgpo.config.places import checked_address, is_address, user_path
 
 TINY = "tiny"
 """The embedded policy (and the embedded judge), made by ``jobs/sft.py``."""
@@ -17,11 +17,18 @@ POLICIES = (TINY, TINY_LONG, SMOLLM2)
 
 
 def check_model_path(model: str, setting: str = "model", embedded: Sequence[str] = POLICIES) -> None:
-    """Accepts the words of ``embedded``, a Hugging Face folder, or what can be a hub name (``owner/name``).
+    """Accepts the words of ``embedded``, a Hugging Face folder, what can be a hub name (``owner/name``), or the address
+    of a folder in an object store.
 
     Raises:
         ConfigError: a folder that is not there or holds no checkpoint.
     """
+    if is_address(model):
+        try:
+            checked_address(model)
+        except ValueError as error:
+            raise ConfigError(f"{setting}={model}: {error}") from None
+        return
     path = user_path(model)
     if (path / "manifest.json").is_file() and (path / "policy").is_dir():
         raise ConfigError(
@@ -37,5 +44,10 @@ def check_model_path(model: str, setting: str = "model", embedded: Sequence[str]
 
 
 def check_judge_path(model: str) -> None:
-    """As ``check_model_path``, for ``judge.model``."""
+    """As ``check_model_path``, for ``judge.model``, which no object store may have."""
+    if is_address(model):
+        raise ConfigError(
+            f"judge.model={model}: a judge is not read from an address: give a folder that all nodes share, or a hub "
+            "name"
+        )
     check_model_path(model, "judge.model", (TINY, SMOLLM2))

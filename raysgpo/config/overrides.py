@@ -162,7 +162,8 @@ def _absolute_paths(config: Config) -> Config:
     update: dict[str, Any] = {
         "task": _with_absolute(config.task, "path", "eval_path"),
         "offline": _with_absolute(config.offline, "groups"),
-        "storage": str(config.storage_root),
+        "storage": config.store or str(config.storage_root),
+        "scratch": str(user_path(config.scratch).absolute()),
         "model_cache": str(config.model_cache_root),
     }
     if user_path(config.model).exists():

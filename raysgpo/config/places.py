@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -17,14 +18,27 @@ def user_path(text: str) -> Path:
         return Path(text)
 
 
+STORES = ("s3", "gs")
+"""Schemes of the object stores in which a run may be kept."""
+
+
+def is_address(text: str) -> bool:
+    return "://" in text
+
+
+def in_store(text: str) -> bool:
+    """Whether it names a place in an object store of ours."""
+    return text.partition("://")[0] in STORES and is_address(text)
+
+
 def checked_storage(text: str) -> str:
     """The storage itself.
 
     Raises:
         ValueError: it is no folder's name.
     """
-    if "://" in text:
-        raise ValueError("a folder is needed and no address: name one that all nodes see, such as a mounted bucket")
+    if is_address(text):
+        raise ValueError("a folder is needed and no address: name one that all nodes see")
     if not text.strip() or "\0" in text:
         raise ValueError("no folder can be called so; leave it out to take one in your home")
     if text.startswith("~") and user_path(text) == Path(text):
@@ -32,8 +46,37 @@ def checked_storage(text: str) -> str:
     return text
 
 
+def checked_run_storage(text: str) -> str:
+    """As ``checked_storage``, or a place in an object store, without a slash at its end."""
+    return checked_address(text) if is_address(text) else checked_storage(text)
+
+
+def checked_address(text: str) -> str:
+    """The address of a place in an object store, without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or of another kind of store.
+    """
+    scheme, _, rest = text.partition("://")
+    if scheme not in STORES:
+        raise ValueError(
+            f"{scheme}:// is not supported: give a folder that all nodes share, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+        )
+    if "?" in rest or "@" in rest:
+        raise ValueError(
+            "an address is BUCKET/PREFIX alone: keys, region and endpoint are read from the environment (AWS_REGION, "
+            "AWS_ENDPOINT_URL, ...)"
+        )
+    bucket, *parts = rest.rstrip("/").split("/")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]", bucket) or not all(parts):
+        raise ValueError(f"there can be no such bucket; write {scheme}://BUCKET/PREFIX")
+    return text.rstrip("/")
+
+
 Storage = Annotated[str, AfterValidator(checked_storage)]
-"""A setting that names the folder under which runs are numbered."""
+"""A setting that names a folder."""
+RunStorage = Annotated[str, AfterValidator(checked_run_storage)]
+"""A setting that names where runs are numbered: a folder, or a place in an object store."""
 
 
 def storage_folder(storage: str, setting: str = "storage") -> Path:

@@ -13,7 +13,6 @@ import asyncio
 import math
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -52,6 +51,7 @@ from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.reaper import reaping
 from raysgpo.session.resources import wait_for_room
+from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
 from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
@@ -64,8 +64,8 @@ COMMAND = "python jobs/offline.py"
 def train_offline(config: Config, groups: list[Group] | None) -> int:
     """Run ``config`` to its end on ``groups`` (those of ``selected``); returns the exit status."""
     with exiting() as end, RunLock(end.say) as lock:
-        hold_resumed(config, lock)
-        resumed = RunFolder(Path(config.resume)) if config.resume is not None else None
+        hold_resumed(config, lock, end.say)
+        resumed = RunFolder.resumed(config) if config.resume is not None else None
         begun = resumed is not None and checkpoint.steps(resumed.checkpoints)
         start = start_state(config, end.say) if begun else StartState()
         judge = None if resumed is not None and resumed.judged.exists() else endpoint_address(config, end.say)
@@ -82,6 +82,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
         check_upload(prepared.config)
         with ray_session(end.say) as logs:
             prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
+            check_shared(prepared.config, config)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")

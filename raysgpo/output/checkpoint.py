@@ -40,7 +40,7 @@ Fingerprints = dict[str, dict[str, Any]]
 
 def folder_of(folder: Path, step: int) -> Path:
     """Where the checkpoint of ``step`` is, if it is there."""
-    return folder / _name(step)
+    return folder / name_of(step)
 
 
 def of_step(folder: Path, step: int) -> Path:
@@ -58,7 +58,7 @@ def of_step(folder: Path, step: int) -> Path:
 
 def partial(folder: Path, step: int) -> Path:
     """Where the checkpoint of ``step`` is put together."""
-    return folder / f".{_name(step)}.partial"
+    return folder / f".{name_of(step)}.partial"
 
 
 def begin(folder: Path, step: int) -> Path:
@@ -82,6 +82,17 @@ def give_up(folder: Path, step: int) -> None:
     shutil.rmtree(partial(folder, step), ignore_errors=True)
 
 
+def names_in(place: Path) -> list[str]:
+    """Of all files of a checkpoint."""
+    return [_relative(place, file) for file in _files(place)]
+
+
+def remove(place: Path) -> None:
+    """A checkpoint's folder, which is none as soon as this begins."""
+    (place / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(place, ignore_errors=True)
+
+
 def fingerprints(place: Path, files: Iterable[Path]) -> Fingerprints:
     """What a manifest says of files of ``place``."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -96,10 +107,12 @@ def commit(
     keep: int,
     keep_best: bool = False,
     known: Fingerprints | None = None,
+    elsewhere: bool = False,
 ) -> Path:
     """Seal what was written since ``begin``: state, manifest, disk, rename; then remove the surplus.
 
-    ``state`` must be JSON values. ``known``: of the files that another process has written and hashed. The last
+    ``state`` must be JSON values. ``known``: of the files that another process has written and hashed, with
+    ``elsewhere`` maybe on a disk that is not seen here, so that this is only a part of the checkpoint. The last
     ``keep`` stay, and with ``keep_best`` the one of the highest accuracy. A checkpoint of the same step is
     replaced. Later ones are removed: this run went back behind them and is writing its own.
 
@@ -109,8 +122,9 @@ def commit(
     """
     assert keep >= 1, f"at least one checkpoint must stay, got keep={keep}"
     known = known or {}
-    place, final, old = partial(folder, step), folder / _name(step), folder / f".{_name(step)}.old"
-    _require(place, known)
+    place, final, old = partial(folder, step), folder / name_of(step), folder / f".{name_of(step)}.old"
+    if not elsewhere:
+        _require(place, known)
     with writing(final, 0):
         (place / STATE).write_text(json.dumps(state, indent=1))
         rest = [file for file in _files(place) if _relative(place, file) not in known]
@@ -143,7 +157,7 @@ def _remove_surplus(folder: Path, step: int, keep: int, keep_best: bool) -> None
         kept.append(best)
     for found in there:
         if found not in kept:
-            shutil.rmtree(folder / _name(found))
+            shutil.rmtree(folder / name_of(found))
 
 
 def best_step(folder: Path, last: int | None = None) -> int | None:
@@ -164,18 +178,20 @@ def _accuracy(checkpoint: Path) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def newest_complete(folder: Path) -> tuple[Path, list[str]]:
-    """The newest checkpoint whose every file is what its manifest says.
+def newest_complete(folder: Path, at_most: int | None = None) -> tuple[Path, list[str]]:
+    """The newest checkpoint whose every file is what its manifest says, of step ``at_most`` or before.
 
     The second value tells, one line each, which newer ones were passed over and why. Raises
     FileNotFoundError if there is none to use.
     """
     messages: list[str] = []
     for step, place in _places(folder):
+        if at_most is not None and step > at_most:
+            continue
         fault = _fault(place)
         if fault is None:
             return place, messages
-        messages.append(f"checkpoint {_name(step)} cannot be used and was passed over: {fault}")
+        messages.append(f"checkpoint {name_of(step)} cannot be used and was passed over: {fault}")
     found = "; ".join(messages) if messages else "it holds none at all"
     raise FileNotFoundError(f"no complete checkpoint in {folder}: {found}")
 
@@ -212,8 +228,15 @@ def _finish_replacing(folder: Path) -> None:
             os.replace(old, final)
 
 
-def _name(step: int) -> str:
+def name_of(step: int) -> str:
+    """Of its folder."""
     return f"step-{step:06d}"
+
+
+def step_of(name: str) -> int:
+    """Of the checkpoint in a folder of this name; -1 for another folder."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match is not None and match[1] else -1
 
 
 def _files(place: Path) -> list[Path]:

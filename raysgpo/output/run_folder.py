@@ -12,24 +12,42 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from raysgpo.config import Config
 from raysgpo.output.whole_file import writing
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     path: Path
+    store: str | None = None
+    """Its address in an object store, where it is kept there; ``path`` is where it is put together then, on each node's
+    own disk."""
 
     @classmethod
-    def create(cls, root: Path, name: str) -> RunFolder:
-        """The next free ``<root>/runs/<name>-NNN``. Two runs that start together get two folders."""
+    def create(cls, root: Path, name: str, after: int = 0) -> RunFolder:
+        """The next free ``<root>/runs/<name>-NNN``. Two runs that start together get two folders.
+
+        ``after``: numbers up to there are taken, though no folder here has them.
+        """
         runs = root / "runs"
         with writing(runs, 0):
             runs.mkdir(parents=True, exist_ok=True)
-            return cls(_next_free(runs, name))
+            return cls(_next_free(runs, name, after))
+
+    @classmethod
+    def resumed(cls, config: Config) -> RunFolder:
+        """That of ``config.resume``."""
+        assert config.resume is not None, "it is a new run"
+        return cls.at(Path(config.resume), config.store)
+
+    @classmethod
+    def at(cls, path: Path, store: str | None) -> RunFolder:
+        """``store``: the address under which runs are numbered, if they are kept in an object store."""
+        return cls(path, None if store is None else f"{store}/runs/{path.name}")
 
     @classmethod
     def existing(cls, text: str, root: Path) -> RunFolder:
@@ -63,6 +81,21 @@ class RunFolder:
                 file.rename(aside / file.name)
         return aside
 
+    def move_aside(self, name: str) -> Path | None:
+        """All but hidden files, such as its lock, into the next free folder ``name-NNN``; None if there is nothing."""
+        full = [
+            entry
+            for entry in self.path.iterdir()
+            if not entry.name.startswith(".") and not re.fullmatch(rf"{name}-\d+", entry.name)
+        ]
+        if not full:
+            return None
+        with writing(self.path, 0):
+            aside = _next_free(self.path, name)
+            for entry in full:
+                entry.rename(aside / entry.name)
+        return aside
+
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
@@ -82,6 +115,11 @@ class RunFolder:
     @property
     def groups(self) -> Path:
         return self.path / "groups.jsonl"
+
+    @property
+    def records(self) -> tuple[Path, ...]:
+        """What grows by a row at a time while an online run goes on."""
+        return self.metrics, self.groups, self.evaluations, self.answers
 
     @property
     def sampled(self) -> Path:
@@ -139,9 +177,9 @@ class RunFolder:
         return self.path / "guidance.png"
 
 
-def _next_free(parent: Path, name: str) -> Path:
+def _next_free(parent: Path, name: str, after: int = 0) -> Path:
     """A new folder ``name-NNN``, numbered after the highest there is."""
-    number = max(_numbers(parent, name), default=0)
+    number = max([after, *_numbers(parent, name)])
     while True:
         number += 1
         folder = _numbered(parent, name, number)
@@ -158,6 +196,10 @@ def _numbered(parent: Path, name: str, number: int) -> Path:
 
 def _numbers(parent: Path, name: str) -> list[int]:
     """Those of the folders ``name-NNN``."""
-    entries = parent.iterdir() if parent.is_dir() else ()
-    matches = (re.fullmatch(rf"{re.escape(name)}-(\d+)", entry.name) for entry in entries)
+    return numbers_of(name, (entry.name for entry in parent.iterdir()) if parent.is_dir() else ())
+
+
+def numbers_of(name: str, folders: Iterable[str]) -> list[int]:
+    """Those of folders called ``name-NNN``."""
+    matches = (re.fullmatch(rf"{re.escape(name)}-(\d+)", folder) for folder in folders)
     return [int(match[1]) for match in matches if match]

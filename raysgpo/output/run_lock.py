@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.output.whole_file import writing
@@ -32,6 +32,15 @@ LOOK_SECONDS = 1.0
 
 _NAME = re.compile(r"\.lock-(\d{6,})")
 _HELD, _FREE = b"held", b"free"
+
+
+class Hold(Protocol):
+    """Another right that goes with the folder's."""
+
+    def check(self) -> None:
+        """Raises RunTaken if another process has it."""
+
+    def release(self) -> None: ...
 
 
 class RunTaken(RuntimeError):
@@ -80,6 +89,7 @@ class RunLock:
         self._path: Path | None = None
         self._ended = threading.Event()
         self._taken = False
+        self._beside: list[Hold] = []
 
     def hold(self, folder: Path) -> None:
         """Take the folder, or have it already.
@@ -95,8 +105,19 @@ class RunLock:
             pass  # another process was faster: look who
         threading.Thread(target=self._touch, args=[self._path], name="run lock", daemon=True).start()
 
+    def take_along(self, other: Hold) -> None:
+        """Checked and released with the folder from now on."""
+        self._beside.append(other)
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other right goes with the folder's."""
+        return not self._beside
+
     def check(self) -> None:
         """Raises RunTaken if another process has taken the folder since."""
+        for other in self._beside:
+            other.check()
         if self._taken and self._path is not None:
             raise RunTaken(
                 f"{self._path.parent}: another process works in this run folder, since this one was silent for "
@@ -105,6 +126,8 @@ class RunLock:
 
     def release(self) -> None:
         """Who comes next need not wait; nothing if nothing is held."""
+        while self._beside:
+            self._beside.pop().release()
         if self._path is None:
             return
         self._ended.set()

@@ -36,6 +36,7 @@ from raysgpo.config import RolloutConfig
 from raysgpo.records import Beat, Completion, SampleRequest
 from raysgpo.serving.engine import EngineFactory, VllmEngine
 from raysgpo.serving.token_watch import TokenWatch
+from raysgpo.stores.stored_model import fetch_here
 from raysgpo.weights.transport import NOTHING_PUBLISHED, Epoch, Member, UpdateReply, Weights, WeightTransport
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class RolloutReplica:
         self._pulls: dict[int, asyncio.Task[None]] = {}
         self._requests: set[asyncio.Task[Completion]] = set()
         self._updating = asyncio.Lock()
+        await asyncio.to_thread(fetch_here, model_path)
         self._engine = engine(model_path, rollout)
         await self._engine.start()
         self._watch = TokenWatch(lambda: self._engine.tokens_made)

@@ -13,6 +13,9 @@ from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.export import export
 from raysgpo.policy.prompts import brief_error
+from raysgpo.stores.object_store import StoreFailed
+from raysgpo.stores.stored_checkpoints import StoredCheckpoints
+from raysgpo.stores.stored_run import StoredRun
 
 Say = Callable[[str], None]
 
@@ -26,19 +29,39 @@ def trained_policy(run: RunFolder, config: Config) -> Path:
     step = checkpoint.steps(run.checkpoints)[0]
     folder = run.export(step)
     if not folder.is_dir():
+        if run.store is not None:
+            StoredCheckpoints(run).fetch(step)
         export(checkpoint.of_step(run.checkpoints, step), folder, config.checkpoint.export_dtype)
     return folder
 
 
 def tell_policy(run: RunFolder, config: Config, say: Say) -> None:
     """The last lines of a run that has trained: where its policy is, and which checkpoint was better, if one was."""
-    policy = trained_policy(run, config)
-    say(f"trained policy: {policy}")
+    if run.store is not None:
+        _tell_stored(run, config, say)
+    else:
+        say(f"trained policy: {trained_policy(run, config)}")
     best, newest = checkpoint.best_step(run.checkpoints), checkpoint.steps(run.checkpoints)[0]
     if best is not None and best != newest:
         say(f"better by held-out accuracy: step {best}; export it with: python jobs/export.py {run.path} --step {best}")
     if config.checkpoint.upload is not None:
-        _upload(policy, config.checkpoint.upload, say)
+        _upload(trained_policy(run, config), config.checkpoint.upload, say)
+
+
+def _tell_stored(run: RunFolder, config: Config, say: Say) -> None:
+    """Where the policy is in the object store; it is made and sent now, if the run ended before it was."""
+    stored = StoredRun(run, say)
+    try:
+        step = stored.newest_step()
+        assert step is not None, "a run that has trained has a checkpoint"
+        policy = stored.policy(step)
+        if policy is None:
+            trained_policy(run, config)
+            policy = stored.send_policy(step)
+        say(f"trained policy: {policy}")
+    except StoreFailed as error:
+        say(f"warning: {error}")
+        say(f"trained policy: {trained_policy(run, config)}")
 
 
 def check_upload(config: Config) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from raysgpo.config import Config
 from raysgpo.config.model_path import POLICIES
 from raysgpo.config.overrides import ConfigError, dump
+from raysgpo.config.places import in_store
 from raysgpo.planning.cluster_file import read_nodes
 from raysgpo.planning.demand import phases
 from raysgpo.planning.placement import impossible, nodes_text, placement_lines
@@ -50,6 +51,9 @@ def memory_comments(config: Config) -> Iterator[str]:
         ConfigError: a GPU has no room for what it would hold.
     """
     if config.model in POLICIES:
+        return
+    if in_store(config.model):
+        yield f"# memory is not planned: {config.model} is fetched when the run starts"
         return
     from raysgpo.planning.model_shape import ModelShape  # torch, which takes seconds to import
     from raysgpo.planning.plan import check_fits, longest_sequence, plan_lines

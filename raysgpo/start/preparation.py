@@ -16,7 +16,7 @@ from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, TrainerConfig, doubtful_algorithm, doubtful_optimizer
 from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
-from raysgpo.config.places import check_writable, user_path
+from raysgpo.config.places import check_writable, in_store, user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.config.trainer import VARLEN
 from raysgpo.groups.curriculum import filtered
@@ -38,6 +38,7 @@ from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
 from raysgpo.start.judge_questions import Question, known_answers, longest_answers
 from raysgpo.start.machine import Machine, with_machine
+from raysgpo.stores.stored_model import fetch_model
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.plain_json import unwritable
 from raysgpo.tasks.task import Task
@@ -79,7 +80,7 @@ def prepare(
     context = _context_length(config, model, tokenizer)
     architecture = _loadable(model, config.trainer) if trains else None
     if architecture is not None and config.resume is not None:
-        _check_resumable(RunFolder(Path(config.resume)), architecture)
+        _check_resumable(RunFolder.resumed(config), architecture)
     section = "evaluation" if config.evaluation.max_tokens is not None else "sampling"
     room = context - config.sampling.max_tokens, context - config.evaluation_tokens
     _check_room("sampling", room[0], config.sampling.max_tokens, context)
@@ -185,6 +186,8 @@ def _again(prompt: Prompt, time: int) -> Prompt:
 def find_model(config: Config, say: Callable[[str], None]) -> str:
     """The folder or hub name of the policy to start from; makes an embedded one if it is asked for."""
     check_model_path(config.model)
+    if in_store(config.model):
+        return str(fetch_model(config.model, user_path(config.scratch).absolute()))
     if config.model not in POLICIES:
         return _found(config.model, "model")
     return str(embedded_policy(config.model, config.task, _model_cache(config), say))

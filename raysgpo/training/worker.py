@@ -12,6 +12,7 @@ from raysgpo.output.metrics import Interval, Metrics
 from raysgpo.output.update_metrics import over_updates
 from raysgpo.policy.policy import Policy
 from raysgpo.remote import result
+from raysgpo.stores.stored_model import fetch_here
 from raysgpo.training.checkpoints import Checkpoints
 from raysgpo.training.job import TrainJob
 from raysgpo.training.leaving import leaving_nodes
@@ -27,6 +28,7 @@ class TrainWorker:
         context = ray.train.get_context()
         self._rank, self._world = context.get_world_rank(), context.get_world_size()
         config = job.config
+        fetch_here(config.model)
         with PeakMemory() as peak:
             self._policy = Policy.build(
                 config.model,

@@ -8,6 +8,7 @@ import pytest
 
 from raysgpo.command.checks import check_places
 from raysgpo.config import Config
+from raysgpo.config.model_path import check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
 
 
@@ -29,3 +30,12 @@ def test_a_home_that_cannot_be_written_to_is_named_with_the_fix(home: str, monke
 def test_a_run_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"^resume=/proc/none: nothing can be written there"):
         check_places(Config(storage=str(tmp_path), resume="/proc/none"))
+
+
+def test_a_model_may_lie_in_an_object_store_of_ours_and_a_judge_may_not() -> None:
+    check_model_path("s3://bucket/runs/mine-001/exports/step-000080")
+    for model in ("file:///m", "http://host/m"):
+        with pytest.raises(ConfigError, match=rf"^model={model}: \w+:// is not supported: give a folder"):
+            check_model_path(model)
+    with pytest.raises(ConfigError, match=r"^judge\.model=s3://bucket/m: a judge is not read from an address: give a"):
+        check_judge_path("s3://bucket/m")

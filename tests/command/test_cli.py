@@ -113,8 +113,11 @@ def test_a_file_alone_is_enough_and_words_win_over_it(
         (["arithmetic", "sampling.group_size=1"], "set sampling.group_size to 2 or more"),
         (["--config", "/nowhere.yaml"], "--config /nowhere.yaml: no such file"),
         (["resume=none-001", "storage=/nowhere"], "resume=none-001: no run there"),
-        (["resume=none-001", "storage=s3://bucket"], "storage=s3://bucket: a folder is needed and no address"),
-        (["arithmetic", "storage=s3://bucket"], "storage=s3://bucket: a folder is needed and no address"),
+        (
+            ["resume=none-001", "storage=hdfs://name/x"],
+            "storage=hdfs://name/x: hdfs:// is not supported: give a folder",
+        ),
+        (["arithmetic", "storage=http://host/x"], "storage=http://host/x: http:// is not supported: give a folder"),
         (["arithmetic", "name=../x"], "name=../x: a run's name begins with a letter or digit"),
         (["arithmetic", "resume=none-001"], "settings that the run was started with: leave out arithmetic"),
         (["resume=none-001", "--config", "a.yaml"], "settings that the run was started with: leave out --config"),

@@ -28,7 +28,8 @@ ELSEWHERE = """train/workers train/problems_solved_ever sync/replicas sync/failu
 sync/meeting_seconds sync/publish_seconds sync/push_seconds sync/epochs sync/sent_bytes eval/accuracy
 eval/accuracy/difficulty_N eval/accuracy/CATEGORY eval/prompts eval/failed eval/weight_version
 eval/pass_at_K readings/NAME_mean readings/NAME_std readings/unread_share start/host_gib/rank_N
-start/device_gib/rank_N checkpoint/seconds checkpoint/bytes""".split()
+start/device_gib/rank_N checkpoint/seconds checkpoint/bytes
+store/seconds store/bytes store/failures store/step""".split()
 """What only some runs have, or what the conductor knows."""
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted).map(tuple), max_size=8)

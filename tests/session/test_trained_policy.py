@@ -19,10 +19,13 @@ from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.policy import Policy
 from raysgpo.session import trained_policy as trained_policy_file
 from raysgpo.session.trained_policy import check_upload, tell_policy
+from raysgpo.stores.stored_checkpoints import StoredCheckpoints
+from raysgpo.stores.stored_model import fetch_model
 from tests.output.checkpoints import write_checkpoint
 from tests.output.full_disk import no_file_beyond
 from tests.policy.conftest import qwen2, saved  # noqa: F401  a fixture
 from tests.resolved import resolved
+from tests.stores.s3_server import S3Server
 
 pytestmark = pytest.mark.slow
 
@@ -148,3 +151,26 @@ def test_what_cannot_be_exported_is_one_line(
     empty.config.write_text(dump(Config()))
     assert export(monkeypatch, capsys, str(empty.path)) == (2, f"error: {empty.path}: it has no checkpoint yet")
     assert export(monkeypatch, capsys, "nowhere")[0] == 2
+
+
+def test_of_a_run_in_an_object_store_the_policy_is_made_if_need_be_sent_and_named_by_its_address(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server = S3Server(tmp_path / "s3")
+    try:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        stored = RunFolder(run.path, f"s3://bucket/runs/{run.path.name}")
+        address = f"{stored.store}/exports/step-000004"
+        first = told(stored)
+        assert first[0] == f"trained policy: {address}"
+        assert StoredCheckpoints(stored).steps() == [4], "the checkpoint was not there before"
+        folder = fetch_model(address, tmp_path / "scratch")
+        assert AutoModelForCausalLM.from_pretrained(folder).dtype is torch.bfloat16
+        sent = (server.bucket / address.removeprefix("s3://bucket/") / "config.json").stat()
+        assert told(stored) == first
+        assert (server.bucket / address.removeprefix("s3://bucket/") / "config.json").stat() == sent
+    finally:
+        server.stop()
+    lines = told(stored)
+    assert lines[0].startswith("warning: ") and f"trained policy: {run.export(4)}" in lines

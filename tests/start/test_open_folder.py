@@ -47,7 +47,7 @@ def test_a_run_that_another_process_works_on_is_refused_and_left_alone(tmp_path:
     before = {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()}
     for _ in range(2):
         with pytest.raises(ConfigError, match="works in this run folder"):
-            hold_resumed(config, RunLock(print))
+            hold_resumed(config, RunLock(print), print)
         with pytest.raises(ConfigError, match="works in this run folder"):
             open_folder(config, RunLock(print), print)
     assert {entry.name: entry.read_bytes() for entry in tmp_path.iterdir()} == before

@@ -2,8 +2,10 @@
 
 Each line of standard input, "FOLDER WORLD", is answered by the worst exit status of its ranks.
 
-FOLDER/job.pkl has {"model": path, "script": [words], "config": words, "shares": a share a rank, "store": a new
-file}. Of each rank what happened is in FOLDER/RANK.pkl: what its conductor was told, and what its words came to.
+FOLDER/job.pkl has {"model": path, "script": [words], "config": words, "shares": a share a rank, "meeting": a new file,
+"store": address of the run in an object store or None, "environment": what finds it, "apart": whether each rank is on a
+node of its own}. Of each rank what happened is in FOLDER/RANK.pkl: what its conductor was told, and what its words came
+to.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from raysgpo.output import room
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.snapshot import Snapshot
+from raysgpo.stores import checkpoint_upload
 from raysgpo.training import checkpoints as checkpoints_file
 from raysgpo.training.checkpoints import Checkpoints
 from tests.resolved import resolved
@@ -37,11 +40,15 @@ from tests.resolved import resolved
 class Conductor:
     """Its handle: remembers what it was told, in order."""
 
+    trained: int | None = None
+
     def __init__(self, happened: list[Any]) -> None:
         self._happened = happened
 
     def __getattr__(self, name: str) -> Any:
         def remote(*arguments: Any) -> Any:
+            if name == "trained_steps":
+                return self.trained
             self._happened.append((name, *arguments))
             return {"step": arguments[0], "accuracy": None} if name == "checkpoint_state" else None
 
@@ -52,14 +59,22 @@ class Rank:
     """What a word of the script does."""
 
     def __init__(self, rank: int, world: int, folder: Path, job: dict[str, Any]) -> None:
-        self.rank, self.folder = rank, folder
+        self.rank, self.top = rank, folder
         self.share = job["shares"][rank]
         self.happened: list[Any] = []
         config = resolved(resolve({}, overrides=[*job["config"], f"trainer.workers={world}", "trainer.dtype=float32"]))
         self.policy = Policy.build(
             job["model"], config.trainer, OptimizerConfig(lr=1e-2), AlgorithmConfig(), 1.0, 10, world
         )
-        where: Any = SimpleNamespace(run=RunFolder(folder), config=config, conductor=Conductor(self.happened))
+        if job["store"] is not None:
+            os.environ.update(job["environment"])
+        if job["apart"]:  # each rank on a node of its own
+            folder = folder / f"node-{rank}"
+            folder.mkdir(exist_ok=True)
+            checkpoints_file.node_of_this_process = lambda: str(rank)
+        run = RunFolder(folder, job["store"])
+        self.conductor = Conductor(self.happened)
+        where: Any = SimpleNamespace(run=run, config=config, conductor=self.conductor)
         self.checkpoints = Checkpoints(where, self.policy)
 
     def do(self, word: str) -> Any:
@@ -68,6 +83,27 @@ class Rank:
 
     def restore(self, _: str) -> int:
         return self.checkpoints.restore()
+
+    def trained(self, steps: str) -> None:
+        """As many are recorded."""
+        self.conductor.trained = int(steps)
+
+    def unheard(self, seconds: str) -> None:
+        """How long the store may be silent."""
+        checkpoint_upload.PATIENCE = checkpoints_file.STORE_PATIENCE = float(seconds)
+
+    def wait(self, _: str) -> None:
+        """Until what is being written is being sent, and sent."""
+        assert self.checkpoints._upload is not None
+        self.checkpoints._settle()
+        self.checkpoints._upload.wait(60)
+
+    def ready(self, file: str) -> None:
+        """Of rank 0, for the test to see; the rest of its script waits until it was seen."""
+        if self.rank == 0:
+            (self.top / file).touch()
+        while self.rank == 0 and (self.top / file).exists():
+            time.sleep(0.05)
 
     def update(self, _: str) -> Any:
         return self.policy.update(self.share)["policy/loss"]
@@ -137,7 +173,7 @@ def work(rank: int, world: int, folder: Path) -> None:
     job = pickle.loads((folder / "job.pkl").read_bytes())
     checkpoints_file.result = lambda pending, deadline=60.0: pending  # type: ignore[assignment,return-value]
     dist.init_process_group(
-        "gloo", init_method=f"file://{job['store']}", rank=rank, world_size=world, timeout=timedelta(seconds=20)
+        "gloo", init_method=f"file://{job['meeting']}", rank=rank, world_size=world, timeout=timedelta(seconds=20)
     )
     this = Rank(rank, world, folder, job)
     found = [this.do(word) for word in job["script"]]

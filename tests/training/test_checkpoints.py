@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import pickle
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,56 +10,13 @@ from transformers import AutoModelForCausalLM
 
 from raysgpo.output import checkpoint
 from raysgpo.output.whole_file import WriteFailed
-from tests.policy.conftest import qwen2, sequences, shares  # noqa: F401  fixtures
+from tests.training.conftest import Ranks
 
 pytestmark = pytest.mark.slow
 
-Ranks = Callable[..., list[dict[str, Any]]]
 STEP = "step-000003"
 FULL = ["0 20000", "1 20000", "0 100"]
 """Whose disk takes no file of how many bytes: none of shards, or not even the model's configuration."""
-
-
-@pytest.fixture(scope="module")
-def forge() -> Iterator[subprocess.Popen[str]]:
-    """The process of which the ranks are forked."""
-    file = Path(__file__).with_name("saving_ranks.py")
-    path = os.pathsep.join(filter(None, [str(file.parents[2]), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, str(file)], env=environment, stdin=pipe, stdout=pipe, text=True) as process:
-        yield process
-        process.kill()
-
-
-@pytest.fixture
-def ranks(forge: subprocess.Popen[str], qwen2: str, sequences: Any, shares: Any, tmp_path: Path) -> Ranks:  # noqa: F811
-    """``ranks(world, *script, config=(), status=0)``: what each rank found; the run's folder is ``tmp_path``."""
-    stores = itertools.count()
-
-    def run(world: int, *script: str, config: tuple[str, ...] = (), status: int = 0) -> list[dict[str, Any]]:
-        store = tmp_path / f".store-{next(stores)}"
-        (tmp_path / "job.pkl").write_bytes(
-            pickle.dumps(
-                {
-                    "model": qwen2,
-                    "script": list(script),
-                    "config": list(config),
-                    "shares": shares(sequences(6, seed=1), world),
-                    "store": str(store),
-                }
-            )
-        )
-        assert forge.stdin is not None and forge.stdout is not None
-        forge.stdin.write(f"{tmp_path} {world}\n")
-        forge.stdin.flush()
-        assert int(forge.stdout.readline()) == status
-        store.unlink(missing_ok=True)
-        if status:
-            return []
-        return [pickle.loads((tmp_path / f"{rank}.pkl").read_bytes()) for rank in range(world)]
-
-    return run
 
 
 def shards(place: Path) -> list[str]:

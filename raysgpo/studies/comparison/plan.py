@@ -100,6 +100,10 @@ def make_plan(
             "evaluation.every=0: a comparison needs held-out evaluations; set evaluation.every to 1 or more"
         )
     first = made[0].config
+    if first.store is not None:
+        raise ConfigError(
+            f"storage={first.store}: a comparison is kept in a folder: set storage to one that all nodes share"
+        )
     folder = name or "-".join([first.name, *_varied(wordings)])
     if _safe(folder) != folder:
         raise ConfigError(f"--name {folder}: use letters, digits, '.', '_' and '-' alone, such as {_safe(folder)}")
