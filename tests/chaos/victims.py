@@ -42,6 +42,7 @@ OF_THE_CLUSTER = (
     "ray::Reaper",
     "ray::_",
     "ray::TelemetryAgent",
+    "ray::ActorLocationTracker",  # of Ray Data, detached
 )
 """In the titles of those that are the run's, but for those that a cluster keeps when a run on it has ended."""
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
