@@ -25,12 +25,15 @@ class NodeRequest:
     """The nodes for one run; withdrawn at the end of the block, or a minute after the death of this process."""
 
     def __init__(self) -> None:
+        self.name: str | None = None
+        """By which the coordinator knows it; None while nothing is asked."""
         self._coordinator: DefaultAutoscalingCoordinator | None = None
 
     def renew(self, wanted: Sequence[Demand], known: Sequence[Node]) -> None:
         """Ask for room for all of ``wanted``, each part at what it starts with; to be called again and again."""
         if self._coordinator is None:
-            self._coordinator = DefaultAutoscalingCoordinator(f"raysgpo-{uuid.uuid4().hex[:8]}")
+            self.name = f"raysgpo-{uuid.uuid4().hex[:8]}"
+            self._coordinator = DefaultAutoscalingCoordinator(self.name)
         bundles = [(demand.each, selector(demand, known)) for demand in wanted for _ in range(demand.count)]
         self._coordinator.request_resources(
             [each for each, _ in bundles], EXPIRES, label_selectors=[labels for _, labels in bundles]
