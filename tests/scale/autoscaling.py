@@ -1,10 +1,11 @@
 """Nodes come for a run and go after it, however it ends, by Ray's own autoscaler.
 
-python -m tests.scale.autoscaling [--endings done,killed,given-up]
+python -m tests.scale.autoscaling [--kinds done,killed,given-up,grown]
 
-    done        the run has its steps
-    killed      its driver is killed by SIGKILL in mid-run
-    given-up    Ctrl-C while it waits for nodes
+    done        three replicas; the run has its steps
+    killed      three replicas; its driver is killed by SIGKILL in mid-run
+    given-up    three replicas; Ctrl-C while it waits for the nodes that it has asked for
+    grown       rollout.replicas=[1,3]: the nodes come in mid-run, by load, and go in mid-run
 
 A head and up to two nodes as processes of this machine (Ray's provider ``fake_multinode``). Each replica takes the CPU
 of a node, so three need two nodes beside the head. Printed: when the number of nodes changed, seconds after the run was
@@ -60,8 +61,21 @@ CONFIG = {
     "head_start_ray_commands": [],
     "worker_start_ray_commands": [],
 }
-RUN = """arithmetic algorithm=grpo judge=none prompts_per_step=8 evaluation.every=0 rollout.replicas=3 rollout.cpus=1
-trainer.cpus=0.5 cluster.node_deadline=300""".split()
+RUN = """arithmetic algorithm=grpo judge=none prompts_per_step=8 rollout.cpus=1 trainer.cpus=0.5
+cluster.node_deadline=300""".split()
+FIXED = ["rollout.replicas=3", "evaluation.every=0"]
+ELASTIC = """rollout.replicas=[1,3] rollout.upscale_delay=1 rollout.downscale_delay=5 optimizer.updates_per_step=8
+evaluation.prompts=4000 evaluation.every=100000 steps=100000""".split()
+"""The evaluation before the first step keeps 256 answers under way, which calls for all replicas; then eight updates a
+step leave them idle for most of the time."""
+WORDS = {
+    "done": [*FIXED, "steps=4"],
+    "killed": [*FIXED, "steps=100000"],
+    "given-up": [*FIXED, "steps=4"],
+    "grown": ELASTIC,
+}
+GOALS = {"done": "trained policy", "killed": "step 2/", "given-up": "waiting for", "grown": "-> 1"}
+"""What its console says when it is to end."""
 
 
 class Autoscaled:
@@ -113,12 +127,12 @@ class Autoscaled:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--endings", default="done,killed,given-up")
-    endings = parser.parse_args().endings.split(",")
+    parser.add_argument("--kinds", default=",".join(WORDS))
+    kinds = parser.parse_args().kinds.split(",")
     wrong: list[str] = []
     with Autoscaled() as cluster:
-        for ending in endings:
-            wrong += [f"{ending}: {fault}" for fault in ended(cluster, ending)]
+        for kind in kinds:
+            wrong += [f"{kind}: {fault}" for fault in ended(cluster, kind)]
     for line in wrong:
         print(f"WRONG: {line}")
     return int(bool(wrong))
@@ -126,11 +140,9 @@ def main() -> int:
 
 def ended(cluster: Autoscaled, ending: str) -> Iterator[str]:
     """A run that ends so; what was not as it should be."""
-    steps = "steps=4" if ending == "done" else "steps=10000"
-    waiting = ["rollout.replicas=3", "trainer.workers=1"] if ending != "given-up" else ["rollout.cpus=1"]
     environment = cluster.environment | {"RAY_ADDRESS": cluster.address, "HOME": str(cluster.folder)}
     places = [f"storage={cluster.folder / 'runs'}", f"model_cache={Path('~/.cache/raysgpo').expanduser()}"]
-    line = [sys.executable, "jobs/train.py", *RUN, steps, *waiting, *places]
+    line = [sys.executable, "jobs/train.py", *RUN, *WORDS[ending], *places]
     started, said = time.monotonic(), cluster.folder / f"{ending}.txt"
     with said.open("wb") as output:
         run = subprocess.Popen(line, env=environment, stdout=output, stderr=subprocess.STDOUT)
@@ -156,12 +168,16 @@ def ended(cluster: Autoscaled, ending: str) -> Iterator[str]:
     def told(text: str) -> bool:
         return text in said.read_text(errors="replace")
 
-    goal = {"done": "trained policy", "killed": "step 2/", "given-up": "waiting for"}[ending]
+    goal = GOALS[ending]
     if not until(lambda: told(goal) or run.poll() is not None, DEADLINE) or not told(goal):
         yield f"it never said {goal!r}: {said.read_text(errors='replace')[-500:]}"
     if ending == "killed":
         run.kill()
-    elif ending == "given-up":
+    elif ending == "grown":
+        until(lambda: cluster.nodes == 1, DEADLINE)
+        if cluster.nodes != 1:
+            yield "the nodes stayed when the replicas had gone"
+    if ending in ("given-up", "grown"):
         run.send_signal(signal.SIGINT)
     run.wait(120)
     print(f"  {time.monotonic() - started:6.1f} s  the run has ended ({run.returncode})", flush=True)
