@@ -68,7 +68,7 @@ class Trainer:
         version = self.run.version = self.run.call("next_version", step)
         sync = self.publisher.publish(version, [("w", torch.full((3,), float(version)))], 20)
         assert not sync.failures
-        self.run.call("published", version, step)
+        self.run.call("published", version, step, 1)
         return {**sync.metrics}
 
     def train_until(self, condition: Callable[[], bool], what: str, pause: float = 0.0) -> None:

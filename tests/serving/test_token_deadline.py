@@ -64,8 +64,7 @@ def test_a_replica_that_makes_no_token_is_replaced_and_its_groups_are_sampled_el
     before = pids(handle)
     answers = asyncio.run(all_sampled(handle, 4))
     assert [completion.text for completions, _ in answers for completion in completions] == words
-    failed = sorted(attempts for _, attempts in answers)
-    assert failed[0] == 0 < failed[-1], "one of the two replicas hung"
+    assert any(attempts for _, attempts in answers), "one of the two replicas hung"
     until = time.monotonic() + 30
     while sum(map(is_there, before)) > 1:
         assert time.monotonic() < until, "the replica that hung ends its process"
