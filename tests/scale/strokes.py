@@ -119,7 +119,7 @@ class Strokes:
                 yield named
 
         report = self.sender.publish(version, gathered(), 20)
-        self.run.call("published", version, step)
+        self.run.call("published", version, step, 1)
         return report
 
     def step(self, strike: Callable[[], None] | None = None) -> PushReport:
