@@ -113,8 +113,10 @@ def _start(roles: list[str], cpus: int) -> dict[str, str]:
     head = [f"--port={gcs}", f"--temp-dir={FOLDER / 'ray'}", f"--dashboard-port={dashboard}"]
     # Nothing that takes CPUs lands on the head: what the run cannot lose is there.
     _ray_start(login, "head", ["--head", *head, f"--ray-client-server-port={client}", "--num-cpus=0"], agents[0])
-    for role, agent in zip(roles, agents[1:], strict=True):
-        _ray_start(login, role, [f"--address=127.0.0.1:{gcs}", f"--num-cpus={cpus}"], agent)
+    for number, (role, agent) in enumerate(zip(roles, agents[1:], strict=True), start=1):
+        # Nodes that shared a folder would each unpack a job's code there, and take it from under the others.
+        own = f"--temp-dir={FOLDER / f'ray-{number}'}"
+        _ray_start(login, role, [f"--address=127.0.0.1:{gcs}", f"--num-cpus={cpus}", own], agent)
     return login | {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{dashboard}"}
 
 
