@@ -27,10 +27,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import ray
 import yaml
+from ray._raylet import AuthenticationTokenLoader
+from ray._raylet import Config as ray_config
+from ray.util import get_node_ip_address
 
 from tests.full.conftest import clean_environment
 
@@ -41,10 +45,10 @@ DEADLINE = 600.0
 """Seconds for nodes to come, and for them to go."""
 FORGOTTEN = 240.0
 """Seconds after which what a killed run asked for is forgotten, by us in 60 and by Ray Train in 180, and nodes go."""
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "cluster_name": "autoscaling",
     "max_workers": 2,
-    "provider": {"type": "fake_multinode"},
+    "provider": {"type": "fake_multinode", "disable_node_updaters": True, "disable_launch_config_check": True},
     "head_node_type": "ray.head.default",
     "available_node_types": {
         "ray.head.default": {"resources": {"CPU": 2}, "node_config": {}, "max_workers": 0},
@@ -53,7 +57,14 @@ CONFIG = {
     "idle_timeout_minutes": IDLE_MINUTES,
     "upscaling_speed": 1.0,
     "auth": {},
+    "docker": {},
+    "head_node": {},
+    "worker_nodes": {},
     "file_mounts": {},
+    "cluster_synced_files": [],
+    "file_mounts_sync_continuously": False,
+    "rsync_exclude": [],
+    "rsync_filter": [],
     "initialization_commands": [],
     "setup_commands": [],
     "head_setup_commands": [],
@@ -90,7 +101,9 @@ class Autoscaled:
         self.environment = clean_environment(**login, HOME=os.environ["HOME"])
         # Its monitor reads the file that ``ray up`` leaves on a head; a run reads it there too.
         self.config = self.folder / "ray_bootstrap_config.yaml"
-        self.config.write_text(yaml.safe_dump(CONFIG))
+        head = f"{get_node_ip_address()}:{self.address.rpartition(':')[2]}"
+        provider = {**CONFIG["provider"], "gcs_address": head}
+        self.config.write_text(yaml.safe_dump(CONFIG | {"provider": provider}))
 
     def __enter__(self) -> Autoscaled:
         port = self.address.rpartition(":")[2]
@@ -102,14 +115,14 @@ class Autoscaled:
                 [*line, "--block"], env=self.environment | fake, stdout=output, stderr=output, start_new_session=True
             )
         os.environ.update(self.environment)
+        ray_config.initialize("")  # it was read when ray was imported
+        AuthenticationTokenLoader.instance().reset_cache()
         end = time.monotonic() + 120
-        while True:
-            try:
-                ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
-                return self
-            except Exception:
-                assert time.monotonic() < end, (self.folder / "head.txt").read_text()
-                time.sleep(1)
+        while "Ray runtime started" not in (said := (self.folder / "head.txt").read_text()):
+            assert self._head.poll() is None and time.monotonic() < end, said
+            time.sleep(0.5)
+        ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
+        return self
 
     def __exit__(self, *error: object) -> None:
         ray.shutdown()
