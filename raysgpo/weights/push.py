@@ -41,9 +41,13 @@ def call_roll(replicas: Replicas) -> Roll:
     return Roll(members, sum(isinstance(one, TimeoutError) for one in said))
 
 
-def answers(call: Broadcast, deadline: float, members: Sequence[Member]) -> list[Any]:
+def answers(call: Broadcast, deadline: float, members: Sequence[Member], silent: int | None = None) -> list[Any]:
     """Replies to a call, an exception for each replica that gave none. Within ``deadline`` seconds, and once all
-    ``members`` have answered nobody waits for those that did not answer the roll."""
+    ``members`` have answered nobody waits for those that did not answer the roll.
+
+    ``silent``: how many those are. There may be more: replicas that came after the roll, which answer. None: it does
+    not matter what they say.
+    """
     until = time.monotonic() + deadline
     while True:
         left = max(0.0, until - time.monotonic())
@@ -52,7 +56,8 @@ def answers(call: Broadcast, deadline: float, members: Sequence[Member]) -> list
         waited_for -= {reply.replica_id for reply in replies if isinstance(reply, UpdateReply)}
         gone = sum(not isinstance(reply, UpdateReply | TimeoutError) for reply in replies)
         open_calls = sum(isinstance(reply, TimeoutError) for reply in replies)
-        if not open_calls or left == 0.0 or (len(waited_for) <= gone and members):
+        all_said = members and len(waited_for) <= gone and (silent is None or open_calls <= silent)
+        if not open_calls or left == 0.0 or all_said:
             return replies
 
 
@@ -73,7 +78,7 @@ class Push:
 
     def _answers(self, epoch: str) -> list[Any]:
         call = self._replicas.broadcast("update", self._version, self._deadline, epoch)
-        return answers(call, self._deadline + ANSWER_GRACE, self._roll.members)
+        return answers(call, self._deadline + ANSWER_GRACE, self._roll.members, self._roll.silent)
 
     def outcome(self, names: Sequence[str]) -> tuple[dict[str, int], tuple[str, ...]]:
         """(replica to the version that it holds, a line for each that did not land).

@@ -81,6 +81,19 @@ def test_who_answered_the_roll_call_is_waited_for_until_the_deadline(monkeypatch
     assert ANSWER_GRACE > 0
 
 
+def test_who_came_after_the_roll_call_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(push, "LOOK", 0.05)
+
+    class Late(Handle):
+        def results(self, timeout_s: float, return_exceptions: bool) -> list[Any]:
+            found = super().results(timeout_s, return_exceptions)
+            if len(self.calls) > 3:
+                self.replies = [UpdateReply("a", 7), UpdateReply("b", 7)]
+            return found
+
+    assert pushed(Late([UpdateReply("a", 7), TimeoutError()]), Roll(members("a"), 0), 60) == ({"a": 7, "b": 7}, ())
+
+
 def test_a_push_that_reaches_nobody_is_a_report_and_no_exception() -> None:
     landed, failures = pushed(Handle(RuntimeError("no replicas")), Roll([], 0), 1)
     assert landed == {}
