@@ -24,7 +24,7 @@ from raysgpo.session.interrupts import interruptible
 from raysgpo.session.judge_access import Say, endpoint_address
 from raysgpo.session.moving_parts import running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
-from raysgpo.session.resources import wait_for_room
+from raysgpo.session.resources import room
 from raysgpo.session.serving_parts import serving_parts
 from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.stored_rest import sending_rest
@@ -50,8 +50,9 @@ def train(config: Config) -> int:
             return DONE
         check_upload(prepared.config)
         with ray_session(end.say) as logs:
-            prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
-            check_shared(prepared.config, config)
+            with room(prepared.config, end.say) as placed:
+                prepared = replace(prepared, config=placed)
+                check_shared(placed, config)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)

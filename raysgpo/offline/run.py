@@ -50,7 +50,7 @@ from raysgpo.session.judge_access import Say, endpoint_address, wait_for_judge_r
 from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.reaper import reaping
-from raysgpo.session.resources import wait_for_room
+from raysgpo.session.resources import room
 from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
 from raysgpo.session.watching import watch
@@ -81,8 +81,9 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
                 return DONE
         check_upload(prepared.config)
         with ray_session(end.say) as logs:
-            prepared = replace(prepared, config=wait_for_room(prepared.config, end.say))
-            check_shared(prepared.config, config)
+            with room(prepared.config, end.say) as placed:
+                prepared = replace(prepared, config=placed)
+                check_shared(placed, config)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")

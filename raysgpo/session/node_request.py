@@ -17,12 +17,12 @@ from ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator impor
 from raysgpo.planning.demand import Demand
 from raysgpo.planning.placement import Node, selector
 
-EXPIRES = 60.0
-"""Seconds after which a request that nobody renews is forgotten."""
+EXPIRES = 180.0
+"""Seconds after which a request that nobody renews is forgotten; a run looks around for less before its parts start."""
 
 
 class NodeRequest:
-    """The nodes for one run; withdrawn at the end of the block, or a minute after the death of this process."""
+    """The nodes for one run; withdrawn at the end of the block, or three minutes after the death of this process."""
 
     def __init__(self) -> None:
         self.name: str | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,8 +31,11 @@ LOOK_EVERY = 2.0
 """Seconds from one look at the cluster to the next."""
 
 
-def wait_for_room(config: ResolvedConfig, say: Say) -> ResolvedConfig:
-    """Return once the cluster has room for the run, with the labels of the nodes that its parts go to.
+@contextmanager
+def room(config: ResolvedConfig, say: Say) -> Iterator[ResolvedConfig]:
+    """Yields once the cluster has room for the run, the settings with the labels of the nodes that its parts go to.
+
+    Within the block an autoscaler is asked to keep the nodes that it was asked for; from then on the parts hold them.
 
     Raises:
         ConfigError: no node or node type can give it, or it did not come before ``cluster.node_deadline``.
@@ -46,7 +50,7 @@ def wait_for_room(config: ResolvedConfig, say: Say) -> ResolvedConfig:
             known = [*there, *_node_types()]
             for line in placement_lines(wanted(there), free_nodes(), known):
                 say(line)
-    return _placed(config, known)
+        yield _placed(config, known)
 
 
 def _wanted(config: Config, phase: int, nodes: Sequence[Node]) -> list[Demand]:

@@ -34,6 +34,7 @@ import ray
 import yaml
 from ray._raylet import AuthenticationTokenLoader
 from ray._raylet import Config as ray_config
+from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 from ray.util import get_node_ip_address
 
 from tests.full.conftest import clean_environment
@@ -48,7 +49,12 @@ FORGOTTEN = 240.0
 CONFIG: dict[str, Any] = {
     "cluster_name": "autoscaling",
     "max_workers": 2,
-    "provider": {"type": "fake_multinode", "disable_node_updaters": True, "disable_launch_config_check": True},
+    "provider": {
+        "type": "fake_multinode",
+        "disable_node_updaters": True,
+        "disable_launch_config_check": True,
+        "use_node_id_as_ip": True,
+    },
     "head_node_type": "ray.head.default",
     "available_node_types": {
         "ray.head.default": {"resources": {"CPU": 2}, "node_config": {}, "max_workers": 0},
@@ -107,7 +113,12 @@ class Autoscaled:
 
     def __enter__(self) -> Autoscaled:
         port = self.address.rpartition(":")[2]
-        fake = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_enable_autoscaler_v2": "0"}
+        fake = {
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_enable_autoscaler_v2": "0",
+        }
         words = ["--head", f"--port={port}", "--num-cpus=2", f"--temp-dir={self.folder}", "--include-dashboard=false"]
         line = [RAY, "start", *words, f"--autoscaling-config={self.config}", f"--object-store-memory={200 * 2**20}"]
         with (self.folder / "head.txt").open("wb") as output:

@@ -12,7 +12,7 @@ from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.planning.demand import Demand
 from raysgpo.planning.placement import Node
 from raysgpo.session import resources as cluster_resources
-from raysgpo.session.resources import wait_for_room
+from raysgpo.session.resources import room
 from tests.resolved import resolved
 
 CLUSTER = """
@@ -63,7 +63,8 @@ class Cluster:
 def waited(config: Config, deadline: float = 60.0) -> tuple[Config, list[str]]:
     said: list[str] = []
     config = resolved(resolve(config, overrides=[f"cluster.node_deadline={deadline}"]))
-    return wait_for_room(config, said.append), said
+    with room(config, said.append) as placed:
+        return placed, said
 
 
 def test_nodes_on_their_way_are_waited_for_asked_for_and_no_longer_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
