@@ -67,7 +67,7 @@ def demands(config: Config, cpus: float) -> list[Demand]:
             "group worker",
             "prompts_per_step",
             workers,
-            _amounts(WORKER_CPUS, 0),
+            amounts(WORKER_CPUS, 0),
             role="steady",
             labels=config.cluster.group_worker_selector,
         ),
@@ -87,7 +87,7 @@ def _trainer_demand(config: Config) -> Demand:
         "train worker",
         "trainer.cpus / trainer.gpus",
         fewest,
-        _amounts(trainer.cpus, trainer.gpus),
+        amounts(trainer.cpus, trainer.gpus),
         most,
         role="trainer",
         labels=trainer.label_selector,
@@ -97,14 +97,14 @@ def _trainer_demand(config: Config) -> Demand:
 
 def _rollout_demand(config: Config) -> Demand:
     rollout = config.rollout
-    return _replica_demand("rollout", rollout.replicas, _amounts(rollout.cpus, rollout.gpus), rollout.label_selector)
+    return _replica_demand("rollout", rollout.replicas, amounts(rollout.cpus, rollout.gpus), rollout.label_selector)
 
 
 def _judge_demand(config: Config) -> list[Demand]:
     judge = config.judge
     if judge.kind != "replicas" or not config.needs_judge:
         return []
-    return [_replica_demand("judge", judge.replicas, _amounts(judge.cpus, judge.gpus), judge.label_selector)]
+    return [_replica_demand("judge", judge.replicas, amounts(judge.cpus, judge.gpus), judge.label_selector)]
 
 
 def _replica_demand(role: Role, replicas: ReplicaBounds, each: Amounts, labels: Labels | None) -> Demand:
@@ -112,5 +112,6 @@ def _replica_demand(role: Role, replicas: ReplicaBounds, each: Amounts, labels: 
     return Demand(f"{role} replica", f"{role}.cpus / {role}.gpus", fewest, each, most, role, labels)
 
 
-def _amounts(cpus: float, gpus: float) -> Amounts:
+def amounts(cpus: float, gpus: float) -> Amounts:
+    """What one process reserves; nothing of what it does not need."""
     return {name: amount for name, amount in (("CPU", cpus), ("GPU", gpus)) if amount}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from raysgpo.config.cluster import ROLE, Labels, Role
@@ -48,7 +48,7 @@ def selector(demand: Demand, nodes: Iterable[Node]) -> Labels:
     roles = {node.labels[ROLE] for node in nodes if ROLE in node.labels}
     if demand.role == "steady":
         passing = [role for role in ("rollout", "judge") if role in roles]
-        elsewhere = any(_fits(demand.each, node.resources) for node in nodes if node.labels.get(ROLE) not in passing)
+        elsewhere = any(fits(demand.each, node.resources) for node in nodes if node.labels.get(ROLE) not in passing)
         return {ROLE: f"!in({','.join(passing)})"} if passing and elsewhere else {}
     wanted: tuple[Role | None, ...] = ("judge", "rollout") if demand.role == "judge" else (demand.role,)
     return next(({ROLE: role} for role in wanted if role in roles), {})
@@ -111,7 +111,8 @@ def _room(each: Amounts, left: Amounts) -> int:
     return min(rooms, default=UNBOUNDED)
 
 
-def _fits(each: Amounts, node: Amounts) -> bool:
+def fits(each: Amounts, node: Mapping[str, float]) -> bool:
+    """Whether a node that is empty could take one process of that size."""
     return all(node.get(name, 0) >= amount for name, amount in each.items())
 
 
@@ -125,7 +126,7 @@ def impossible(demands: Sequence[Demand], nodes: Sequence[Node], known: Sequence
             return (
                 f"a {demand.what} goes to nodes with {label_text(asked)}, and {_labels_there(nodes)}; {_mend(demand)}"
             )
-        if not any(_fits(demand.each, node.resources) for node in chosen):
+        if not any(fits(demand.each, node.resources) for node in chosen):
             return (
                 f"a {demand.what} asks for {amounts_text(demand.each)} and no node{_with(asked)} has that; "
                 f"change {demand.settings}"

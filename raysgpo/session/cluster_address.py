@@ -38,11 +38,11 @@ def check_cluster_address() -> str | None:
         address = services.canonicalize_bootstrap_address(None)
         if address is None:
             return None
-        fault = _closed(address)
+        answer, fault = _answer(address)
     except (ValueError, OSError) as error:
         raise ConfigError(f"{VARIABLE}={named}: {str(error).splitlines()[0]}; {MEND}") from None
     if fault is None:
-        return _at_the_door(address)
+        return _at_the_door(address, answer)
     if named:
         raise ConfigError(f"{VARIABLE}={named}: no Ray cluster answers there ({fault}): {MEND}")
     raise ConfigError(
@@ -51,24 +51,25 @@ def check_cluster_address() -> str | None:
     )
 
 
-def _closed(address: str) -> str | None:
-    """Why nobody listens there; None if somebody does. Raises ValueError for a port that is none."""
+def _answer(address: str) -> tuple[grpc.StatusCode | None, str | None]:
+    """How the head answers to who shows no token, None where only Ray could ask; and why no head is there, if none is.
+
+    Raises ValueError for a port that is none.
+    """
     host, _, port = address.rpartition(":")
     place = (host.strip("[]"), int(port))
     try:
         socket.create_connection(place, DEADLINE).close()
     except OSError as error:
-        return error.strerror or str(error)
+        return None, error.strerror or str(error)
     if os.environ.get("RAY_USE_TLS", "0") != "0":
-        return None  # its certificates are Ray's own matter
-    return "another program listens" if _asked(address, None) in STRANGERS else None
-
-
-def _at_the_door(address: str) -> str | None:
-    """A warning of a cluster that asks for no token. Raises ConfigError: it asks for another."""
-    if os.environ.get("RAY_USE_TLS", "0") != "0":
-        return None
+        return None, None  # its certificates are Ray's own matter
     answer = _asked(address, None)
+    return answer, "another program listens" if answer in STRANGERS else None
+
+
+def _at_the_door(address: str, answer: grpc.StatusCode | None) -> str | None:
+    """A warning of a cluster that asks for no token. Raises ConfigError: it asks for another."""
     if answer == grpc.StatusCode.OK:
         return (
             f"warning: the cluster at {address} asks for no token, so whoever reaches it can run code there: start it "

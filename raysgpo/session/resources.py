@@ -45,9 +45,9 @@ def room(config: ResolvedConfig, say: Say) -> Iterator[ResolvedConfig]:
         for phase in range(count):
             wanted = partial(_wanted, config, phase)
             _wait_for(wanted, config.cluster.node_deadline, request, say)
-            _tell_growth(wanted(live_nodes()), say)
-            there = live_nodes()
-            known = [*there, *_node_types()]
+            there, types = live_nodes(), _node_types()
+            known = [*there, *types]
+            _tell_growth(wanted(there), there, types, say)
             for line in placement_lines(wanted(there), free_nodes(), known):
                 say(line)
         yield _placed(config, known)
@@ -60,21 +60,21 @@ def _wanted(config: Config, phase: int, nodes: Sequence[Node]) -> list[Demand]:
 def _wait_for(
     wanted_of: Callable[[Sequence[Node]], list[Demand]], deadline: float, request: NodeRequest, say: Say
 ) -> None:
-    end, said = time.monotonic() + deadline, ""
+    end, said = time.monotonic() + deadline, False
     while True:
-        there, types = live_nodes(), _node_types()
+        there, free, types = live_nodes(), free_nodes(), _node_types()
         wanted, known = wanted_of(there), [*there, *types]
-        if place(wanted, free_nodes(), known) is not None:
+        if place(wanted, free, known) is not None:
             return
         reason = impossible(wanted, there, known)
         if reason is not None and (never := _never(reason, wanted, types, known)) is not None:
             raise ConfigError(never)
-        waited_for = f"nodes: {reason}" if reason is not None else f"room: {_held(wanted, there, known)}"
+        waited_for = f"nodes: {reason}" if reason is not None else f"room: {_held(wanted, free, known)}"
         if time.monotonic() > end:
             raise ConfigError(f"waited {deadline:.0f} s (cluster.node_deadline) for {waited_for}")
         if not said:
             say(f"waiting for {waited_for}")
-            said = waited_for
+            said = True
         if types:
             request.renew(wanted, known)
         time.sleep(LOOK_EVERY)
@@ -90,14 +90,13 @@ def _never(reason: str, wanted: Sequence[Demand], types: Sequence[Node], known: 
     return f"{never} (all node types of the autoscaler counted)" if never is not None else None
 
 
-def _held(wanted: Sequence[Demand], there: Sequence[Node], known: Sequence[Node]) -> str:
-    reason = impossible(wanted, free_nodes(), known)
+def _held(wanted: Sequence[Demand], free: Sequence[Node], known: Sequence[Node]) -> str:
+    reason = impossible(wanted, free, known)
     return f"others hold too much of the cluster; of what is free, {reason}" if reason else "others hold the rest"
 
 
-def _tell_growth(wanted: Sequence[Demand], say: Say) -> None:
+def _tell_growth(wanted: Sequence[Demand], there: Sequence[Node], types: Sequence[Node], say: Say) -> None:
     """A word where replicas that load may call for could never have a place: one that waits takes what comes free."""
-    there, types = live_nodes(), _node_types()
     grown = [
         replace(demand, count=max(demand.count, demand.most)) if demand.role != "trainer" else demand
         for demand in wanted
@@ -113,12 +112,14 @@ def _tell_growth(wanted: Sequence[Demand], say: Say) -> None:
 
 def workers_with_room(config: ResolvedConfig, serving: bool) -> int:
     """How many train workers have room now beside what the run has yet to start; ``serving``: its replicas are up."""
+    fewest, most = config.trainer.workers
+    if fewest == most:
+        return fewest
     there, free = live_nodes(), free_nodes()
     known = [*there, *_node_types()]
     wanted = _wanted(config, -1, there)
     rest = [demand for demand in wanted if demand.role == "steady" or (demand.role != "trainer" and not serving)]
     trainer = next(demand for demand in wanted if demand.role == "trainer")
-    fewest, most = config.trainer.workers
     fitting = (n for n in range(most, fewest, -1) if place([replace(trainer, count=n), *rest], free, known) is not None)
     return next(fitting, fewest)
 

@@ -30,6 +30,8 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.output.whole_file import writing
+from raysgpo.planning.demand import amounts
+from raysgpo.planning.placement import fits
 from raysgpo.stores.stored_model import of_store
 from raysgpo.stores.stored_run import check_store
 
@@ -174,8 +176,7 @@ def _models(config: ResolvedConfig, asked: Config, node: Mapping[str, float]) ->
         parts += [(_named("judge.model", asked.judge.model or "", asked), judge.model, judge.cpus, judge.gpus)]
     seen: set[str] = set()
     for setting, model, cpus, gpus in parts:
-        fits = node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus
-        if fits and setting not in seen and Path(model).is_dir() and not of_store(model):
+        if fits(amounts(cpus, gpus), node) and setting not in seen and Path(model).is_dir() and not of_store(model):
             seen.add(setting)
             yield setting, Path(model)
 

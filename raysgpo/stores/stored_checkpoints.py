@@ -55,9 +55,9 @@ class StoredCheckpoints:
 
     def forget(self, step: int, keep: int, keep_best: bool) -> None:
         """As on disk, what is surplus once ``step`` is there goes, and what half a checkpoint left before it."""
-        there = self._there()
-        kept = self.steps(step)[:keep]
-        if keep_best and (rated := [(a, s) for s in self.steps(step) if (a := self._accuracy(s)) is not None]):
+        there, complete = self._there(), self.steps(step)
+        kept = complete[:keep]
+        if keep_best and (rated := [(a, s) for s in complete if (a := self._accuracy(s)) is not None]):
             kept.append(max(rated)[1])
         self._remove([s for s in {_step(name) for name in there} if s not in kept and s <= step])
 

@@ -138,10 +138,6 @@ class StoredRun:
         put_model(self._run.export(step), self._store, self._export(step))
         return self._store.at(self._export(step))
 
-    def fetch_checkpoint(self, step: int) -> Path:
-        """With its large files."""
-        return self._checkpoints.fetch(step)
-
     def send_config(self) -> None:
         """The run is there, and can be gone on with, from now on."""
         self._store.upload([(self._run.config, self._run.config.name)])

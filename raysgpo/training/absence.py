@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.nodes import free_nodes
+from raysgpo.planning.demand import amounts
 from raysgpo.planning.placement import Node, amounts_text, label_text, room
 
 WORD = 60.0
@@ -54,7 +55,7 @@ class Absence:
     def _missing(self) -> str | None:
         """What has no room, with the numbers; None if there is room, so that they are on their way."""
         trainer = self._config.trainer
-        each = {name: amount for name, amount in (("CPU", trainer.cpus), ("GPU", trainer.gpus)) if amount}
+        each = amounts(trainer.cpus, trainer.gpus)
         labels = trainer.label_selector or {}
         there = room(each, labels, self._free())
         if there >= trainer.workers[0]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from ray.train import ScalingConfig
@@ -49,7 +48,8 @@ class FreeRoom(ElasticScalingPolicy):
     def make_decision_for_non_running_worker_group(self) -> ScalingDecision:
         """As many as before, or fewer if their place does not come free."""
         self._maybe_send_resource_request()
-        now, there = time.monotonic(), self._room([self._with_held(node) for node in free_nodes()])
+        now, free = time.monotonic(), free_nodes()
+        there = self._room(free) + sum(self._held[node.id] for node in free)
         self._missing = None if there >= self._number else self._missing or now
         if self._missing is not None:
             if there < self.scaling_config.min_workers or now - self._missing < PATIENCE:
@@ -75,19 +75,9 @@ class FreeRoom(ElasticScalingPolicy):
         self._held.clear()
         return self._get_resize_decision(self._number)
 
-    def _with_held(self, node: Node) -> Node:
-        """The node as it will be when the workers of before have ended."""
-        each, count = self.scaling_config._resources_per_worker_not_none, self._held[node.id]
-        held = {name: amount * count for name, amount in each.items()}
-        return replace(
-            node,
-            resources={name: node.resources.get(name, 0.0) + held.get(name, 0.0) for name in {*node.resources, *held}},
-        )
-
     def _room(self, free: list[Node]) -> int:
         scaling = self.scaling_config
-        more = room(scaling._resources_per_worker_not_none, scaling.label_selector or {}, free)
-        return min(more, scaling.max_workers)
+        return room(scaling._resources_per_worker_not_none, scaling.label_selector or {}, free)
 
 
 class ElasticTrainer(TorchTrainer):

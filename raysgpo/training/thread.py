@@ -21,6 +21,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from raysgpo.config import TrainerConfig
 from raysgpo.config.run_name import plain_name
+from raysgpo.planning.demand import amounts
 from raysgpo.remote import Pulse
 from raysgpo.training.absence import Absence
 from raysgpo.training.elastic import ElasticTrainer
@@ -71,7 +72,6 @@ class TrainerThread:
         if self._pulse is not None:
             with suppress(RayActorError):  # ``fit`` raises that as well
                 self._pulse.answer()
-
         now = time.monotonic()
         if self.running and now - self._looked > LOOK_EVERY:
             self._looked = now
@@ -116,7 +116,6 @@ class TrainerThread:
 def _trainer(job: TrainJob, folder: Path, workers: int) -> TorchTrainer:
     settings: TrainerConfig = job.config.trainer
     trainer = partial(ElasticTrainer, workers) if settings.elastic else TorchTrainer
-    resources = {"CPU": settings.cpus, "GPU": settings.gpus}
     return trainer(
         train_loop_per_worker=train_loop,
         train_loop_config={"job": job},
@@ -128,7 +127,7 @@ def _trainer(job: TrainJob, folder: Path, workers: int) -> TorchTrainer:
             elastic_resize_monitor_interval_s=settings.resize_period,
             label_selector=settings.label_selector or None,
             use_gpu=settings.gpus > 0,
-            resources_per_worker={name: amount for name, amount in resources.items() if amount},
+            resources_per_worker=amounts(settings.cpus, settings.gpus),
         ),
         run_config=RunConfig(
             name=plain_name(folder.name),  # what the Ray dashboard and Ray's own metrics call it

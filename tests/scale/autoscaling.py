@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -179,9 +179,9 @@ def ended(cluster: Autoscaled, ending: str) -> Iterator[str]:
             print(f"  {time.monotonic() - started:6.1f} s  {now} nodes", flush=True)
         seen, most = now, max(most, now)
 
-    def until(condition: object, deadline: float) -> bool:
+    def until(condition: Callable[[], bool], deadline: float) -> bool:
         end = time.monotonic() + deadline
-        while not condition():  # type: ignore[operator]
+        while not condition():
             look()
             if time.monotonic() > end:
                 return False
