@@ -4,33 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from raysgpo.command.checks import check_places
-from raysgpo.command.configure import configure
-from raysgpo.command.exit_status import DONE, WRONG_SETTING
-from raysgpo.command.parser import dry_run_asked, run_parser
 from raysgpo.command.script import run_script
-from raysgpo.command.words import Words
-from raysgpo.config.overrides import ConfigError
-from raysgpo.recipes import RECIPES
-from raysgpo.start.dry_run import show
-
-
-def main() -> int:
-    parser = run_parser("jobs/train.py", "Train a model with GRPO or SGPO on Ray.", RECIPES)
-    arguments = parser.parse_intermixed_args()
-    try:
-        config = configure(Words.of(arguments), RECIPES)
-        if dry_run_asked(parser, arguments):
-            show(config, arguments.cluster)
-            return DONE
-        check_places(config)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_SETTING
-    from raysgpo.run import train  # after the checks: this imports Ray
-
-    return train(config)
-
+from raysgpo.command.train import main
 
 if __name__ == "__main__":
     sys.exit(run_script(__file__, main))

@@ -299,7 +299,8 @@ class Group:
     judged: bool = False
     dropped: Drop | None = None
     error: str | None = None
-    """Why sampling or grading failed, one line; set where ``dropped`` is ``failed`` or ``no_reward``."""
+    """Why sampling or grading failed, one line; of a group that is not ``dropped``: why an answer of it counts as
+    wrong."""
     age: int = 0
     """Optimizer steps between its oldest token's weights and its consumption."""
     sample_interval: tuple[float, float] = (0.0, 0.0)

@@ -10,15 +10,16 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 
-from raysgpo.command.exit_status import DONE, STOPPED
 from raysgpo.config import Config
+from raysgpo.config.command_name import command_name
 from raysgpo.groups.prepared import Prepared
 from raysgpo.output.advantage_picture import draw_advantages
 from raysgpo.output.console import Console
 from raysgpo.output.curves import draw_curves, draw_guidance
+from raysgpo.output.exit_status import DONE, STOPPED
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
-from raysgpo.session.exiting import exiting, telling_failures
+from raysgpo.session.exiting import Exit, exiting, telling_failures
 from raysgpo.session.healing import Healing
 from raysgpo.session.interrupts import interruptible
 from raysgpo.session.judge_access import Say, endpoint_address
@@ -34,11 +35,9 @@ from raysgpo.start.preparation import prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
 from raysgpo.tracking.trackers import Trackers
 
-COMMAND = "python jobs/train.py"
 
-
-def train(config: Config) -> int:
-    """Run ``config`` to its end; returns the exit status."""
+def train(config: Config) -> Exit:
+    """Run ``config`` to its end."""
     with exiting() as end, RunLock(end.say) as lock:
         hold_resumed(config, lock, end.say)
         start = start_state(config, end.say)
@@ -46,8 +45,10 @@ def train(config: Config) -> int:
         prepared = prepare(config, end.say)
         if start.step >= prepared.total_steps > 0:
             end.say(f"nothing to do: {config.resume} has its {prepared.total_steps} steps; set steps to more")
-            tell_policy(RunFolder.resumed(config), prepared.config, end.say)
-            return DONE
+            run = RunFolder.resumed(config)
+            tell_policy(run, prepared.config, end.say)
+            end.folder = run.path
+            return end
         check_upload(prepared.config)
         with ray_session(end.say) as logs:
             with room(prepared.config, end.say) as placed:
@@ -57,9 +58,10 @@ def train(config: Config) -> int:
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)
             console.say(f"run folder: {run.path}")
+            end.folder = run.path
             if start.step:
                 console.say(f"going on after step {start.step}")
-            go_on = resume_words(COMMAND, run, prepared.config)
+            go_on = resume_words(command_name("train"), run, prepared.config)
             console.say("starting the rollout replicas and the trainer ...")
             with sending_rest(run, console.say):
                 with (
@@ -77,7 +79,7 @@ def train(config: Config) -> int:
                             parts.trainer.raise_failure()
                 _tell(prepared, run, bool(interrupts.count), go_on, console.say)
             end.status = STOPPED if interrupts.count else DONE
-    return end.status
+    return end
 
 
 def _tell(prepared: Prepared, run: RunFolder, stopped: bool, go_on: str, say: Say) -> None:

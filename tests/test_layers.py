@@ -31,6 +31,14 @@ LAYERS = {
     "raysgpo.offline.recorded_source": 2,
     "raysgpo.offline.run": 2,
     "raysgpo.offline.running": 2,
+    "raysgpo.command.compare": 1,
+    "raysgpo.command.evaluate_judge": 2,
+    "raysgpo.command.export": 1,
+    "raysgpo.command.notebook": 2,
+    "raysgpo.command.offline": 2,
+    "raysgpo.command.replay": 1,
+    "raysgpo.command.sft": 2,
+    "raysgpo.command.train": 2,
     "raysgpo.conductor": 2,
     "raysgpo.serving": 2,
     "raysgpo.session": 2,
@@ -40,7 +48,8 @@ LAYERS = {
     "raysgpo.remote": 2,
     "raysgpo.nodes": 2,
 }
-"""Folder (or file within ``start/``, ``offline/`` and ``studies/``) to its layer; the longest name that fits counts."""
+"""Folder (or file within ``command/``, ``start/``, ``offline/`` and ``studies/``) to its layer; the longest name that
+fits counts."""
 FORBIDDEN = {0: {"ray", "vllm", "torch", "transformers"}, 1: {"ray", "vllm"}, 2: set()}
 
 # Refuses the blocked packages wherever they are asked for, also by an import within an import.

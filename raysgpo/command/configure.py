@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from raysgpo.command.recipe import Recipes
 from raysgpo.command.words import Words
 from raysgpo.config import Config
+from raysgpo.config.command_name import command_name
 from raysgpo.config.overrides import ConfigError, Tree, resolve
 from raysgpo.config.places import checked_address, in_store, is_address, storage_folder
+from raysgpo.config.recipe import Recipes, recipe_name
 from raysgpo.start.resume import AUTO, auto_resumed, resume_config
 
 Mode = Literal["online", "offline"]
-COMMANDS: dict[Mode, str] = {"online": "jobs/train.py", "offline": "jobs/offline.py"}
+JOBS: dict[Mode, str] = {"online": "train", "offline": "offline"}
 """Mode to the command that runs it."""
 WITHOUT_RATIO = {"algorithm.surrogate": "log_prob", "algorithm.negative_weight": "0.5"}
 """Answers of a frozen policy: a clip would hold each back after a few updates. What is pushed down without one falls
@@ -34,7 +35,7 @@ def configure(words: Words, recipes: Recipes, mode: Mode = "online") -> Config:
     else:
         config = _resumed(run, words)
     if config.mode != mode:
-        raise ConfigError(f"mode={config.mode}: such a run is of python {COMMANDS[config.mode]}")
+        raise ConfigError(f"mode={config.mode}: such a run is of {command_name(JOBS[config.mode])}")
     return config
 
 
@@ -42,7 +43,7 @@ def _new(words: Words, recipes: Recipes, mode: Mode) -> Config:
     layers = words.layers(recipes)
     if mode == "online" or any(_is_offline(layer) for layer in layers):
         return resolve(*layers, overrides=words.overrides)
-    layers.append(_offline(words.recipe))
+    layers.append(_offline(words.recipe and recipe_name(words.recipe)))
     config = resolve(*layers, overrides=words.overrides)
     if config.algorithm.surrogate != "clip" or words.value("algorithm.surrogate") is not None:
         return config

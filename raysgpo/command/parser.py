@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 
-from raysgpo.command.recipe import Recipes
+from raysgpo.config.command_name import command_name
+from raysgpo.config.recipe import Recipes
 from raysgpo.config.reference import brief
 
 
-def run_parser(prog: str, description: str, recipes: Recipes) -> argparse.ArgumentParser:
-    """Of ``jobs/train.py`` and ``jobs/offline.py``. ``--help`` lists every setting."""
+def run_parser(job: str, description: str, recipes: Recipes) -> argparse.ArgumentParser:
+    """Of the commands ``train`` and ``offline``. ``--help`` lists every setting."""
     command = argparse.ArgumentParser(
-        prog=f"python {prog}",
+        prog=command_name(job),
         description=description,
         epilog=f"recipes: {', '.join(recipes.names())}\n\nsettings and their defaults:\n{brief()}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

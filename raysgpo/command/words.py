@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 
-from raysgpo.command.recipe import Recipes
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, Tree, load
+from raysgpo.config.recipe import Recipes
 
 
 @dataclass(frozen=True, slots=True)

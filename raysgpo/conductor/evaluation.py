@@ -42,7 +42,7 @@ class Evaluator:
         self._config = prepared.config
         self._prompts = prepared.held_out
         self._sample = sample
-        self._grader = make_grader(prepared.task, self._config.task)
+        self._grader = make_grader(prepared.task, self._config)
 
     async def run(self, min_version: int, last: bool) -> Evaluation:
         """Accuracy with weights of ``min_version``. An answer that never came counts as wrong and in
@@ -104,5 +104,5 @@ class Evaluator:
     async def _grades(self, prompt: Prompt, completions: list[Completion] | None) -> list[bool] | None:
         if completions is None:
             return None
-        grades = await asyncio.gather(*(self._grader.grade(prompt.problem, one.text) for one in completions))
+        grades = await self._grader.grades(prompt.problem, [one.text for one in completions])
         return [grade.correct for grade in grades]

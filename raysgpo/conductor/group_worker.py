@@ -29,7 +29,7 @@ from raysgpo.judging.panel import Panel
 from raysgpo.records import Group, Ticket
 from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
-from raysgpo.tasks.grader import ToldGrader, make_grader
+from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task
 
 Block = dict[str, np.ndarray]
@@ -56,7 +56,7 @@ class GroupWorker:
         self._pipeline = Pipeline(
             config=config,
             task=task,
-            grader=ToldGrader(make_grader(task, config.task, max(1, (os.cpu_count() or 1) // workers)), told),
+            grader=make_grader(task, config, max(1, (os.cpu_count() or 1) // workers), told),
             panel=_panel(config, judge, workers, told),
             sample=RetryingSampler(serve_sampler(rollout), config.rollout, self._outage, told),
         )

@@ -22,7 +22,7 @@ from raysgpo.judging.address import JudgeAddress
 from raysgpo.planning.demand import WORKER_CPUS, worker_count
 from raysgpo.records import Group
 from raysgpo.serving.handle import RolloutService
-from raysgpo.tasks.grader import PATIENCE as GRADING_PATIENCE
+from raysgpo.tasks.grader_pool import PATIENCE as GRADING_PATIENCE
 from raysgpo.tasks.task import Task
 
 POSITIONS_PER_BLOCK = 32

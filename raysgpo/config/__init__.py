@@ -1,6 +1,6 @@
 """The configuration of a run: one frozen, typed tree.
 
-A recipe in ``jobs/`` is a function that returns a :class:`Config`; the command line overrides it
+A recipe in ``raysgpo/recipes/`` is a function that returns a :class:`Config`; the command line overrides it
 with dotted keys (``sampling.temperature=0.7``); the run saves the result as ``config.yaml``. How
 text becomes a Config (overrides, presets, files, error messages) is ``raysgpo.config.overrides``; this
 file says what may be set, what it means, and which combinations are impossible.
@@ -15,6 +15,7 @@ from raysgpo.config.guidance import GuidanceConfig
 from raysgpo.config.judge import JudgeConfig
 from raysgpo.config.offline import OfflineConfig
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
+from raysgpo.config.reward import RewardConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.section import Section
 from raysgpo.config.task import TaskConfig
@@ -32,6 +33,7 @@ __all__ = [
     "OptimizerConfig",
     "PartialCreditConfig",
     "RecordsConfig",
+    "RewardConfig",
     "RolloutConfig",
     "SamplingConfig",
     "Section",

@@ -16,12 +16,14 @@ from raysgpo.config.judge import JudgeConfig, impossible_judge
 from raysgpo.config.offline import OfflineConfig, impossible_offline
 from raysgpo.config.places import RunStorage, Storage, in_store, user_path
 from raysgpo.config.records import CheckpointConfig, EvaluationConfig, RecordsConfig
+from raysgpo.config.reward import RewardConfig
 from raysgpo.config.rollout import RolloutConfig, SamplingConfig
 from raysgpo.config.run_name import checked_name
 from raysgpo.config.section import MOST_EPOCHS, Section
 from raysgpo.config.task import TaskConfig, impossible_task
 from raysgpo.config.task_kinds import TASK_KINDS
 from raysgpo.config.trainer import OptimizerConfig, TrainerConfig, impossible_optimizer
+from raysgpo.user_code.code import clash
 
 
 class Config(Section):
@@ -61,6 +63,7 @@ class Config(Section):
     start a run, goes on with the newest run of that ``name``, and starts one if there is none."""
 
     task: TaskConfig = TaskConfig()
+    reward: RewardConfig = RewardConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
     guidance: GuidanceConfig = GuidanceConfig()
     algorithm: AlgorithmConfig = AlgorithmConfig()
@@ -120,7 +123,7 @@ class Config(Section):
         if self.steps == 0 and (self.mode == "offline" or self.evaluation.every == 0):
             raise ValueError(
                 "steps=0 evaluates a model and trains nothing: set evaluation.every to 1 or more, and leave it to "
-                "python jobs/train.py"
+                "an online run"
             )
         if self._without_signal:
             raise ValueError(
@@ -166,6 +169,10 @@ class Config(Section):
             )
         if (impossible := impossible_task(self.task)) is not None:
             raise ValueError(impossible)
+        if self.task.code is not None and self.reward.code is not None:
+            impossible = clash(self.task.code, self.reward.code)
+            if impossible is not None:
+                raise ValueError(f"task={self.task.kind}, reward={self.reward.function}: {impossible}")
         return self
 
     @property

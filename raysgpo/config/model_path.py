@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from raysgpo.config.command_name import command_name
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import checked_address, is_address, user_path
 
@@ -33,7 +34,7 @@ def check_model_path(model: str, setting: str = "model", embedded: Sequence[str]
     if (path / "manifest.json").is_file() and (path / "policy").is_dir():
         raise ConfigError(
             f"{setting}={model}: that is a checkpoint, from which its own run goes on; give a folder of the run's "
-            f"exports/, or make one: python jobs/export.py {path.parent.parent} --step {path.name[5:].lstrip('0')}"
+            f"exports/, or make one: {command_name('export')} {path.parent.parent} --step {path.name[5:].lstrip('0')}"
         )
     if path.is_dir() and not (path / "config.json").is_file():
         raise ConfigError(f"{setting}={model}: the folder has no config.json, so it is no Hugging Face checkpoint")

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from raysgpo.config import Config, Section
 from raysgpo.config.places import user_path
 from raysgpo.config.section import no_such
+from raysgpo.user_code.code import UserCode
 
 Tree = dict[str, Any]
 
@@ -105,6 +106,8 @@ def _expand(section: type[Section], tree: Tree, prefix: str) -> Tree:
 
 
 def _preset(section: type[Section], key: str, word: Any) -> Tree:
+    if section.shorthand is not None:
+        return {section.shorthand: None if word == "none" else word}
     if not section.presets:
         first = next(iter(section.model_fields))
         raise ConfigError(f"{key}={word}: {key} is a group of settings; set one of them, such as {key}.{first}=...")
@@ -160,7 +163,8 @@ def told(detail: ErrorDetails) -> str:
 def _absolute_paths(config: Config) -> Config:
     """Files named relative to where the command was typed: workers run in other folders."""
     update: dict[str, Any] = {
-        "task": _with_absolute(config.task, "path", "eval_path"),
+        "task": _with_code(_with_absolute(config.task, "path", "eval_path"), "kind", config.task.code),
+        "reward": _with_code(config.reward, "function", config.reward.code),
         "offline": _with_absolute(config.offline, "groups"),
         "storage": config.store or str(config.storage_root),
         "scratch": str(user_path(config.scratch).absolute()),
@@ -174,3 +178,9 @@ def _absolute_paths(config: Config) -> Config:
 def _with_absolute(section: Section, *names: str) -> Section:
     paths = {name: value for name in names if (value := getattr(section, name)) is not None}
     return section.model_copy(update={name: str(user_path(path).absolute()) for name, path in paths.items()})
+
+
+def _with_code(section: Section, name: str, code: UserCode | None) -> Section:
+    """Code of the user's by its whole path, with the hash of what it says now."""
+    update = {"sha256": None} if code is None else {name: code.given, "sha256": code.sha256}
+    return section.model_copy(update=update)

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from raysgpo.config.section import OneOf, Section
 from raysgpo.config.task_kinds import TASK_KINDS, TaskKind
+from raysgpo.config.user_task import row_of
+from raysgpo.user_code.code import UserCode, find, names_user_code
 
 
 class TaskConfig(Section):
     """Where the problems come from and how answers are graded."""
 
-    kind: Annotated[str, OneOf(TASK_KINDS, "task")] = "arithmetic"
+    shorthand = "kind"
+
+    kind: Annotated[str, OneOf(TASK_KINDS, "task", "FILE.py:CLASS", names_user_code)] = "arithmetic"
     """``arithmetic`` is generated from a seed; ``math`` reads JSONL rows of question, answer and solution;
-    ``verifier`` reads questions with two responses and rates them; ``arithmetic_verifier`` is its generated twin."""
+    ``verifier`` reads questions with two responses and rates them; ``arithmetic_verifier`` is its generated twin. Or a
+    class of your own, ``FILE.py:CLASS`` or ``package.module:CLASS`` ([tasks.md](tasks.md#a-task-of-your-own)).
+    ``task=...`` sets it too."""
+    sha256: str | None = None
+    """Of the source of a class of your own and of what it imports beside it; filled in when the run starts, and told if
+    a resumed run finds another."""
+    _code: UserCode | None = PrivateAttr(None)
+    """Of a class of the user's, read when the settings are made; it goes wherever they go."""
+    _row: TaskKind | None = PrivateAttr(None)
+    """What that class says of itself."""
     path: str | None = None
     """math, verifier: the JSONL file to train on."""
     eval_path: str | None = None
@@ -55,8 +68,23 @@ class TaskConfig(Section):
 
     @property
     def row(self) -> TaskKind:
-        """What the table of tasks says of this one."""
-        return TASK_KINDS[self.kind]
+        """What the table of tasks says of this one, or a class of the user's of itself."""
+        return TASK_KINDS[self.kind] if self._row is None else self._row
+
+    @property
+    def code(self) -> UserCode | None:
+        """Of a class of the user's; None of a task in the table."""
+        return self._code
+
+    @model_validator(mode="after")
+    def _find(self) -> Self:
+        if names_user_code(self.kind):
+            try:
+                self._code = find(self.kind)
+                self._row = row_of(self._code)
+            except ValueError as error:
+                raise ValueError(f"task={error}") from None
+        return self
 
     @field_validator("terms", mode="before")
     @classmethod

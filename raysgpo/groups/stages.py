@@ -10,7 +10,6 @@ Shape legend: _G rollouts of a group.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from collections import Counter
@@ -45,7 +44,7 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
     """
     if group.dropped is not None:
         return group
-    grades = await asyncio.gather(*(grader.grade(group.problem, r.text) for r in group.rollouts_G))
+    grades = await grader.grades(group.problem, [rollout.text for rollout in group.rollouts_G])
     worst = {CORRECTNESS: task.reward_range[0]} if any(g.failure for g in grades) else {}
     rollouts = [
         _graded(rollout, replace(grade, parts=worst) if grade.failure else grade)
@@ -58,9 +57,12 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
     except Exception as raised:  # a task may raise anything on a model's text
         return _unsplit(group, raised)
     group = group.with_rollouts(rollouts)
-    error = f"grading an answer failed ({', '.join(failures)})" if failures and failed == "drop" else None
-    error = error or next((bad for rollout in rollouts if (bad := _bad_part(rollout)) is not None), None)
-    return group if error is None else replace(group, dropped=Drop.NO_REWARD, error=error)
+    why = next((grade.why for grade in grades if grade.failure is not None), None)
+    if failures:
+        group = replace(group, error=f"grading an answer failed ({', '.join(failures)}): {why}")
+    bad = next((bad for rollout in rollouts if (bad := _bad_part(rollout)) is not None), None)
+    dropped = bad is not None or (bool(failures) and failed == "drop")
+    return replace(group, dropped=Drop.NO_REWARD, error=group.error or bad) if dropped else group
 
 
 def overlong(group: Group, share: float, max_tokens: int) -> Group:

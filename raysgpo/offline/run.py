@@ -17,9 +17,9 @@ from typing import TextIO
 
 import numpy as np
 
-from raysgpo.command.exit_status import DONE, STOPPED
 from raysgpo.conductor.evaluation import Evaluator
 from raysgpo.config import Config
+from raysgpo.config.command_name import command_name
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.groups.prepared import Prepared, StartState
@@ -36,6 +36,7 @@ from raysgpo.offline.tokens import with_tokens
 from raysgpo.output import checkpoint
 from raysgpo.output.console import Console, update_numbers
 from raysgpo.output.curves import draw_offline
+from raysgpo.output.exit_status import DONE, STOPPED
 from raysgpo.output.json_lines import JsonLines, cut_rows, read_rows, write_together
 from raysgpo.output.metrics import Metrics
 from raysgpo.output.run_folder import RunFolder
@@ -57,8 +58,6 @@ from raysgpo.session.watching import watch
 from raysgpo.start.preparation import model_settings, prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
 from raysgpo.tracking.trackers import Trackers
-
-COMMAND = "python jobs/offline.py"
 
 
 def train_offline(config: Config, groups: list[Group] | None) -> int:
@@ -87,7 +86,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")
-            go_on = resume_words(COMMAND, run, config)
+            go_on = resume_words(command_name("offline"), run, config)
             with interruptible(end.say) as interrupts, telling_failures(run, go_on, end.say):
                 offline = _Offline(prepared, run, groups, judge, start, lock, interrupts, end.say, end.out)
                 offline.phases()

@@ -51,8 +51,13 @@ def failed_grading(step: int, groups: Sequence[Group], failed: str) -> str | Non
     count = sum(n for g in groups for name, n in g.counts.items() if name.startswith("grader/"))
     if not count:
         return None
+    first = next((group.error for group in groups if group.error and group.dropped in (None, Drop.NO_REWARD)), "")
+    reason = first.partition("): ")[2]
     fate = "such an answer counts as wrong" if failed == "wrong" else "the group of such an answer is dropped"
-    return f"step {step + 1}: grading failed for {count:.0f} answers; {fate} (said once; grader/failures counts on)"
+    return (
+        f"step {step + 1}: grading failed for {count:.0f} answers{f', of one by {reason}' if reason else ''}; {fate} "
+        "(said once; grader/failures counts on)"
+    )
 
 
 def without_reward(step: int, groups: Sequence[Group]) -> str | None:

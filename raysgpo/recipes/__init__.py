@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raysgpo.command.recipe import Recipes
+from raysgpo.config.recipe import Recipes
 
 RECIPES = Recipes(Path(__file__).parent)
 """All of this folder; a new file is one more."""

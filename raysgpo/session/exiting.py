@@ -7,10 +7,11 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
-from raysgpo.command.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.config.overrides import ConfigError
+from raysgpo.output.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.whole_file import WriteFailed
 from raysgpo.training.thread import root_cause
@@ -26,6 +27,10 @@ class Exit:
 
     out: TextIO
     status: int = DONE
+    folder: Path | None = None
+    """Of the run, once it has one."""
+    error: ConfigError | None = None
+    """The setting that was wrong."""
 
     def say(self, line: str) -> None:
         print(line, file=self.out, flush=True)
@@ -39,7 +44,7 @@ def exiting() -> Iterator[Exit]:
         yield end
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
-        end.status = WRONG_SETTING
+        end.status, end.error = WRONG_SETTING, error
     except WriteFailed as error:
         print(f"error: {error}", file=sys.stderr)
         end.status = FAILED

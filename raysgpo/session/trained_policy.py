@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, get_token
 
 from raysgpo.config import Config
+from raysgpo.config.command_name import command_name
 from raysgpo.config.overrides import ConfigError
 from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
@@ -43,7 +44,8 @@ def tell_policy(run: RunFolder, config: Config, say: Say) -> None:
         say(f"trained policy: {trained_policy(run, config)}")
     best, newest = checkpoint.best_step(run.checkpoints), checkpoint.steps(run.checkpoints)[0]
     if best is not None and best != newest:
-        say(f"better by held-out accuracy: step {best}; export it with: python jobs/export.py {run.path} --step {best}")
+        words = f"{command_name('export')} {run.path} --step {best}"
+        say(f"better by held-out accuracy: step {best}; export it with: {words}")
     if config.checkpoint.upload is not None:
         _upload(trained_policy(run, config), config.checkpoint.upload, say)
 

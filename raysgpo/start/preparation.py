@@ -40,6 +40,7 @@ from raysgpo.start.judge_questions import Question, known_answers, longest_answe
 from raysgpo.start.machine import Machine, with_machine
 from raysgpo.stores.stored_model import fetch_model
 from raysgpo.tasks.kinds import build_task
+from raysgpo.tasks.one_row import check_on_one_row
 from raysgpo.tasks.plain_json import unwritable
 from raysgpo.tasks.task import Task
 from raysgpo.tasks.turns import turns_before
@@ -63,6 +64,7 @@ def prepare(
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # so is a hub that cannot be reached, once
     try:
         task = build_task(config)
+        check_on_one_row(task, config)
         before, problems = turns_before(config.task, task.train)
     except ValueError as error:
         raise ConfigError(str(error)) from error

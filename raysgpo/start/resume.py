@@ -60,7 +60,7 @@ def resume_config(run: str, root: Path, overrides: list[str], store: str | None 
             raise ConfigError(f"resume={error}{where}") from None
         saved = _complete(path / "config.yaml", str(path))
     after = resolve(saved, overrides=[*overrides, f"resume={path}"])
-    _check_fixed(resolve(saved), after)
+    _check_fixed(saved, after)
     return after
 
 
@@ -84,7 +84,7 @@ def auto_resumed(config: Config) -> Config:
     if path is None or saved is None:
         return config
     try:
-        _check_fixed(resolve(saved), config)
+        _check_fixed(saved, config)
     except ConfigError as error:
         raise ConfigError(f"resume={AUTO} found {path}, but {error}; or give this run another name=") from None
     return config.model_copy(update={"resume": str(path)})
@@ -128,7 +128,9 @@ def _asking(store: str) -> Iterator[None]:
         raise ConfigError(f"storage={store}: {error.why}") from None
 
 
-def _check_fixed(before: Config, after: Config) -> None:
+def _check_fixed(saved: Tree, after: Config) -> None:
+    """Code of the user's may have moved, as the working folder of a job does, or may say something else now."""
+    before = resolve({**saved, "task": _with_kind(saved["task"], after), "reward": {}})
     for key in FIXED:
         old, new = _at(before, key), _at(after, key)
         if old != new:
@@ -136,6 +138,18 @@ def _check_fixed(before: Config, after: Config) -> None:
                 f"{key}={new}: the run was started with {old}, and a resumed run must see the same data; "
                 "leave it, or start a new run from the checkpoint with model=PATH"
             )
+
+
+def _with_kind(saved: Any, after: Config) -> Any:
+    """The saved settings of the task, with its class of the user's where that is now."""
+    code = after.task.code
+    if code is None or not isinstance(saved, dict) or _file_name(str(saved.get("kind"))) != _file_name(code.given):
+        return saved
+    return {**saved, "kind": code.given}
+
+
+def _file_name(given: str) -> str:
+    return given.rpartition("/")[2]
 
 
 def _complete(file: Path, run: str) -> Tree:
@@ -252,13 +266,28 @@ def open_folder(config: Config, lock: RunLock, say: Callable[[str], None]) -> Ru
     lock.hold(run.path)
     if run.store is not None and lock.alone:
         _claim(run, config, lock, say)
-    if config.resume and not checkpoint.steps(run.checkpoints):
-        _set_records_aside(run, config, say)
+    if config.resume:
+        _tell_changed_code(run, config, say)
+        if not checkpoint.steps(run.checkpoints):
+            _set_records_aside(run, config, say)
     write_whole(run.config, dump(config.model_copy(update={"resume": None})))
     if run.store is not None:
         with _asking(str(config.store)):
             StoredRun(run, say).send_config()
     return run
+
+
+def _tell_changed_code(run: RunFolder, config: Config, say: Callable[[str], None]) -> None:
+    """Code of the user's that says something else than when the run was last started."""
+    saved = load(run.config)
+    for section, code in (("task", config.task.code), ("reward", config.reward.code)):
+        before = saved.get(section)
+        sha256 = before.get("sha256") if isinstance(before, dict) else None
+        if code is not None and sha256 is not None and sha256 != code.sha256:
+            say(
+                f"{section}={code.given}: it has changed since the run was last started (sha256 {sha256[:12]}, now "
+                f"{code.sha256[:12]}); the run goes on with what it says now"
+            )
 
 
 def _new_folder(config: Config) -> RunFolder:

@@ -1,193 +1,150 @@
 """Grading behind a deadline: answers are written by a model, so a grader may hang or raise on them.
 
-``9**9**9**9`` keeps a symbolic grader busy for ever inside one C call, where neither a thread nor
-a Python signal handler can stop it. So it runs in a child process that is killed at the
-deadline and started again. A failure is a value, and counted (``grader/timeouts``, ``grader/errors``):
-the answer counts as wrong, or its group is dropped, as ``task.failed_grading`` says.
+It runs in child processes (:mod:`raysgpo.tasks.grader_pool`), and so does a reward of the user's beside it. A failure
+is a value, and counted (``grader/timeouts``, ``grader/errors``): the answer counts as wrong, or its group is dropped,
+as ``task.failed_grading`` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import pickle
-import subprocess
-import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from multiprocessing.connection import Connection, Pipe
-from queue import SimpleQueue
-from typing import Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
-from raysgpo.config import TaskConfig
-from raysgpo.records import Problem
-from raysgpo.tasks.grader_child import OVER_TIME, GradeFn, Reply
-from raysgpo.tasks.scrubbed import scrubbed
-from raysgpo.tasks.task import Grade, Task, checked_grade
+from raysgpo.config import Config
+from raysgpo.records import CORRECTNESS, Problem
+from raysgpo.tasks.grader_pool import START_DEADLINE, GraderPool
+from raysgpo.tasks.task import Grade, Task
+from raysgpo.tasks.user_reward import UserReward, combined
+from raysgpo.tasks.worth import Each, Failed, GradeFn, Worth
 
 _log = logging.getLogger(__name__)
-PATIENCE = 20.0
-"""Times its deadline of CPU time that a grading may take by the clock, on a machine that is busy."""
-_WRONG = Grade(correct=False, parts={"correctness": 0.0})
+WAITING = 8
+"""Times as many processes as usual for a reward that is ``async``: it waits, and takes no CPU time."""
 
 
-class Grader(Protocol):
-    """Grades one response without ever raising for what the response says."""
+class Grader(ABC):
+    """Grades responses without ever raising for what a response says."""
 
-    async def grade(self, problem: Problem, text: str) -> Grade: ...
+    @abstractmethod
+    async def grades(self, problem: Problem, texts: Sequence[str]) -> list[Grade]:
+        """The grade of each of the texts, which all answer the problem."""
 
+    async def grade(self, problem: Problem, text: str) -> Grade:
+        return (await self.grades(problem, [text]))[0]
+
+    @abstractmethod
     def close(self) -> None: ...
 
 
-def make_grader(task: Task, config: TaskConfig, workers: int = 1) -> Grader:
-    """The grader that the task needs: what is surely fast is graded in place, all else behind a deadline."""
-    if config.row.bounded_grading:
-        return InlineGrader(task.grade)
-    return DeadlineGrader(task.grade, config.grade_deadline, workers)
+def make_grader(task: Task, config: Config, workers: int = 1, told: Callable[[], None] = lambda: None) -> Grader:
+    """The grader that the task needs: what is surely fast is graded in place, all else behind a deadline; and with it
+    the user's reward, if there is one. ``told`` is called after each grade."""
+    settings, reward = config.task, UserReward.of(config.reward.code)
+    if settings.row.bounded_grading:
+        grader: Grader = InlineGrader(task.grade, told)
+    else:
+        grader = DeadlineGrader(task.grade, settings.grade_deadline, workers, told=told)
+    if reward is None:
+        return grader
+    return RewardingGrader(grader, reward, task.reward_range, settings.grade_deadline, workers, told)
 
 
-class ToldGrader:
-    """A grader, and who is told of each grade."""
-
-    def __init__(self, grader: Grader, told: Callable[[], None]) -> None:
-        self._grader = grader
-        self._told = told
-
-    async def grade(self, problem: Problem, text: str) -> Grade:
-        grade = await self._grader.grade(problem, text)
-        self._told()
-        return grade
-
-    def close(self) -> None:
-        self._grader.close()
-
-
-class InlineGrader:
+class InlineGrader(Grader):
     """For graders whose time is bounded by the length of the text: no process, no deadline."""
 
-    def __init__(self, grade: GradeFn) -> None:
-        self._grade = grade
+    def __init__(self, grade: GradeFn, told: Callable[[], None] = lambda: None) -> None:
+        self._grade = Each(grade)
+        self._told = told
 
-    async def grade(self, problem: Problem, text: str) -> Grade:
-        try:
-            return checked_grade(self._grade(problem, text))
-        except Exception as error:  # a grader may raise anything on a model's text
-            return _failed("errors", problem, repr(error))
+    async def grades(self, problem: Problem, texts: Sequence[str]) -> list[Grade]:
+        return [self._one(problem, text) for text in texts]
+
+    def _one(self, problem: Problem, text: str) -> Grade:
+        (worth,) = self._grade(problem, [text])
+        self._told()
+        return _grade(worth, problem)
 
     def close(self) -> None:
         """Nothing to end."""
 
 
-class DeadlineGrader:
-    """``workers`` child processes, each grading one response at a time, ``deadline`` seconds of CPU time at most.
-
-    CPU time, since on a busy machine a right answer is as right as on an idle one; of the clock it may take
-    PATIENCE times as long, and so may one that only waits.
-
-    ``grade`` must pickle; the grading function alone should, not its data set. Children are started when
-    they are first needed, by exec and not by fork (the caller may run threads), and import only what
-    ``grade`` needs. Usable from any event loop. The deadline counts from the moment a child takes
-    the response, so waiting for a free child costs none of it.
-    """
+class DeadlineGrader(Grader):
+    """One text at a time in a process of a pool: one that hangs takes no other with it."""
 
     def __init__(
         self,
         grade: GradeFn,
         deadline: float,
         workers: int = 1,
-        start_deadline: float = 120.0,
-        patience: float = PATIENCE,
+        start_deadline: float = START_DEADLINE,
+        patience: float | None = None,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
-        assert deadline > 0, f"a deadline is a positive number of seconds, got {deadline}"
-        self._pickled = pickle.dumps(grade)
-        self._deadline = deadline
-        self._start_deadline = start_deadline
-        self._patience = patience * deadline
-        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grader")
-        self._idle: SimpleQueue[_Child | None] = SimpleQueue()
-        for _ in range(workers):
-            self._idle.put(None)
+        """As for a GraderPool. ``grade`` must pickle."""
+        self._pool = GraderPool(Each(grade), deadline, workers, start_deadline, patience)
+        self._told = told
 
-    async def grade(self, problem: Problem, text: str) -> Grade:
-        """Its grade; wrong, with ``failure`` set, if it raised, died or passed the deadline.
+    async def grades(self, problem: Problem, texts: Sequence[str]) -> list[Grade]:
+        """The grades; wrong, with ``failure`` set, where it raised, died or passed the deadline.
 
-        Raises RuntimeError if a child cannot be started: that is no answer's fault.
+        Raises RuntimeError if a process cannot be started: that is no answer's fault.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, problem, text)
+        return await asyncio.gather(*(self._one(problem, text) for text in texts))
+
+    async def _one(self, problem: Problem, text: str) -> Grade:
+        (worth,) = await self._pool.ask(problem, [text])
+        self._told()
+        return _grade(worth, problem)
 
     def close(self) -> None:
-        """End the children; gradings under way finish first, within their deadlines."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        while not self._idle.empty():
-            if (child := self._idle.get()) is not None:
-                child.kill()
-
-    def _ask(self, problem: Problem, text: str) -> Grade:
-        """Runs in a thread; there are as many threads as children, so one is always idle."""
-        child = self._idle.get(timeout=self._start_deadline)
-        try:
-            child = child or _Child(self._pickled, self._deadline, self._patience, self._start_deadline)
-            grade = child.ask(problem, text)
-        except TimeoutError:
-            grade = _failed("timeouts", problem, f"no verdict after {self._deadline:g} s of CPU time")
-        except (EOFError, OSError) as error:
-            grade = _failed("errors", problem, f"the grading process died: {error!r}")
-        finally:
-            self._idle.put(child if child is not None and child.usable else None)
-        return grade
+        self._pool.close()
 
 
-class _Child:
-    """One child process and the pipe to it. Whatever goes wrong kills it; ``usable`` then is False."""
+class RewardingGrader(Grader):
+    """A task's grader and the user's reward: each text's grade is that of both."""
 
-    def __init__(self, pickled: bytes, deadline: float, patience: float, start_deadline: float) -> None:
-        self.usable = True
-        self._patience = patience
-        self._pipe, theirs = Pipe()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "raysgpo.tasks.grader_child", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            env=scrubbed(),
-        )
-        theirs.close()
-        try:
-            self._pipe.send((pickled, deadline, patience))
-            self._receive(start_deadline)
-        except (TimeoutError, EOFError, OSError) as error:
-            self.kill()
-            raise RuntimeError(
-                f"the grading process did not start within {start_deadline:g} s "
-                f"(exit code {self._process.returncode}): see its message on stderr"
-            ) from error
+    def __init__(
+        self,
+        grader: Grader,
+        reward: UserReward,
+        reward_range: tuple[float, float],
+        deadline: float,
+        workers: int = 1,
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._grader = grader
+        self._together = reward.together
+        self._range = reward_range
+        self._pool = GraderPool(reward, deadline, workers * (WAITING if reward.waits else 1))
+        self._told = told
 
-    def ask(self, problem: Problem, text: str) -> Grade:
-        """Raises TimeoutError past the deadline, EOFError or OSError if the child died."""
-        try:
-            self._pipe.send((replace(problem, metadata={}), text))
-            grade, error = self._receive(self._patience)
-        except (TimeoutError, EOFError, OSError) as failure:
-            self.kill()
-            if self._process.returncode == OVER_TIME:
-                raise TimeoutError from failure
-            raise
-        return grade if grade is not None else _failed("errors", problem, error)
+    async def grades(self, problem: Problem, texts: Sequence[str]) -> list[Grade]:
+        grades, worths = await asyncio.gather(self._grader.grades(problem, texts), self.worths(problem, texts))
+        return [
+            _grade(combined(grade, worth, self._range), problem) for grade, worth in zip(grades, worths, strict=True)
+        ]
 
-    def kill(self) -> None:
-        self.usable = False
-        self._process.kill()
-        self._process.wait()
-        self._pipe.close()
+    async def worths(self, problem: Problem, texts: Sequence[str]) -> list[Worth]:
+        """What the reward alone gives."""
+        parts = [list(texts)] if self._together else [[text] for text in texts]
+        return [worth for one in await asyncio.gather(*(self._asked(problem, part) for part in parts)) for worth in one]
 
-    def _receive(self, seconds: float) -> Reply:
-        pipe: Connection[object, Reply] = self._pipe
-        if not pipe.poll(seconds):
-            raise TimeoutError(f"nothing came back within {seconds:g} s")
-        return pipe.recv()
+    async def _asked(self, problem: Problem, texts: list[str]) -> list[Worth]:
+        worths = await self._pool.ask(problem, texts)
+        self._told()
+        return worths
+
+    def close(self) -> None:
+        self._pool.close()
+        self._grader.close()
 
 
-def _failed(failure: Literal["timeouts", "errors"], problem: Problem, why: str) -> Grade:
-    _log.warning("grading an answer to problem %s failed: %s", problem.id, why)
-    return replace(_WRONG, failure=failure)
+def _grade(worth: Worth, problem: Problem) -> Grade:
+    """A failure as a wrong answer, with a word in the log."""
+    if not isinstance(worth, Failed):
+        assert isinstance(worth, Grade), "parts of a reward stand in a grade by now"
+        return worth
+    _log.warning("grading an answer to problem %s failed: %s", problem.id, worth.why)
+    return Grade(False, {CORRECTNESS: 0.0}, failure=worth.kind, why=worth.why)

@@ -1,23 +1,22 @@
-"""The child process of a DeadlineGrader: ``python -m raysgpo.tasks.grader_child PIPE_FD``.
+"""The child process of a GraderPool: ``python -m raysgpo.tasks.grader_child PIPE_FD``.
 
-It takes a pickled grading function and the deadline, says that it is ready, and then answers (problem, text)
-with (grade, "") or (None, what was raised), until the pipe is closed.
+It takes a pickled function and the deadline, says that it is ready, and then answers (problem, texts) with what the
+function gives, or with what was raised, until the pipe is closed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import resource
 import signal
 import sys
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from raysgpo.records import Problem
-from raysgpo.tasks.task import Grade, checked_grade
+from raysgpo.tasks.worth import Failed, Worth, WorthFn
+from raysgpo.user_code.modules import told
 
-GradeFn = Callable[[Problem, str], Grade]
-Reply = tuple[Grade | None, str]
 OVER_TIME = -signal.SIGPROF
 """Exit status of a child that had its deadline of CPU time."""
 
@@ -28,31 +27,33 @@ _GRACE = 1.0
 
 
 def main(pipe_fd: int) -> None:
-    pipe: Connection[Reply, tuple[Problem, str]] = Connection(pipe_fd)
+    pipe: Connection[list[Worth] | str, tuple[Problem, list[str]]] = Connection(pipe_fd)
     _limit_memory()
     start: tuple[bytes, float, float] = pipe.recv()  # type: ignore[assignment]
     pickled, deadline, patience = start
-    grade: GradeFn = pickle.loads(pickled)
-    pipe.send((None, "ready"))
-    while True:
-        try:
-            problem, text = pipe.recv()
-        except EOFError:
-            return
-        # The default action of both ends the process in the kernel, also in the middle of a C call.
-        signal.setitimer(signal.ITIMER_PROF, float(deadline))
-        signal.setitimer(signal.ITIMER_REAL, float(patience) + _GRACE)
-        reply = _graded(grade, problem, text)
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        pipe.send(reply)
+    function: WorthFn = pickle.loads(pickled)
+    pipe.send("ready")
+    with asyncio.Runner() as runner:
+        while True:
+            try:
+                problem, texts = pipe.recv()
+            except EOFError:
+                return
+            # The default action of both ends the process in the kernel, also in the middle of a C call.
+            signal.setitimer(signal.ITIMER_PROF, deadline * len(texts))
+            signal.setitimer(signal.ITIMER_REAL, patience + _GRACE)
+            reply = _worths(function, problem, texts, runner)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            pipe.send(reply)
 
 
-def _graded(grade: GradeFn, problem: Problem, text: str) -> Reply:
+def _worths(function: WorthFn, problem: Problem, texts: list[str], runner: asyncio.Runner) -> list[Worth]:
     try:
-        return checked_grade(grade(problem, text)), ""
-    except Exception as error:  # a grader may raise anything on a model's text
-        return None, f"{type(error).__name__}: {error}"[:500]
+        worths = function(problem, texts)
+        return runner.run(worths) if asyncio.iscoroutine(worths) else worths
+    except Exception as error:  # what a user wrote may raise anything on a model's text
+        return [Failed("errors", told(error))] * len(texts)
 
 
 def _limit_memory() -> None:

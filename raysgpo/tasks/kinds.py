@@ -7,6 +7,7 @@ from pkgutil import resolve_name
 
 from raysgpo.config import Config, TaskConfig
 from raysgpo.tasks.task import Task
+from raysgpo.tasks.user_task import user_task
 
 
 def build_task(config: Config) -> Task:
@@ -17,6 +18,8 @@ def build_task(config: Config) -> Task:
     Raises:
         ValueError: bad data, naming the file and the row.
     """
+    if config.task.code is not None:
+        return user_task(config.task, config.task.code, config.evaluation.prompts)
     row = config.task.row
     factory: Callable[[TaskConfig, int], Task] = resolve_name(row.factory)
     task = factory(config.task, config.evaluation.prompts)

@@ -26,6 +26,8 @@ class Grade:
     Empty where nothing could be read; None of a task that reads nothing."""
     failure: Literal["timeouts", "errors"] | None = None
     """Set where grading itself failed: ``task.failed_grading`` says what then becomes of the answer."""
+    why: str | None = None
+    """Of a failure: what was raised, in one line."""
 
 
 def checked_grade(grade: object) -> Grade:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from cluster.local import _parser as local_parser
-from jobs.compare import parser as compare_parser
+from raysgpo.command.compare import parser as compare_parser
 from raysgpo.command.configure import Mode, configure
 from raysgpo.command.parser import run_parser
 from raysgpo.command.words import Words
@@ -27,8 +27,8 @@ GUIDE = ROOT / "cluster" / "README.md"
 PAGES = [ROOT / "README.md", GUIDE, *sorted((ROOT / "docs").glob("*.md"))]
 YAMLS = [*sorted((ROOT / "cluster").glob("*.yaml")), *sorted((ROOT / "cluster" / "kuberay").glob("*.yaml"))]
 PLACEHOLDER = re.compile(r"\bRECIPE\b|\[key|\[--|\.\.\.|…")
-NOT_YET = "task.kind=backwards"
-"""The task that docs/tasks.md has its reader write."""
+OWN = re.compile(r"Here is `(\w+\.py)`.*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+"""A file that a page has its reader write."""
 MODES: dict[str, Mode] = {"train": "online", "offline": "offline"}
 
 
@@ -41,7 +41,7 @@ def commands(text: str) -> Iterator[str]:
     """``python jobs/...`` to the end of its line, lines that go on joined, whatever hands it to a cluster before it."""
     for line in text.replace("\\\n", " ").splitlines():
         for found in re.findall(r"python jobs/\w+\.py[^`|&']*", line):
-            if not PLACEHOLDER.search(found) and NOT_YET not in found:
+            if not PLACEHOLDER.search(found):
                 yield found.strip()
 
 
@@ -69,13 +69,27 @@ def parse(command: str) -> Config | None:
         return None
     if name not in MODES:
         return None
-    arguments = run_parser(job, "", RECIPES).parse_intermixed_args(words)
+    arguments = run_parser(name, "", RECIPES).parse_intermixed_args(words)
     settings = Words.of(arguments)
     if arguments.config is not None or settings.value("resume") not in (None, "auto"):
         keys = {word.partition("=")[0] for word in settings.overrides}
         assert keys <= {"resume", *dotted_keys()}
         return None
     return configure(settings, RECIPES, MODES[name])
+
+
+@pytest.fixture(autouse=True)
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a reader who has written what the pages show."""
+    for page in PAGES:
+        for name, text in OWN.findall(page.read_text(encoding="utf-8")):
+            (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_files_that_a_reader_writes_are_found(written: Path) -> None:
+    assert {"brief.py", "backwards.py", "small.py"} <= {file.name for file in written.glob("*.py")}
 
 
 def test_the_pages_have_commands() -> None:

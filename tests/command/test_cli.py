@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from raysgpo.command.configure import COMMANDS, Mode
+from raysgpo.command.configure import JOBS, Mode
 from raysgpo.config.overrides import ConfigError, dotted_keys, dump, load, resolve
 from raysgpo.recipes import RECIPES
 
@@ -35,7 +35,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 def train(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The entry point as a module."""
     monkeypatch.syspath_prepend(str(ROOT))
-    from jobs import train
+    from raysgpo.command import train
 
     return train
 
@@ -173,7 +173,7 @@ def test_a_recipe_is_not_looked_for_outside_the_folder() -> None:
 @pytest.fixture
 def offline(train: ModuleType) -> ModuleType:
     """The other entry point as a module."""
-    from jobs import offline
+    from raysgpo.command import offline
 
     return offline
 
@@ -227,7 +227,7 @@ def test_a_run_belongs_to_the_command_that_began_it(
     for mode, other in others.items():
         (folder / "config.yaml").write_text(dump(resolve({"mode": mode}, overrides=["algorithm=sgpo", "judge=rule"])))
         assert run(other, monkeypatch, "resume=run-001", f"storage={tmp_path}", "--dry-run") == 2
-        message = f"mode={mode}: such a run is of python {COMMANDS[mode]}"
+        message = f"mode={mode}: such a run is of python jobs/{JOBS[mode]}.py"
         assert message in capsys.readouterr().err
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import raysgpo
-from raysgpo.command.exit_status import FAILED
 from raysgpo.command.script import run_script
+from raysgpo.output.exit_status import FAILED
 from raysgpo.output.whole_file import WriteFailed
 from tests.command.test_cli import ROOT
 

@@ -18,7 +18,7 @@ from raysgpo.judging.panel import Panel
 from raysgpo.judging.rule import RuleJudge
 from raysgpo.records import Beat, Completion, Drop, Group, Hint, Problem, Role, SampleRequest, Ticket, Verdict
 from raysgpo.tasks.arithmetic import ArithmeticTask, Chain
-from raysgpo.tasks.grader import InlineGrader, ToldGrader
+from raysgpo.tasks.grader import InlineGrader
 from tests.judging.scripted import Script, scripted
 from tests.resolved import resolved
 
@@ -144,7 +144,7 @@ def test_an_answer_each_grade_and_each_vote_are_progress() -> None:
     pipeline = Pipeline(
         resolved(SGPO),
         task,
-        ToldGrader(InlineGrader(task.grade), lambda: told.append("grade")),
+        InlineGrader(task.grade, lambda: told.append("grade")),
         Panel(RuleJudge(), SGPO.judge, told=lambda: told.append("vote")),
         RetryingSampler(answering(EARLY, LATE), SGPO.rollout, progressed=lambda: told.append("answer")),
     )

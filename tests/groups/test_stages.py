@@ -400,7 +400,10 @@ def test_a_failed_grading_is_worth_the_least_or_drops_its_group() -> None:
     wrong = ordinal("-0.5", "boom")
     assert wrong.dropped is None and wrong.rollouts_G[1].reward == -4.6, "zero would be the best reward there is"
     dropped = ordinal("-0.5", "boom", failed="drop")
-    assert (dropped.dropped, dropped.error) == (Drop.NO_REWARD, "grading an answer failed (grader/errors)")
+    assert (dropped.dropped, dropped.error) == (
+        Drop.NO_REWARD,
+        "grading an answer failed (grader/errors): ZeroDivisionError: boom",
+    )
     assert dropped.counts == wrong.counts == {"grader/errors": 1}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from jobs import make_trajectories
+from raysgpo.command import make_trajectories
 from raysgpo.output.json_lines import read_rows
 from tests.judging.judge_server import JudgeServer, completion, status
 

@@ -23,7 +23,7 @@ from tests.preset_groups import finished_groups, settings
 
 pytestmark = pytest.mark.slow
 
-JOB = Path(__file__).parents[2] / "jobs" / "audit.py"
+JOB = Path(__file__).parents[2] / "raysgpo" / "command" / "audit.py"
 FURTHER = {
     "": [],
     "sampled": ["algorithm.denominator=sampled", "algorithm.refill=false"],

@@ -8,15 +8,18 @@ from pathlib import Path
 import pytest
 
 from raysgpo import run as online
-from raysgpo.command.exit_status import FAILED, WRONG_SETTING
 from raysgpo.config import Config
 from raysgpo.config.overrides import dump
 from raysgpo.offline import run as offline
+from raysgpo.output.exit_status import FAILED, WRONG_SETTING
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
 from raysgpo.output.whole_file import WriteFailed
 
-COMMANDS: list[Callable[[Config], int]] = [online.train, lambda config: offline.train_offline(config, None)]
+COMMANDS: list[Callable[[Config], int]] = [
+    lambda config: online.train(config).status,
+    lambda config: offline.train_offline(config, None),
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=["online", "offline"])

@@ -9,11 +9,11 @@ from typing import Literal
 import pytest
 
 from raysgpo.config import Config, OfflineConfig
-from raysgpo.config.overrides import ConfigError, dump, load
+from raysgpo.config.overrides import ConfigError, dump, load, resolve
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
 from raysgpo.output.whole_file import WriteFailed
-from raysgpo.start.resume import hold_resumed, open_folder
+from raysgpo.start.resume import hold_resumed, open_folder, resume_config
 from tests.output.checkpoints import write_checkpoint
 from tests.output.full_disk import no_file_beyond
 
@@ -96,4 +96,22 @@ def test_an_offline_run_keeps_the_evaluation_before_its_training(tmp_path: Path,
     assert sorted(entry.name for entry in (tmp_path / "records-before-001").iterdir()) == [
         "groups.jsonl",
         "metrics.jsonl",
+    ]
+
+
+def test_code_of_the_users_that_has_changed_since_is_told_and_goes_on(tmp_path: Path, lock: RunLock) -> None:
+    file, said = tmp_path / "mine.py", list[str]()
+    file.write_text("def f(text): return 1\n")
+    words = ["steps=5", f"reward={file}:f", f"storage={tmp_path}"]
+    run = open_folder(resolve({}, overrides=words), lock, said.append)
+    before = load(run.config)["reward"]["sha256"]
+    open_folder(resume_config("run-001", tmp_path, []), lock, said.append)
+    assert said == []
+    file.write_text("def f(text): return 2\n")
+    config = resume_config("run-001", tmp_path, [])
+    open_folder(config, lock, said.append)
+    now = load(run.config)["reward"]["sha256"]
+    assert said == [
+        f"reward={file}:f: it has changed since the run was last started (sha256 {before[:12]}, now {now[:12]}); the "
+        "run goes on with what it says now"
     ]

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from raysgpo.command.configure import configure
-from raysgpo.command.recipe import Recipes
 from raysgpo.command.words import Words
 from raysgpo.config import AlgorithmConfig, Config, PartialCreditConfig, SamplingConfig
-from raysgpo.config.overrides import ConfigError, dump
+from raysgpo.config.overrides import ConfigError, dump, resolve
+from raysgpo.config.recipe import Recipes
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.start.resume import FIXED, resume_config, resume_words
+from raysgpo.start.resume import FIXED, auto_resumed, resume_config, resume_words
 
 SGPO = AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo"))
 CHANGES = {
@@ -156,3 +156,28 @@ def test_a_configuration_that_was_cut_off_is_refused_and_no_default_taken(
     run.config.write_text("".join(lines[:kept]))
     with pytest.raises(ConfigError, match=message):
         resume_config("run-001", tmp_path, [])
+
+
+OWN = """
+class Mine:
+    def __init__(self, config, held_out): ...
+"""
+
+
+def test_a_task_of_ones_own_may_have_moved_and_may_not_become_another(tmp_path: Path) -> None:
+    """The working folder of a job is another one each time that it is submitted."""
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "mine.py").write_text(OWN + f"# {folder}\nclass Other(Mine): ...\n")
+    first, second = (f"{tmp_path}/{folder}/mine.py" for folder in ("first", "second"))
+    run = RunFolder.create(tmp_path, "run")
+    started = resolve({"task": f"{first}:Mine", "storage": str(tmp_path)})
+    run.config.write_text(dump(started))
+    Path(first).unlink()
+    assert resume_config("run-001", tmp_path, [f"task={second}:Mine"]).task.kind == f"{second}:Mine"
+    assert auto_resumed(resolve({"task": f"{second}:Mine", "storage": str(tmp_path)})).resume == str(run.path)
+    with pytest.raises(ConfigError, match=r"task=.*first/mine\.py:Mine: there is no such file"):
+        resume_config("run-001", tmp_path, [])
+    Path(first).write_text(OWN)
+    with pytest.raises(ConfigError, match="a resumed run must see the same data"):
+        resume_config("run-001", tmp_path, [f"task={second}:Other"])

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raysgpo.config import TaskConfig
+from raysgpo.config import Config, TaskConfig
 from raysgpo.records import Problem
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.grader import DeadlineGrader, Grader, InlineGrader, make_grader
-from raysgpo.tasks.grader_child import GradeFn
 from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.scrubbed import scrubbed
 from raysgpo.tasks.task import Grade
+from raysgpo.tasks.worth import GradeFn
 
 pytestmark = pytest.mark.slow
 
@@ -250,8 +250,11 @@ def test_the_inline_grader_turns_an_exception_into_a_wrong_answer() -> None:
 def test_each_kind_of_task_gets_its_grader() -> None:
     arithmetic = TaskConfig(prompts=2)
     task = ArithmeticTask(arithmetic, 1)
-    assert isinstance(make_grader(task, arithmetic), InlineGrader)
-    assert [grade.correct for grade in graded(make_grader(task, arithmetic), "#### 5", "5")] == [True, False]
+    assert isinstance(make_grader(task, Config(task=arithmetic)), InlineGrader)
+    assert [grade.correct for grade in graded(make_grader(task, Config(task=arithmetic)), "#### 5", "5")] == [
+        True,
+        False,
+    ]
 
     class Rows:
         train = held_out = (PROBLEM,)
@@ -261,6 +264,6 @@ def test_each_kind_of_task_gets_its_grader() -> None:
         def split(self, text: str) -> list[str]:
             return [text]
 
-    math = make_grader(Rows(), TaskConfig(kind="math", path="rows.jsonl"))
+    math = make_grader(Rows(), Config(task=TaskConfig(kind="math", path="rows.jsonl")))
     assert isinstance(math, DeadlineGrader)
     math.close()

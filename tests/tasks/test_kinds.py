@@ -60,7 +60,7 @@ def test_a_row_is_true_of_the_task_that_it_names(kind: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", TASK_KINDS)
 def test_grading_is_in_place_just_where_the_row_says_that_it_is_fast(kind: str, tmp_path: Path) -> None:
     config = settings(kind, tmp_path)
-    grader = make_grader(build_task(config), config.task)
+    grader = make_grader(build_task(config), config)
     assert isinstance(grader, InlineGrader if TASK_KINDS[kind].bounded_grading else DeadlineGrader)
     grader.close()
 

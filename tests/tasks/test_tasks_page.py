@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import re
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,9 +16,10 @@ from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.config.task_kinds import TASK_KINDS, TaskKind
 from raysgpo.tasks.grader import InlineGrader, make_grader
 from raysgpo.tasks.kinds import build_task
+from raysgpo.tasks.one_row import check_on_one_row
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
-FILE, ROW = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+(FILE,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
 def cells(row: TaskKind) -> dict[str, str]:
@@ -37,17 +37,14 @@ def cell(value: Any) -> str:
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's file and row, as if they stood where the page says."""
-    module = ModuleType("raysgpo.tasks.backwards")
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(FILE, module.__dict__)
-    for name, row in eval("{" + ROW + "}", {"TaskKind": TaskKind}).items():
-        monkeypatch.setitem(TASK_KINDS, name, row)
+def own(tmp_path: Path) -> str:
+    """The page's file, in a folder of its own."""
+    (tmp_path / "backwards.py").write_text(FILE)
+    return f"{tmp_path}/backwards.py:BackwardsTask"
 
 
-def settings(*words: str) -> Config:
-    return resolve({}, overrides=["task.kind=backwards", "task.prompts=30", "evaluation.prompts=20", *words])
+def settings(task: str, *words: str) -> Config:
+    return resolve({}, overrides=[f"task={task}", "task.prompts=30", "evaluation.prompts=20", *words])
 
 
 def table(first: str) -> list[list[str]]:
@@ -67,15 +64,16 @@ def test_each_part_of_a_row_is_explained() -> None:
     assert [row[0].strip("`") for row in table("of a row")[1:]] == table("task.kind")[0][1:]
 
 
-@pytest.mark.usefixtures("own")
-def test_a_task_of_ones_own_is_a_file_and_a_row() -> None:
-    config = settings()
+def test_a_task_of_ones_own_is_a_file(own: str) -> None:
+    config = settings(own)
     task = build_task(config)
+    check_on_one_row(task, config)
     assert (len(task.train), len(task.held_out)) == (30, 20)
     assert not {one.prompt for one in task.train} & {one.prompt for one in task.held_out}
     problem, text = task.train[0], "well,\n4321"
     assert "".join(task.split(text)) == text
-    grader = make_grader(task, config.task)
+    task = pickle.loads(pickle.dumps(task))
+    grader = make_grader(task, config)
     assert isinstance(grader, InlineGrader)
     for answer, correct in ((problem.answer, True), (f" {problem.answer}\n", True), (f"{problem.answer}0", False)):
         grade = asyncio.run(grader.grade(problem, answer))
@@ -83,18 +81,18 @@ def test_a_task_of_ones_own_is_a_file_and_a_row() -> None:
     grader.close()
 
 
-@pytest.mark.usefixtures("own")
-def test_the_configuration_knows_a_task_of_ones_own_by_its_row_alone() -> None:
-    assert settings("algorithm=corpo", "algorithm.r_min_correct=0.5").task.kind == "backwards"
+def test_the_configuration_knows_a_task_of_ones_own_by_its_class_alone(own: str) -> None:
+    config = settings(own, "algorithm=corpo", "algorithm.r_min_correct=0.5")
+    assert config.task.kind == own and config.task.row == TaskKind(own, bounded_grading=True)
+    assert config.task.code is not None and config.task.sha256 == config.task.code.sha256
     for words, told in (
-        (["task.kind=backward"], ", backwards; did you mean backwards?"),
         (["algorithm=corpo"], "needs algorithm.r_min_correct"),
-        (["algorithm=sgpo", "judge=rule"], "not of backwards"),
+        (["algorithm=sgpo", "judge=rule"], "not of "),
     ):
         with pytest.raises(ConfigError, match=re.escape(told)):
-            settings(*words)
+            settings(own, *words)
 
 
-def test_without_its_row_it_is_unknown() -> None:
-    with pytest.raises(ConfigError, match=r"task\.kind=backwards: no such task"):
-        settings()
+def test_a_word_that_names_no_task_is_told_how_ones_own_is_written() -> None:
+    with pytest.raises(ConfigError, match=r"task\.kind=backwards: no such task; choose from .*, FILE\.py:CLASS"):
+        settings("backwards")

@@ -52,7 +52,7 @@ def words_of(config: TinyConfig | TinyJudgeConfig, prefix: str = "") -> list[str
     ],
 )
 def test_wrong_words_are_answered_with_how_to_mend_them(words: list[str], message: str) -> None:
-    configure = runpy.run_path(str(ROOT / "jobs" / "sft.py"))["configure"]
+    configure = runpy.run_path(str(ROOT / "raysgpo" / "command" / "sft.py"))["configure"]
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         configure(words)
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from raysgpo.command.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.config.overrides import ConfigError, dump
+from raysgpo.output.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.whole_file import write_whole
 from raysgpo.studies.comparison.plan import MISSING, Plan, PlannedRun

@@ -21,7 +21,7 @@ Say = Callable[[str], tuple[int, str, str]]
 @pytest.fixture
 def compare(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(ROOT))
-    from jobs import compare
+    from raysgpo.command import compare
 
     return compare
 
@@ -109,5 +109,5 @@ def test_a_target_is_a_share(compare: ModuleType, capsys: pytest.CaptureFixture[
 def test_the_plan_needs_nothing_heavy() -> None:
     import subprocess
 
-    code = f"import sys; import jobs.compare; sys.exit(any(name in sys.modules for name in {HEAVY!r}))"
+    code = f"import sys; import raysgpo.command.compare; sys.exit(any(name in sys.modules for name in {HEAVY!r}))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from raysgpo.command.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.config.overrides import ConfigError, load, resolve
+from raysgpo.output.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.runs import claim, finished, run_all
 from tests.studies.comparison.synthetic import plan_in

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("short_pauses")
 def job(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The entry point as a module."""
     monkeypatch.syspath_prepend(str(ROOT))
-    from jobs import evaluate_judge
+    from raysgpo.command import evaluate_judge
 
     return evaluate_judge
 
