@@ -47,6 +47,9 @@ class TaskConfig(Section):
     """Reward part ``format``: given when the response states a final answer in the asked form."""
     max_reasoning_steps: int = Field(64, ge=1)
     """math, verifier: where a response has more reasoning steps, neighbours are merged."""
+    max_prompt_tokens: int | None = Field(None, ge=1)
+    """Problems whose prompt is longer, chat template included, are left out, held-out ones too [CoRPO's paper: 4096];
+    None: those that leave no room for an answer."""
     grade_deadline: float = Field(5.0, gt=0)
     """Seconds for grading one response; past it the grading has failed."""
     failed_grading: Literal["wrong", "drop"] = "wrong"
