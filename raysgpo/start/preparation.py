@@ -44,6 +44,7 @@ from raysgpo.records import Problem, Turns
 from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
 from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
+from raysgpo.start.hub import ask_hub
 from raysgpo.start.judge_questions import Question, known_answers, longest_answers
 from raysgpo.start.machine import Machine, with_machine
 from raysgpo.stores.stored_model import fetch_model
@@ -274,6 +275,7 @@ def _found(model: str, setting: str) -> str:
     path = user_path(model)
     if path.is_dir():
         return str(path.absolute())
+    ask_hub()
     try:
         cached_file(model, CONFIG_NAME)
     except Exception as error:  # the network's and the proxy's errors are of many kinds

@@ -291,6 +291,7 @@ def test_a_hub_name_that_cannot_be_fetched_is_one_line(
         raise OSError("owner/mistyped is not a local folder and is not listed on the hub\nIf this is private ...")
 
     monkeypatch.setattr("raysgpo.start.preparation.cached_file", nowhere)
+    monkeypatch.setattr("raysgpo.start.preparation.ask_hub", lambda: True)
     message = (
         refused("owner/mistyped")
         if setting == "model"
