@@ -15,7 +15,7 @@ from raysgpo.config.overrides import ConfigError, dotted_keys, dump, load, resol
 from raysgpo.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(file.stem for file in (ROOT / "jobs" / "recipes").glob("[!_]*.py"))
+NAMES = sorted(file.stem for file in (ROOT / "raysgpo" / "recipes").glob("[!_]*.py"))
 HEAVY = ("ray", "torch", "vllm", "transformers")
 REPORT_IMPORTS = f"""
 import atexit, runpy, sys
