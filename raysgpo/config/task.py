@@ -41,15 +41,15 @@ class TaskConfig(Section):
     pair_reward: Literal["difference", "ratings"] = "difference"
     """Verifier tasks: what the ratings of a pair with one right response are worth: the log-chance that their
     ``difference`` gives to the truth [paper], or the mean of those of the two ``ratings``."""
+    max_prompt_tokens: int | None = Field(None, ge=1)
+    """Problems whose prompt is longer, chat template included, are left out, held-out ones too [CoRPO's paper: 4096];
+    None: those that leave no room for an answer."""
     seed: int = 0
     """Generated tasks, verifier: seed of the problems, apart from the run's, so that seeds share their problems."""
     format_reward: float = Field(0.0, ge=0.0)
     """Reward part ``format``: given when the response states a final answer in the asked form."""
     max_reasoning_steps: int = Field(64, ge=1)
     """math, verifier: where a response has more reasoning steps, neighbours are merged."""
-    max_prompt_tokens: int | None = Field(None, ge=1)
-    """Problems whose prompt is longer, chat template included, are left out, held-out ones too [CoRPO's paper: 4096];
-    None: those that leave no room for an answer."""
     grade_deadline: float = Field(5.0, gt=0)
     """Seconds for grading one response; past it the grading has failed."""
     failed_grading: Literal["wrong", "drop"] = "wrong"
