@@ -8,9 +8,9 @@ lengths, steps, workers, GPUs, and whatever speaks to somebody outside.
 from __future__ import annotations
 
 from raysgpo.config import Config, JudgeConfig
-from raysgpo.config.model_path import POLICIES, TINY, TINY_LONG
+from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, TINY_LONG
 from raysgpo.config.overrides import Tree
-from raysgpo.tasks.small_rows import LONG, ROWS, SHORT
+from raysgpo.tasks.small_rows import LONG, PROGRAMS, ROWS, SHORT
 
 STEPS = 4
 PROMPTS_PER_STEP = 8
@@ -43,12 +43,18 @@ def miniature(config: Config) -> Tree:
 
 
 def _problems(config: Config) -> Tree:
-    """Few rows, and a policy that gets some of them right: the task's generated twin, or rows that come along."""
+    """Few rows, and a policy that gets some of them right: the task's generated twin, or rows that come along.
+
+    No tiny policy writes programs: code has SmolLM2 (``make model``).
+    """
     task = config.task
     if task.kind == "math":
         rows, model, tokens = (LONG, TINY_LONG, 96) if config.guidance.on else (SHORT, TINY, 64)
         settings = {"path": str(rows), "eval_path": None, "instruction": "", "system": None, "examples": 0}
         return {"model": model, "task": settings, "sampling": {"max_tokens": tokens, "stop": []}}
+    if task.kind == "code":
+        settings = {"path": str(PROGRAMS), "eval_path": None, "system": None, "examples": 0}
+        return {"model": SMOLLM2, "task": settings, "sampling": {"max_tokens": 96, "stop": []}}
     if task.row.judgement:
         settings = {"kind": "arithmetic_verifier", "path": None, "eval_path": None, "terms": [3], "prompts": ROWS}
         return {"model": TINY, "task": settings | {"max_prompt_tokens": None}, "sampling": {"max_tokens": 80}}

@@ -1,4 +1,4 @@
-"""Few rows that come along, for ``--miniature``: chains of arithmetic as a file of ``task.kind=math`` has them.
+"""Few rows that come along, for ``--miniature``: chains of arithmetic for ``task.kind=math``, functions for ``code``.
 
 ``python -m raysgpo.tasks.small_rows`` writes them; they have every field that a recipe may ask for.
 """
@@ -18,6 +18,17 @@ FOLDER = Path(__file__).with_name("rows")
 SHORT, LONG = FOLDER / "chains.jsonl", FOLDER / "long_chains.jsonl"
 TERMS: Mapping[Path, tuple[int, ...]] = {SHORT: (2, 3, 4, 5, 6), LONG: (4, 5, 6, 7, 8)}
 """File to the lengths of its chains, from easy to hard."""
+PROGRAMS = FOLDER / "programs.jsonl"
+"""Functions of two lines, 12 of each kind."""
+FUNCTIONS = (
+    ("plus_{n}", "returns x plus {n}", "x + {n}", lambda x, n: x + n),
+    ("times_{n}", "returns x times {n}", "x * {n}", lambda x, n: x * n),
+    ("away_from_{n}", "returns how far x is from {n}", "abs(x - {n})", lambda x, n: abs(x - n)),
+    ("digits_of_x_and_{n}", "returns the number of digits of x + {n}", "len(str(x + {n}))", lambda x, n: len(str(x + n))),
+    ("sum_up_to_{n}", "returns the sum of x, 2 x, ..., {n} x", "sum(k * x for k in range(1, {n} + 1))",
+     lambda x, n: sum(k * x for k in range(1, n + 1))),
+)  # fmt: skip
+"""From easy to hard: name, what it does, its value in Python, and the value itself."""
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
@@ -39,11 +50,33 @@ def rows_of(file: Path) -> list[dict[str, Any]]:
     ]
 
 
+def programs() -> list[dict[str, Any]]:
+    """The rows of PROGRAMS."""
+    tiers, rows = CurriculumConfig().tiers, []
+    for place, (name, does, value, worked) in enumerate(FUNCTIONS):
+        for n in range(1, 1 + ROWS // len(FUNCTIONS)):
+            called = name.format(n=n)
+            rows.append(
+                {
+                    "id": called,
+                    "question": f"Write a function {called}(x) that {does.format(n=n)}.",
+                    "tests": [f"assert {called}({x}) == {worked(x, n)}" for x in (0, 4, 97)],
+                    "entry_point": called,
+                    "solution": f"def {called}(x):\n    result = {value.format(n=n)}\n    return result\n",
+                    "difficulty": 1 + place,
+                    "level": 1 + place,
+                    "source": tiers[place],
+                }
+            )
+    return rows
+
+
 def text_of(file: Path) -> str:
     """What stands in the file."""
-    return "".join(json.dumps(row) + "\n" for row in rows_of(file))
+    rows = programs() if file == PROGRAMS else rows_of(file)
+    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 if __name__ == "__main__":
-    for one in TERMS:
+    for one in (*TERMS, PROGRAMS):
         one.write_text(text_of(one), encoding="utf-8")

@@ -15,7 +15,7 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.curriculum import filtered
 from raysgpo.recipes import RECIPES
 from raysgpo.tasks.kinds import build_task
-from raysgpo.tasks.small_rows import LONG, SHORT, TERMS, text_of
+from raysgpo.tasks.small_rows import LONG, PROGRAMS, SHORT, TERMS, text_of
 
 KEPT = """algorithm curriculum max_staleness seed sampling.group_size sampling.temperature
 guidance.schedule guidance.ratio guidance.loss_weight judge.votes judge.epochs optimizer.schedule optimizer.warmup_ratio
@@ -65,7 +65,7 @@ def test_a_run_that_is_gone_on_with_has_its_own_settings() -> None:
         configure(Words(None, None, ["resume=x"], miniature=True), RECIPES)
 
 
-@pytest.mark.parametrize("file", TERMS)
+@pytest.mark.parametrize("file", [*TERMS, PROGRAMS])
 def test_the_rows_that_come_along_are_those_of_the_task(file: Any) -> None:
     """If not: python -m raysgpo.tasks.small_rows"""
     assert file.read_text(encoding="utf-8") == text_of(file)

@@ -39,17 +39,16 @@ def test_the_words_of_a_line_are_settings(paper: str, table: str, command: str) 
     if "the same with" in command:
         command = next(c for t, c in rows(paper) if int(t) == int(table) - 1).partition(";")[0] + command
     for span in spans(command):
+        more: list[str] = []
         if span[0] in MODES:
             mode, recipe, own = span[0], span[1], span[2:]
         elif span[0] in RECIPES.names():
             recipe, own = span[0], span[1:]
-        elif not all("=" in word for word in span):
-            continue
+        elif all("=" in word for word in span):
+            more = span
         else:
-            own = [*own, *span]
-        if "..." in own:
             continue
-        configure(Words(recipe, None, own), RECIPES, MODES[mode])
+        configure(Words(recipe, None, [*own, *more]), RECIPES, MODES[mode])
         tried += 1
     assert tried or (paper, table) == ("SGPO", "5")
 

@@ -22,7 +22,10 @@ TWINS: dict[str, tuple[str, set[str]]] = {
         f"sgpo_{size}": ("algorithm=grpo", {"algorithm.partial_credit.kind"})
         for size in ("7b", "llama_8b", "14b", "32b")
     },
-    **{f"g2rpo_a_{size}": ("guidance=none", {"guidance.schedule"}) for size in ("0_6b", "1_7b", "8b", "qwen_math_7b")},
+    **{
+        f"g2rpo_a_{size}": ("guidance=none", {"guidance.schedule"})
+        for size in ("0_6b", "1_7b", "8b", "code", "qwen_math_7b")
+    },
     "corpo_qwen3_8b": ("algorithm=grpo", {"algorithm.baseline", "algorithm.scale"}),
 }
 """Recipe to the word that makes it GRPO, and to all that it changes."""
@@ -60,7 +63,9 @@ def test_static_and_the_positive_contrast_are_a_word_too() -> None:
 
 def test_what_the_papers_print() -> None:
     """Of ``shared/papers``: epochs, group sizes, alpha, lengths, learning rates and the evaluation."""
-    for recipe, guided, group in (("0_6b", 9, 12), ("1_7b", 3, 12), ("8b", 1, 7), ("qwen_math_7b", 1, 6)):
+    for recipe, guided, group in (
+        ("0_6b", 9, 12), ("1_7b", 3, 12), ("8b", 1, 7), ("code", 12, 12), ("qwen_math_7b", 1, 6)
+    ):  # fmt: skip
         config = typed(f"g2rpo_a_{recipe}")
         assert guided_count(config.guidance.ratio, config.sampling.group_size) == guided
         assert config.sampling.group_size == group and config.epochs == (1 if group == 6 else 5)
@@ -100,6 +105,7 @@ MODELS: dict[str, PretrainedConfig] = {
     ),
     "g2rpo_a_0_6b": qwen3(1024, 3072, 28, 16, True),
     "g2rpo_a_1_7b": qwen3(2048, 6144, 28, 16, True),
+    "g2rpo_a_code": qwen3(2048, 6144, 28, 16, True),
     "g2rpo_a_8b": qwen3(4096, 12288, 36, 32, False),
     "g2rpo_a_qwen_math_7b": Qwen2Config(
         hidden_size=3584, intermediate_size=18944, num_hidden_layers=28, num_attention_heads=28,
