@@ -48,6 +48,7 @@ def _problems(config: Config) -> Tree:
     No tiny policy writes programs: code has SmolLM2 (``make model``).
     """
     task = config.task
+    settings: Tree
     if task.kind == "math":
         rows, model, tokens = (LONG, TINY_LONG, 96) if config.guidance.on else (SHORT, TINY, 64)
         settings = {"path": str(rows), "eval_path": None, "instruction": "", "system": None, "examples": 0}

@@ -49,5 +49,5 @@ class Words:
         if self.recipe is None and self.file is None:
             raise ConfigError(f"name a recipe ({', '.join(recipes.names())}) or give --config FILE")
         recipe = [recipes.load(self.recipe)] if self.recipe else []
-        layers = [*recipe, *([load(self.file)] if self.file else [])]
+        layers: list[Config | Tree] = [*recipe, *([load(self.file)] if self.file else [])]
         return [*layers, miniature(resolve(*layers))] if self.miniature else layers

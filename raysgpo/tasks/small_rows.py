@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,18 @@ TERMS: Mapping[Path, tuple[int, ...]] = {SHORT: (2, 3, 4, 5, 6), LONG: (4, 5, 6,
 """File to the lengths of its chains, from easy to hard."""
 PROGRAMS = FOLDER / "programs.jsonl"
 """Functions of two lines, 12 of each kind."""
-FUNCTIONS = (
+FUNCTIONS: Sequence[tuple[str, str, str, Callable[[int, int], int]]] = (
     ("plus_{n}", "returns x plus {n}", "x + {n}", lambda x, n: x + n),
     ("times_{n}", "returns x times {n}", "x * {n}", lambda x, n: x * n),
     ("away_from_{n}", "returns how far x is from {n}", "abs(x - {n})", lambda x, n: abs(x - n)),
-    ("digits_of_x_and_{n}", "returns the number of digits of x + {n}", "len(str(x + {n}))", lambda x, n: len(str(x + n))),
-    ("sum_up_to_{n}", "returns the sum of x, 2 x, ..., {n} x", "sum(k * x for k in range(1, {n} + 1))",
-     lambda x, n: sum(k * x for k in range(1, n + 1))),
-)  # fmt: skip
+    ("digits_with_{n}", "returns the number of digits of x + {n}", "len(str(x + {n}))", lambda x, n: len(str(x + n))),
+    (
+        "sum_up_to_{n}",
+        "returns the sum of x, 2 x, ..., {n} x",
+        "sum(k * x for k in range(1, {n} + 1))",
+        lambda x, n: sum(k * x for k in range(1, n + 1)),
+    ),
+)
 """From easy to hard: name, what it does, its value in Python, and the value itself."""
 
 
