@@ -19,6 +19,7 @@ from raysgpo.output.curves import draw_curves, draw_guidance
 from raysgpo.output.exit_status import DONE, STOPPED
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
+from raysgpo.output.success_picture import draw_success
 from raysgpo.session.exiting import Exit, exiting, telling_failures
 from raysgpo.session.healing import Healing
 from raysgpo.session.interrupts import interruptible
@@ -90,6 +91,7 @@ def _tell(prepared: Prepared, run: RunFolder, stopped: bool, go_on: str, say: Sa
     if (picture := draw_guidance(run)) is not None:
         say(f"guided and unguided rollouts: {picture}")
     say(f"accuracy and all-negative share: {draw_curves(run)}")
+    say(f"success rates of the prompts: {draw_success(run)}")
     say(f"who was reinforced: {draw_advantages([run], run.advantages)}")
     if stopped:
         say(f"stopped; go on with: {go_on}")

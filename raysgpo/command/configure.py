@@ -43,7 +43,7 @@ def _new(words: Words, recipes: Recipes, mode: Mode) -> Config:
     layers = words.layers(recipes)
     if mode == "online" or any(_is_offline(layer) for layer in layers):
         return resolve(*layers, overrides=words.overrides)
-    layers.append(_offline(words.recipe and recipe_name(words.recipe)))
+    layers.append(_offline(words))
     config = resolve(*layers, overrides=words.overrides)
     if config.algorithm.surrogate != "clip" or words.value("algorithm.surrogate") is not None:
         return config
@@ -56,18 +56,19 @@ def _is_offline(layer: Config | Tree) -> bool:
     return isinstance(layer, dict) and layer.get("mode") == "offline"
 
 
-def _offline(recipe: str | None) -> Tree:
+def _offline(words: Words) -> Tree:
     """What an offline run changes beside the loss: its number of steps follows from the groups."""
-    named = {"name": f"{recipe}-offline"} if recipe else {}
+    recipe = words.recipe and recipe_name(words.recipe)
+    named = {"name": f"{recipe}-offline"} if recipe and "offline" not in recipe and not words.miniature else {}
     return {"mode": "offline", "steps": None, **named}
 
 
 def _resumed(run: str, words: Words) -> Config:
     """A resumed run has its own settings: no recipe and no file beside them."""
-    if words.recipe or words.file:
+    if words.recipe or words.file or words.miniature:
         raise ConfigError(
             f"resume={run} goes on with the settings that the run was started with: "
-            f"leave out {words.recipe or '--config'}"
+            f"leave out {words.recipe or ('--config' if words.file else '--miniature')}"
         )
     words = words.without("resume")
     storage, _, name = run.rpartition("/runs/")

@@ -19,6 +19,7 @@ JOBS = {
     "compare": "train variants under matched settings, and report what differs",
     "evaluate_judge": "measure how exactly a judge finds the first wrong step",
     "make_trajectories": "make trajectories for guidance",
+    "make_pairs": "make verifier pairs of graded solutions",
     "replay": "train again on a run's recorded groups, without an engine",
     "audit": "recompute a run from its records",
     "advantages": "who was reinforced in these runs?",

@@ -20,6 +20,11 @@ def run_parser(job: str, description: str, recipes: Recipes) -> argparse.Argumen
     add_words(command, "settings, such as sampling.temperature=0.7")
     command.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
     command.add_argument(
+        "--miniature",
+        action="store_true",
+        help="the same method with a tiny model and few rows that come along: minutes on this machine",
+    )
+    command.add_argument(
         "--cluster",
         metavar="FILE",
         help="with --dry-run: say which part goes to which node of this cluster (the YAML of ray up, or of KubeRay)",

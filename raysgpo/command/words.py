@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass, replace
 
+from raysgpo.command.miniature import miniature
 from raysgpo.config import Config
-from raysgpo.config.overrides import ConfigError, Tree, load
+from raysgpo.config.overrides import ConfigError, Tree, load, resolve
 from raysgpo.config.recipe import Recipes
 
 
@@ -19,6 +20,8 @@ class Words:
     file: str | None
     """Of settings, in YAML."""
     overrides: list[str]
+    miniature: bool = False
+    """Whether a tiny model and few rows take the place of what the recipe and the file name."""
 
     @classmethod
     def of(cls, arguments: argparse.Namespace) -> Words:
@@ -26,7 +29,7 @@ class Words:
         recipe, overrides = arguments.recipe, list(arguments.overrides)
         if recipe and "=" in recipe:
             recipe, overrides = None, [recipe, *overrides]
-        return cls(recipe, arguments.config, overrides)
+        return cls(recipe, arguments.config, overrides, getattr(arguments, "miniature", False))
 
     def value(self, key: str) -> str | None:
         """The last that was typed for ``key``, as text; None if it was not set."""
@@ -38,7 +41,7 @@ class Words:
         return replace(self, overrides=[word for word in self.overrides if not word.startswith(f"{key}=")])
 
     def layers(self, recipes: Recipes) -> list[Config | Tree]:
-        """What the overrides change: the recipe, then the file over it.
+        """What the overrides change: the recipe, then the file over it, then what makes a miniature of both.
 
         Raises:
             ConfigError: neither is named, or one of them is not there.
@@ -46,4 +49,5 @@ class Words:
         if self.recipe is None and self.file is None:
             raise ConfigError(f"name a recipe ({', '.join(recipes.names())}) or give --config FILE")
         recipe = [recipes.load(self.recipe)] if self.recipe else []
-        return [*recipe, *([load(self.file)] if self.file else [])]
+        layers: list[Config | Tree] = [*recipe, *([load(self.file)] if self.file else [])]
+        return [*layers, miniature(resolve(*layers))] if self.miniature else layers

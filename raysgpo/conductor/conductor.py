@@ -37,7 +37,15 @@ from raysgpo.groups.prepared import Prepared, StartState
 from raysgpo.groups.tickets import Tickets
 from raysgpo.groups.window import run_window
 from raysgpo.output import checkpoint
-from raysgpo.output.metrics import Interval, Metrics, Solved, group_metrics, guidance_metrics, time_metrics
+from raysgpo.output.metrics import (
+    Interval,
+    Metrics,
+    Solved,
+    group_metrics,
+    guidance_metrics,
+    success_metrics,
+    time_metrics,
+)
 from raysgpo.output.prometheus import REPLICAS_WANTED, STEPS_PLANNED, run_info
 from raysgpo.output.replica_count import ReplicaCount, replica_metrics
 from raysgpo.output.run_folder import RunFolder
@@ -228,6 +236,8 @@ class Conductor:
             "step": step,
             **group_metrics(groups),
             **guidance_metrics(groups),
+            **success_metrics(groups),
+            **self._tickets.metrics(step, groups),
             "train/problems_solved_ever": self._solved.add(groups),
             **report.metrics,
             **replica_metrics(report.metrics),

@@ -27,6 +27,7 @@ from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.panel import Panel
 from raysgpo.records import Group, Ticket
+from raysgpo.sandbox import check_sandbox
 from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
 from raysgpo.tasks.grader import make_grader
@@ -47,7 +48,12 @@ class GroupWorker:
         judge: JudgeAddress | None,
         workers: int,
     ) -> None:
-        """``workers``: number of these actors."""
+        """``workers``: number of these actors.
+
+        Raises SandboxRefused on a node that lets no program be shut in.
+        """
+        if config.task.row.sandboxed:
+            check_sandbox()
         self._conductor = conductor
         self._admissions = Admissions(conductor)
         self._refill = config.algorithm.refill

@@ -7,7 +7,7 @@ from pathlib import Path
 
 CONSOLE = "raysgpo"
 """The installed command."""
-WORDS = {"evaluate_judge": "judge", "make_trajectories": "trajectories"}
+WORDS = {"evaluate_judge": "judge", "make_trajectories": "trajectories", "make_pairs": "pairs"}
 """Its words for those scripts of ``jobs/`` that it calls otherwise."""
 _JOBS = Path(__file__).resolve().parents[2] / "jobs"
 

@@ -125,6 +125,11 @@ class Config(Section):
                 "steps=0 evaluates a model and trains nothing: set evaluation.every to 1 or more, and leave it to "
                 "an online run"
             )
+        if self.evaluation.prompts == "all" and (self.task.row.fields is None or self.task.eval_path is None):
+            raise ValueError(
+                "evaluation.prompts=all holds out every row of task.eval_path, and there is none: set task.eval_path, "
+                "or evaluation.prompts to a number"
+            )
         if self._without_signal:
             raise ValueError(
                 "offline.keep=all_negative with algorithm.partial_credit=none teaches nothing: the rewards of such a "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from raysgpo.config.section import Section
 
 
@@ -13,16 +15,20 @@ class CurriculumConfig(Section):
     presets: ClassVar = {
         "random": {"order": "random"},
         "difficulty": {"order": "difficulty", "field": "difficulty"},
+        "level": {"order": "difficulty", "field": "level"},
         "tier": {"order": "tier", "field": "source"},
         "success": {"order": "success"},
+        "target": {"order": "target", "field": "difficulty"},
     }
 
-    order: Literal["random", "difficulty", "tier", "success"] = "random"
+    order: Literal["random", "difficulty", "tier", "success", "target"] = "random"
     """From easy to hard by a number (``difficulty``), by a named ``tier`` or by the success rate measured in the
-    epochs before (``success``: the first is random). Equal ones, and under ``random`` all, are shuffled anew in each
-    epoch."""
+    epochs before (``success``: the first is random); or, each step, those whose difficulty is nearest to one that
+    follows the success (``target``, ADARFT, arXiv 2504.05520). Equal ones, and under ``random`` all, are shuffled anew
+    in each epoch."""
     field: str = "difficulty"
-    """The row's field that holds the difficulty, a number, or the tier, a name out of ``curriculum.tiers``."""
+    """The row's field that holds the difficulty, a number ("Level 3" is one), or the tier, a name out of
+    ``curriculum.tiers``."""
     tiers: tuple[str, ...] = ("cn_contest", "aops_forum", "amc_aime", "olympiads", "olympiads_ref")
     """Names of tiers from easy to hard [paper]."""
     remove_above: float | str | None = None
@@ -32,6 +38,15 @@ class CurriculumConfig(Section):
     success_window: tuple[float, float] | None = None
     """Groups whose share of right answers does not lie strictly between these two are not trained on: [0.2,0.8];
     [0,1] drops both extremes (Reinforce-Rej)."""
+
+    target: float | None = None
+    """target: the difficulty of the first step [paper: 0 of 100]; None: the least that a training prompt has."""
+    target_success: float = Field(0.5, ge=0, le=1)
+    """target: the share of right answers at which the difficulty stays [paper]; above it rises, below it falls."""
+    target_sensitivity: float = Field(2.0, gt=0)
+    """target: alpha of tanh(alpha (share - ``target_success``)) [paper]."""
+    target_change: float = Field(0.5, gt=0)
+    """target: eta, what the tanh is multiplied with, as a share of the range of the difficulties [paper: 50 of 100]."""
 
     @property
     def above(self) -> float | str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import sys
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -15,8 +16,8 @@ class EvaluationConfig(Section):
 
     every: int = Field(10, ge=0)
     """Steps between evaluations; the last step is always evaluated; 0 never evaluates."""
-    prompts: int = Field(128, ge=1)
-    """Number of held-out prompts."""
+    prompts: Annotated[int, Field(ge=1)] | Literal["all"] = 128
+    """Number of held-out prompts; ``all``: every row of ``task.eval_path``."""
     temperature: float = Field(0.0, ge=0)
     """0 is greedy."""
     max_tokens: int | None = Field(None, ge=1)
@@ -32,6 +33,11 @@ class EvaluationConfig(Section):
     """Answers drawn to each held-out prompt after the last step, for pass@k up to this k [paper: 16]; 1 draws none."""
     samples_temperature: float = Field(0.6, gt=0)
     """Temperature of those answers [paper]; ``evaluation.temperature`` is that of the accuracy."""
+
+    @property
+    def most_prompts(self) -> int:
+        """How many are held out where there are so many."""
+        return sys.maxsize if self.prompts == "all" else self.prompts
 
 
 ExportDtype = Literal["bfloat16", "float16", "float32"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from raysgpo.config.sandbox import SandboxConfig
 from raysgpo.config.section import OneOf, Section
 from raysgpo.config.task_kinds import TASK_KINDS, TaskKind
 from raysgpo.config.user_task import row_of
@@ -19,9 +21,9 @@ class TaskConfig(Section):
     shorthand = "kind"
 
     kind: Annotated[str, OneOf(TASK_KINDS, "task", "FILE.py:CLASS", names_user_code)] = "arithmetic"
-    """``arithmetic`` is generated from a seed; ``math`` reads JSONL rows of question, answer and solution;
-    ``verifier`` reads questions with two responses and rates them; ``arithmetic_verifier`` is its generated twin. Or a
-    class of your own, ``FILE.py:CLASS`` or ``package.module:CLASS`` ([tasks.md](tasks.md#a-task-of-your-own)).
+    """``arithmetic`` is generated from a seed; ``math`` reads rows of question, answer and solution; ``code`` has
+    programs run against tests; ``verifier`` reads questions with two responses and rates them; ``arithmetic_verifier``
+    is its generated twin. Or a class of your own, ``FILE.py:CLASS`` or ``package.module:CLASS`` ([tasks.md](tasks.md#a-task-of-your-own)).
     ``task=...`` sets it too."""
     sha256: str | None = None
     """Of the source of a class of your own and of what it imports beside it; filled in when the run starts, and told if
@@ -31,9 +33,10 @@ class TaskConfig(Section):
     _row: TaskKind | None = PrivateAttr(None)
     """What that class says of itself."""
     path: str | None = None
-    """math, verifier: the JSONL file to train on."""
+    """math, code, verifier: the JSONL file to train on."""
     eval_path: str | None = None
-    """math, verifier: the JSONL file of held-out problems; None holds out ``evaluation.prompts`` rows of ``path``."""
+    """math, code, verifier: the JSONL file of held-out problems; None holds out ``evaluation.prompts`` rows of
+    ``path``."""
     system: str | None = None
     """A system turn before every problem, where the model's chat template has one; None: none."""
     instruction: str | None = None
@@ -54,17 +57,35 @@ class TaskConfig(Section):
     pair_reward: Literal["difference", "ratings"] = "difference"
     """Verifier tasks: what the ratings of a pair with one right response are worth: the log-chance that their
     ``difference`` gives to the truth [paper], or the mean of those of the two ``ratings``."""
+    max_prompt_tokens: int | None = Field(None, ge=1)
+    """Problems whose prompt is longer, chat template included, are left out, held-out ones too [CoRPO's paper: 4096];
+    None: those that leave no room for an answer."""
     seed: int = 0
     """Generated tasks, verifier: seed of the problems, apart from the run's, so that seeds share their problems."""
     format_reward: float = Field(0.0, ge=0.0)
     """Reward part ``format``: given when the response states a final answer in the asked form."""
     max_reasoning_steps: int = Field(64, ge=1)
-    """math, verifier: where a response has more reasoning steps, neighbours are merged."""
+    """math, code, verifier: where a response has more reasoning steps, neighbours are merged."""
     grade_deadline: float = Field(5.0, gt=0)
     """Seconds for grading one response; past it the grading has failed."""
     failed_grading: Literal["wrong", "drop"] = "wrong"
     """What becomes of a response whose grading raised or hung, beside being counted: ``wrong`` gives it the least
     correctness reward, ``drop`` drops its group."""
+
+    test_reward: Literal["all", "share"] = "all"
+    """code: what a program is worth: ``all``: 1 if it passes all its tests, else 0; ``share``: 1 if it does, else half
+    the share that it passes, an ordinal reward in which every wrong program is below the threshold 0.5."""
+    code_steps: Literal["functions", "blocks", "lines"] = "blocks"
+    """code: what a step of a program is, for the judge, partial credit and guidance."""
+    check_solutions: int = Field(500, ge=0)
+    """code: the solutions of so many rows, the first ones, are run against their tests when the file is read; a row
+    whose solution fails is left out and named."""
+    sandbox: SandboxConfig = SandboxConfig()
+
+    @property
+    def graders(self) -> int:
+        """Gradings at a time in a process that does nothing else: programs are run on all cores."""
+        return (os.cpu_count() or 1) if self.row.sandboxed else 1
 
     @property
     def row(self) -> TaskKind:

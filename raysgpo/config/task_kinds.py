@@ -34,6 +34,9 @@ class TaskKind:
     """A reference is the one right solution, a step a line, so ``judge=rule`` finds the first wrong step."""
     judgement: bool = False
     """The reasoning ends in a verdict on what was shown: no guidance, which would give it away, no partial credit."""
+    sandboxed: bool = False
+    """Answers are programs that are run: in a sandbox, which every node must allow, and as many at once as a node has
+    cores."""
     tiny: str | None = None
     """``module:name`` of what makes the policy that ``model=tiny`` stands for, called with the storage folder and
     ``report``; None: the tiny policy, which knows chained arithmetic."""
@@ -52,6 +55,12 @@ TASK_KINDS: Mapping[str, TaskKind] = {
     "arithmetic": TaskKind("raysgpo.tasks.arithmetic:ArithmeticTask", bounded_grading=True, steps_by_rule=True),
     # math-verify may take for ever over an answer.
     "math": TaskKind("raysgpo.tasks.math:MathTask", fields=("question", "answer", "solution")),
+    "code": TaskKind(
+        "raysgpo.tasks.code:CodeTask",
+        fields=("question", "tests", "entry_point", "solution"),
+        threshold=0.5,
+        sandboxed=True,
+    ),
     "verifier": TaskKind(
         "raysgpo.tasks.verifier:VerifierTask",
         fields=("question", "solution_a", "solution_b", "correct_a", "correct_b"),

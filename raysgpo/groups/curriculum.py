@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import cycle, islice
 
@@ -13,10 +14,14 @@ from raysgpo.seeds import derive_seed
 
 NAMED = 5
 """How many rows a message names."""
+RANKED = ("difficulty", "tier", "target")
+"""Orders that ask each problem for its difficulty."""
+LEVEL = re.compile(r"\s*(?:level\s*)?(\d{1,6}(?:\.\d{1,6})?)\s*", re.IGNORECASE)
+"""A number as a text, and how MATH writes its levels: "Level 3"."""
 
 
 def ranks(problems: Sequence[Problem], config: CurriculumConfig) -> list[float]:
-    """The difficulty of each problem, or the place of its tier: lower is easier.
+    """The difficulty of each problem, or the place of its tier: lower is easier. "Level 3" is a difficulty of 3.
 
     Raises:
         ValueError: a problem has no such field, or another value than a number or a known tier.
@@ -35,7 +40,7 @@ def ranks(problems: Sequence[Problem], config: CurriculumConfig) -> list[float]:
 
 def order_ranks(problems: Sequence[Problem], config: CurriculumConfig) -> list[float] | None:
     """What an epoch is sorted by, from the data alone; None where nothing of the data decides."""
-    return ranks(problems, config) if config.order in ("difficulty", "tier") else None
+    return ranks(problems, config) if config.order in RANKED and config.order != "target" else None
 
 
 def filtered(problems: Sequence[Problem], config: CurriculumConfig, seed: int) -> list[int]:
@@ -64,7 +69,8 @@ def chosen(problems: Sequence[Problem], config: CurriculumConfig) -> list[int]:
     """
     above = config.above
     if above is None:
-        order_ranks(problems, config)  # Whatever is wrong with the rows is said now.
+        if config.order in RANKED:
+            ranks(problems, config)  # Whatever is wrong with the rows is said now.
         return list(range(len(problems)))
     limit = config.tiers.index(above) if isinstance(above, str) else above
     kept = [index for index, rank in enumerate(ranks(problems, config)) if rank <= limit]
@@ -78,6 +84,8 @@ def chosen(problems: Sequence[Problem], config: CurriculumConfig) -> list[int]:
 def _rank(value: object, config: CurriculumConfig) -> float | None:
     if config.by_tier:
         return float(config.tiers.index(value)) if isinstance(value, str) and value in config.tiers else None
+    if isinstance(value, str) and (level := LEVEL.fullmatch(value)):
+        return float(level[1])
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     try:

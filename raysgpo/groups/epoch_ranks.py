@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from raysgpo.config import Config
-from raysgpo.groups.curriculum import order_ranks
+from raysgpo.groups.curriculum import order_ranks, ranks
+from raysgpo.groups.measured_success import MeasuredSuccess
+from raysgpo.groups.target_difficulty import TargetDifficulty
 from raysgpo.groups.window import Window
-from raysgpo.records import Drop, Group, Problem
+from raysgpo.records import Group, Problem
 
 State = dict[str, Any]
-"""``asked`` and ``right``, rollouts by problem id; ``epochs``, the ranks of those whose slots are open."""
-
-UNKNOWN = 0.5
-"""Success rate of a problem that was not sampled yet: in the middle."""
+"""``epochs``, the ranks of those whose slots are open, and what the measurement has learned."""
 
 
 class EpochRanks:
     """The ranks of the problems in each epoch, lower ones first. Its state is in the checkpoint.
 
-    Under ``order=success`` an epoch is ranked when its first slot opens, by the steps that were trained
-    until then: s - S of them, s being the step of its first position. Without refilling s follows from the
-    epoch's number, with it from which groups were dropped; with refilling and S > 0 it is the step that the
-    position is thought to belong to at that moment.
+    Where the ranks follow from what was trained (``success``, ``target``), an epoch is ranked when its first slot
+    opens, by the steps that were trained until then: s - S of them, s being the step of its first position. Without
+    refilling s follows from the epoch's number, with it from which groups were dropped; with refilling and S > 0 it is
+    the step that the position is thought to belong to at that moment.
+
+    Under ``target`` an epoch is as long as a step: it visits the P lowest alone.
     """
 
     def __init__(
@@ -36,71 +36,82 @@ class EpochRanks:
         state: State | None = None,
     ) -> None:
         """``trained``: steps done; ``state``: what ``state(trained)`` gave."""
+        self._curriculum = config.curriculum
         self._problems = problems
-        self._measured = config.curriculum.order == "success"
         self._fixed = order_ranks(problems, config.curriculum)
+        self._measured = _measured(config, problems, trained, state)
         self._window = window
         self._staleness = config.max_staleness
-        state = state or {"asked": {}, "right": {}, "epochs": {}}
-        self._first = trained
-        self._before: tuple[Counter[str], Counter[str]] = (Counter(state["asked"]), Counter(state["right"]))
-        self._steps: list[tuple[Counter[str], Counter[str]]] = []
-        self._epochs: dict[int, list[float]] = {int(epoch): list(ranks) for epoch, ranks in state["epochs"].items()}
+        self._trained = trained
+        aimed = isinstance(self._measured, TargetDifficulty)
+        self.visits = min(config.prompts_per_step, len(problems)) if aimed else len(problems)
+        """Problems of an epoch."""
+        epochs = state["epochs"] if state else {}
+        self._epochs: dict[int, list[float]] = {int(epoch): list(ranks) for epoch, ranks in epochs.items()}
         self._rank_opened()
 
     def __call__(self, epoch: int) -> Sequence[float] | None:
-        if not self._measured:
+        if self._measured is None:
             return self._fixed
         if epoch not in self._epochs:
             self._rank_opened()  # A group that was dropped has made room.
         return self._epochs[epoch]
 
-    def learn(self, step: int, groups_P: Iterable[Group]) -> None:
+    def learn(self, step: int, groups_P: Sequence[Group]) -> None:
         """A step has been trained. One that is trained again was learned from before.
 
         ``groups_P``: all of its groups; those without rewards tell nothing.
         """
-        if not self._measured or step < self._first + len(self._steps):
+        if self._measured is None or step < self._trained:
             return
-        asked, right = Counter[str](), Counter[str]()
-        for group in groups_P:
-            if group.dropped is Drop.NO_REWARD:
-                continue
-            # Success with guidance tells nothing of the problem itself.
-            free = [rollout for rollout in group.rollouts_G if not rollout.guided] or group.rollouts_G
-            asked[group.problem.id] += len(free)
-            right[group.problem.id] += sum(bool(rollout.correct) for rollout in free)
-        self._steps.append((asked, right))
+        self._measured.learn(groups_P)
+        self._trained += 1
         self._rank_opened()
 
     def state(self, steps: int) -> State:
-        """What a checkpoint after ``steps`` steps must hold."""
-        asked, right = self._counts(steps)
+        """What a checkpoint after ``steps`` steps must hold: nothing where the ranks follow from the data."""
+        if self._measured is None:
+            return {}
         now = self._epoch_of(steps)
         epochs = {e: ranks for e, ranks in self._epochs.items() if e >= now and self._opens(e) <= steps}
-        return {"asked": dict(asked), "right": dict(right), "epochs": epochs}
+        return {**self._measured.state(steps), "epochs": epochs}
+
+    def metrics(self, step: int, groups_P: Sequence[Group]) -> dict[str, float | int | None]:
+        """What a step's row says of its prompts' difficulty, where they are chosen by it."""
+        found: dict[str, float | int | None] = {}
+        if isinstance(self._measured, TargetDifficulty):
+            found["curriculum/target"] = self._measured.after(max(step - self._staleness, 0))
+        if (found or self._fixed is not None) and groups_P:
+            difficulty = ranks([group.problem for group in groups_P], self._curriculum)
+            found["curriculum/difficulty"] = sum(difficulty) / len(difficulty)
+        return found
 
     def _opens(self, epoch: int) -> int:
         """Steps trained when the epoch's first slot opens."""
-        return self._window.step_of(epoch * len(self._problems)) - self._staleness
+        return self._window.step_of(epoch * self.visits) - self._staleness
 
     def _epoch_of(self, step: int) -> int:
         """The epoch in which a step begins."""
-        return self._window.first_position(step) // len(self._problems)
+        return self._window.first_position(step) // self.visits
 
     def _rank_opened(self) -> None:
         """Rank the epochs whose slots have opened now."""
-        trained = self._first + len(self._steps)
-        epoch = self._epoch_of(trained)
-        while self._measured and self._opens(epoch) <= trained:
+        if self._measured is None:
+            return
+        epoch = self._epoch_of(self._trained)
+        while self._opens(epoch) <= self._trained:
             if epoch not in self._epochs:
-                asked, right = self._counts(trained)
-                self._epochs[epoch] = [-right[p.id] / asked[p.id] if asked[p.id] else -UNKNOWN for p in self._problems]
+                self._epochs[epoch] = self._measured.ranks(self._trained)
             epoch += 1
 
-    def _counts(self, steps: int) -> tuple[Counter[str], Counter[str]]:
-        asked, right = (Counter(counts) for counts in self._before)
-        for more_asked, more_right in self._steps[: steps - self._first]:
-            asked.update(more_asked)
-            right.update(more_right)
-        return asked, right
+
+def _measured(
+    config: Config, problems: Sequence[Problem], trained: int, state: State | None
+) -> MeasuredSuccess | TargetDifficulty | None:
+    """What ranks an epoch by how the steps before it went; None where the data alone decides, or nothing does."""
+    match config.curriculum.order:
+        case "success":
+            return MeasuredSuccess(problems, trained, state)
+        case "target":
+            return TargetDifficulty(problems, config.curriculum, trained, state)
+    return None

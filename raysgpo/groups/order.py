@@ -23,16 +23,19 @@ class Order:
     The ranks of an epoch must not change once they were asked for.
     """
 
-    def __init__(self, size: int, seed: int, ranks: Ranks = lambda epoch: None) -> None:
+    def __init__(self, size: int, seed: int, ranks: Ranks = lambda epoch: None, visits: int | None = None) -> None:
+        """``visits``: an epoch ends after so many; None: after all of them."""
         assert size > 0, "an order needs at least one problem"
         self.size = size
         self.seed = seed
+        self.visits = size if visits is None else visits
+        assert 0 < self.visits <= size, f"an epoch visits some of {size} problems, not {visits}"
         self._ranks = ranks
         self._epoch = lru_cache(maxsize=2)(self._sorted)
 
     def at(self, position: int) -> tuple[int, int]:
         """Position to (epoch, index of the problem)."""
-        epoch, place = divmod(position, self.size)
+        epoch, place = divmod(position, self.visits)
         return epoch, int(self._epoch(epoch)[place])
 
     def _sorted(self, epoch: int) -> np.ndarray:

@@ -32,7 +32,7 @@ class Tickets:
         self.judge_budget = JudgeBudget(config, len(problems), state.get("judge_budget"), spent)
         self._guidance_length = GuidanceLength(config, prepared.total_steps, start.step, state.get("guidance_length"))
         self._epoch_ranks = EpochRanks(config, problems, window, start.step, state.get("epoch_ranks"))
-        self._order = Order(len(problems), config.seed, self._epoch_ranks)
+        self._order = Order(len(problems), config.seed, self._epoch_ranks, self._epoch_ranks.visits)
 
     def ticket(self, position: int, min_version: int) -> Ticket:
         """The ticket of a position that the window has reached."""
@@ -56,6 +56,10 @@ class Tickets:
         """A step has been trained. ``groups_P``: all of its groups in order, dropped or not."""
         self._guidance_length.learn(step, groups_P)
         self._epoch_ranks.learn(step, groups_P)
+
+    def metrics(self, step: int, groups_P: Sequence[Group]) -> dict[str, float | int | None]:
+        """What the row of a step says of them."""
+        return self._epoch_ranks.metrics(step, groups_P)
 
     def judging_over(self, trained: int) -> bool:
         """Whether no group will be judged any more, ``trained`` steps being done."""

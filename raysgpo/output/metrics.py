@@ -164,6 +164,31 @@ def _judge_costs(groups: Sequence[Group]) -> Metrics:
     }
 
 
+SUCCESS_BOUNDS = (0.2, 0.4, 0.6, 0.8)
+SUCCESS = ("0", "0_20", "20_40", "40_60", "60_80", "80_100", "100")
+"""Groups by the share of their unguided answers that is right, in per cent: none, within 0 to 20, ..., all."""
+
+
+def success_metrics(groups_P: Sequence[Group]) -> Metrics:
+    """How hard the step's prompts were for the policy: the share of groups in each of SUCCESS."""
+    places = [success_place(rate) for group in groups_P if (rate := success_rate(group)) is not None]
+    return {f"success/{name}": _mean([float(one == place) for one in places]) for place, name in enumerate(SUCCESS)}
+
+
+def success_rate(group: Group) -> float | None:
+    """Share of right answers without guidance, or of all where none is without; None of a group without answers."""
+    free = [r for r in group.rollouts_G if not r.guided] or group.rollouts_G
+    return None if group.dropped is Drop.FAILED else _mean([float(bool(r.correct)) for r in free])
+
+
+def success_place(rate: float) -> int:
+    """The place in SUCCESS; 1 - rate lies as far from the other end."""
+    if rate in (0, 1):
+        return int(rate) * (len(SUCCESS) - 1)
+    low, high = SUCCESS_BOUNDS[:2], SUCCESS_BOUNDS[2:]
+    return 1 + sum(rate >= bound for bound in low) + sum(rate > bound for bound in high)
+
+
 def guidance_metrics(groups_P: Sequence[Group]) -> Metrics:
     """Guided and unguided rollouts apart. ``groups_P``: all groups of a step, dropped or not."""
     groups = [g for g in groups_P if g.dropped is not Drop.FAILED]

@@ -13,7 +13,7 @@ from typing import Literal
 
 from raysgpo.config.run_name import plain_name
 from raysgpo.judging.judge import Failure
-from raysgpo.output.metrics import Metrics
+from raysgpo.output.metrics import SUCCESS, Metrics
 from raysgpo.output.update_metrics import COMBINED
 from raysgpo.records import Drop
 
@@ -129,6 +129,9 @@ SERIES: Mapping[str, Series] = {
     "guidance/length": _gauge("guidance_length_tokens"),
     "guidance/share": _gauge("guidance_rollouts_ratio"),
     "guidance/tokens": _gauge("guidance_given_tokens"),
+    **{f"success/{share}": _gauge("groups_success_ratio", success=share) for share in SUCCESS},
+    "curriculum/target": _gauge("curriculum_target"),
+    "curriculum/difficulty": _gauge("curriculum_difficulty"),
     "entropy/sampled": _gauge("sampled_entropy_nats"),
     "tokens/sampled": _counter("sampled_tokens"),
     "tokens/completion": _gauge("completion_tokens"),

@@ -2,10 +2,10 @@
 
 ``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
 ``checkpoints/``, ``exports/``, ``tensorboard/``, ``trackers/``, ``train/`` (Ray Train's own files), ``logs``,
-``curves.png`` and ``advantages.png``; of a guided run also ``guidance.png``, of an offline run ``sampled.jsonl`` and
-``judged.jsonl``; in ``records-before-NNN`` what a run recorded that had no checkpoint and began anew. One run at a time
-works in it (:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files: the conductor, or the run
-while there is none.
+``curves.png``, ``success.png`` and ``advantages.png``; of a guided run also ``guidance.png``, of an offline run
+``sampled.jsonl`` and ``judged.jsonl``; in ``records-before-NNN`` what a run recorded that had no checkpoint and began
+anew. One run at a time works in it (:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files:
+the conductor, or the run while there is none.
 """
 
 from __future__ import annotations
@@ -171,6 +171,10 @@ class RunFolder:
     @property
     def advantages(self) -> Path:
         return self.path / "advantages.png"
+
+    @property
+    def success(self) -> Path:
+        return self.path / "success.png"
 
     @property
     def guidance_curves(self) -> Path:

@@ -26,7 +26,9 @@ MOST_WORKERS = 4096
 
 def longest_sequence(config: Config) -> int:
     """Prompt plus answer, tokens, before the data has been read."""
-    return config.rollout.max_model_len or max(config.sampling.max_tokens, config.evaluation_tokens) + PROMPT
+    return config.rollout.max_model_len or (
+        max(config.sampling.max_tokens, config.evaluation_tokens) + (config.task.max_prompt_tokens or PROMPT)
+    )
 
 
 def plan_lines(shape: ModelShape, config: Config, longest: int) -> Iterator[str]:

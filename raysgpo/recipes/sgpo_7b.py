@@ -2,8 +2,9 @@
 
 ``python jobs/train.py sgpo_7b task.path=train_aime.jsonl --dry-run``
 
-Model, group size, length, epochs, judged epochs and votes are the paper's (arXiv 2505.11595, section 4.2); learning
-rate and KL penalty are verl's defaults, which it names; the rest it does not print.
+Model, data, group size, length, epochs, judge and judged epochs are the paper's (arXiv 2505.11595, section 4.2); its
+judges vote in table 4 alone (``judge.votes=4``). Learning rate and KL penalty are verl's defaults, which it names;
+prompts a step, updates, temperature (1) and clip (0.2) it does not print, and S = 1 is ours. GRPO: ``algorithm=grpo``.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def sgpo_7b() -> Config:
         task=TaskConfig(kind="math", path="train_aime.jsonl"),
         algorithm=AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo"), kl_coefficient=0.001),
         judge=JudgeConfig(
-            kind="endpoint", base_url="https://api.openai.com/v1", model="o4-mini", epochs=3, votes=4, concurrency=64
+            kind="endpoint", base_url="https://api.openai.com/v1", model="o4-mini", epochs=3, concurrency=64
         ),
         sampling=SamplingConfig(group_size=8, max_tokens=8192),
         rollout=RolloutConfig(replicas=4, cpus=4, gpus=1),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from raysgpo.config import Config
 from raysgpo.config.model_path import POLICIES
 from raysgpo.config.overrides import ConfigError, dump
-from raysgpo.config.places import in_store
+from raysgpo.config.places import in_store, user_path
 from raysgpo.planning.cluster_file import read_nodes
 from raysgpo.planning.demand import phases
 from raysgpo.planning.placement import impossible, nodes_text, placement_lines
@@ -59,9 +58,11 @@ def memory_comments(config: Config) -> Iterator[str]:
     from raysgpo.planning.plan import check_fits, longest_sequence, plan_lines
     from raysgpo.policy.lora import add_adapters
     from raysgpo.policy.model import build_causal
+    from raysgpo.start.hub import ask_hub
     from raysgpo.start.machine import Machine, with_machine
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a hub that cannot be reached is said once
+    if not user_path(config.model).is_dir():
+        ask_hub()
     try:
         causal = build_causal(config.model, "eager")
         add_adapters(causal, config.trainer)

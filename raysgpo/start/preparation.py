@@ -13,7 +13,15 @@ from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrain
 from transformers.utils import CONFIG_NAME, cached_file
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from raysgpo.config import AlgorithmConfig, Config, JudgeConfig, TrainerConfig, doubtful_algorithm, doubtful_optimizer
+from raysgpo.config import (
+    AlgorithmConfig,
+    Config,
+    JudgeConfig,
+    TaskConfig,
+    TrainerConfig,
+    doubtful_algorithm,
+    doubtful_optimizer,
+)
 from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, check_judge_path, check_model_path
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable, in_store, user_path
@@ -36,6 +44,7 @@ from raysgpo.records import Problem, Turns
 from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
 from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
+from raysgpo.start.hub import ask_hub
 from raysgpo.start.judge_questions import Question, known_answers, longest_answers
 from raysgpo.start.machine import Machine, with_machine
 from raysgpo.stores.stored_model import fetch_model
@@ -87,8 +96,8 @@ def prepare(
     room = context - config.sampling.max_tokens, context - config.evaluation_tokens
     _check_room("sampling", room[0], config.sampling.max_tokens, context)
     _check_room(section, room[1], config.evaluation_tokens, context)
-    train = _fitting(tokenizer, problems, before, "training", room[0], say)
-    held_out = _fitting(tokenizer, task.held_out, before, "held-out", room[1], say)
+    train = _fitting(tokenizer, problems, before, "training", room[0], config.task, say)
+    held_out = _fitting(tokenizer, task.held_out, before, "held-out", room[1], config.task, say)
     train = _filtered(config, train, say)
     if config.guidance.on:
         train = with_trajectories(tokenizer, train, task, config, context)
@@ -129,14 +138,37 @@ def _fitting(
     before: Turns,
     which: str,
     room: int,
+    task: TaskConfig,
     say: Callable[[str], None],
 ) -> list[Prompt]:
-    """The prompts that leave room for an answer; which do not is said."""
+    """The prompts that leave room for an answer and are as short as asked; which do not is said."""
     prompts, too_long = encode_fitting(tokenizer, problems, room, before)
     if too_long:
         first = too_long[0]
         say(f"{len(too_long)} {which} prompts are longer than {room} tokens and are left out (the first: {first})")
-    return prompts
+    return prompts if task.max_prompt_tokens is None else _short(prompts, which, task.max_prompt_tokens, say)
+
+
+def _short(prompts: list[Prompt], which: str, most: int, say: Callable[[str], None]) -> list[Prompt]:
+    """Those of at most ``most`` tokens.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    short = [prompt for prompt in prompts if len(prompt.token_ids) <= most]
+    if not short:
+        least = min(len(prompt.token_ids) for prompt in prompts)
+        raise ConfigError(
+            f"task.max_prompt_tokens={most}: none of the {len(prompts)} {which} prompts is so short: the shortest has "
+            f"{least} tokens; raise it"
+        )
+    if (longer := len(prompts) - len(short)) > 0:
+        first = next(prompt.problem.id for prompt in prompts if len(prompt.token_ids) > most)
+        say(
+            f"{longer} {which} prompts are longer than task.max_prompt_tokens={most} and are left out (the first: "
+            f"{first})"
+        )
+    return short
 
 
 def _check_records(task: Task, config: Config) -> None:
@@ -245,6 +277,7 @@ def _found(model: str, setting: str) -> str:
     path = user_path(model)
     if path.is_dir():
         return str(path.absolute())
+    ask_hub()
     try:
         cached_file(model, CONFIG_NAME)
     except Exception as error:  # the network's and the proxy's errors are of many kinds

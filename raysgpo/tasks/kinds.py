@@ -19,10 +19,10 @@ def build_task(config: Config) -> Task:
         ValueError: bad data, naming the file and the row.
     """
     if config.task.code is not None:
-        return user_task(config.task, config.task.code, config.evaluation.prompts)
+        return user_task(config.task, config.task.code, config.evaluation.most_prompts)
     row = config.task.row
     factory: Callable[[TaskConfig, int], Task] = resolve_name(row.factory)
-    task = factory(config.task, config.evaluation.prompts)
+    task = factory(config.task, config.evaluation.most_prompts)
     assert task.reward_range == row.reward_range, (
         f"{row.factory} gives rewards of {task.reward_range}, but its row in the table of tasks says {row.reward_range}"
     )

@@ -93,8 +93,8 @@ def split_steps(text: str, limit: int = 64) -> list[str]:
     thought = _THOUGHT.search(text)
     middle = thought.end() if thought is not None else 0
     if thought is None or not text[: thought.start()].replace("<think>", "").strip() or middle == len(text):
-        return _merged(_cut(text), limit)
-    return _merged([*_cut(text[:middle]), *_cut(text[middle:])], limit)
+        return merged(_cut(text), limit)
+    return merged([*_cut(text[:middle]), *_cut(text[middle:])], limit)
 
 
 def _cut(text: str) -> list[str]:
@@ -279,7 +279,8 @@ def _delimiter(match: re.Match[str]) -> tuple[str, str]:
     return kind, match[kind] if kind in ("code", "begin", "end") else ""
 
 
-def _merged(steps: list[str], limit: int) -> list[str]:
+def merged(steps: list[str], limit: int) -> list[str]:
+    """At most ``limit`` steps: of more, neighbours evenly put together."""
     if len(steps) <= limit:
         return steps
     edges = [index * len(steps) // limit for index in range(limit + 1)]

@@ -52,7 +52,7 @@ def seeds_at(config: Config, prepared: Prepared, position: int) -> tuple[int, ..
 
 
 def prepared_for(config: Config, steps: int, task: Task | None = None) -> Prepared:
-    task = task or ArithmeticTask(config.task, config.evaluation.prompts)
+    task = task or ArithmeticTask(config.task, config.evaluation.most_prompts)
     train, held_out = ([byte_prompt(problem) for problem in part] for part in (task.train, task.held_out))
     return Prepared(resolved(config), task, train, held_out, steps)
 

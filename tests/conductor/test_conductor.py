@@ -283,7 +283,7 @@ class Confused(ArithmeticTask):
 
 def test_a_stream_that_fails_is_told_to_the_trainer_that_waits(start_run: Start) -> None:
     config = settings()
-    run = start_run(2, "evaluation.every=0", task=Confused(config.task, config.evaluation.prompts))
+    run = start_run(2, "evaluation.every=0", task=Confused(config.task, config.evaluation.most_prompts))
     run.publish(0)
     with pytest.raises(RuntimeError, match=r"the stream of groups failed(.|\n)*the task has a bug"):
         run.step(0)

@@ -304,3 +304,14 @@ def test_weights_travel_in_the_narrower_type(trainer: str, rollout: str, engine:
         {"rollout": {"engine": engine}}, overrides=[f"trainer.dtype={trainer}", f"rollout.dtype={rollout}"]
     )
     assert config.weights_dtype == expected
+
+
+def test_all_of_a_validation_set_can_be_held_out_where_there_is_one() -> None:
+    words = ["task.kind=math", "task.path=a.jsonl", "evaluation.prompts=all"]
+    assert resolve({}, overrides=[*words, "task.eval_path=b.jsonl"]).evaluation.most_prompts > 10**12
+    assert resolve({}, overrides=["evaluation.prompts=7"]).evaluation.most_prompts == 7
+    for wrong in (words, ["evaluation.prompts=all", "task.eval_path=b.jsonl"]):
+        with pytest.raises(ConfigError, match="holds out every row of task"):
+            resolve({}, overrides=wrong)
+    with pytest.raises(ConfigError, match=r"evaluation\.prompts"):
+        resolve({}, overrides=["evaluation.prompts=some"])

@@ -49,6 +49,7 @@ LINES = (
     r"step \d: no group with a signal, so no update",
     r"guided and unguided rollouts: /.+/guidance\.png",
     r"accuracy and all-negative share: /.+/curves\.png",
+    r"success rates of the prompts: /.+/success\.png",
     r"who was reinforced: /.+/advantages\.png",
     r"trained policy: /.+/exports/step-000004",
 )

@@ -79,3 +79,10 @@ def test_which_of_equal_ones_stand_again_is_the_seeds() -> None:
     drawn = [filtered(rows, CurriculumConfig(replace_above=3), seed) for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(len(set(indices[50:])) == 10 for indices in drawn)
+
+
+def test_a_level_is_a_number_however_it_is_written() -> None:
+    config = CurriculumConfig(**CurriculumConfig.presets["level"])
+    assert ranks(problems("level", "Level 5", "Level 1", 3, "4", "level 2.5"), config) == [5, 1, 3, 4, 2.5]
+    with pytest.raises(ValueError, match="1 of 2 training rows"):
+        ranks(problems("level", "Level 5", "Level ?"), config)

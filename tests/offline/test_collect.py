@@ -37,7 +37,7 @@ def settings(*words: str) -> Config:
 @pytest.fixture
 def prepared() -> Prepared:
     config = settings()
-    task = ArithmeticTask(config.task, config.evaluation.prompts)
+    task = ArithmeticTask(config.task, config.evaluation.most_prompts)
     train, held_out = ([Prompt(p, list(p.prompt.encode())) for p in part] for part in (task.train, task.held_out))
     return Prepared(resolved(config), task, train, held_out, 0)
 

@@ -17,6 +17,8 @@ from raysgpo.output.metrics import (
     group_metrics,
     guidance_metrics,
     problem_labels,
+    success_metrics,
+    success_place,
     time_metrics,
     union_seconds,
 )
@@ -29,7 +31,8 @@ sync/meeting_seconds sync/publish_seconds sync/push_seconds sync/epochs sync/sen
 eval/accuracy/difficulty_N eval/accuracy/CATEGORY eval/prompts eval/failed eval/weight_version
 eval/pass_at_K readings/NAME_mean readings/NAME_std readings/unread_share start/host_gib/rank_N
 start/device_gib/rank_N checkpoint/seconds checkpoint/bytes
-store/seconds store/bytes store/failures store/step""".split()
+store/seconds store/bytes store/failures store/step
+curriculum/target curriculum/difficulty""".split()
 """What only some runs have, or what the conductor knows."""
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted).map(tuple), max_size=8)
@@ -186,7 +189,8 @@ def test_phases_that_overlap_count_once_and_other_is_what_no_phase_covers(groups
 
 def test_the_page_defines_every_number_of_a_step_and_no_other(groups: list[Group]) -> None:
     times = StepTimes(0.0, 1.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
-    written = [*group_metrics(groups), *guidance_metrics(groups), *time_metrics(groups, times), *NO_UPDATE, *ELSEWHERE]
+    written = [*group_metrics(groups), *guidance_metrics(groups), *success_metrics(groups)]
+    written += [*time_metrics(groups, times), *NO_UPDATE, *ELSEWHERE]
     assert len(written) == len(set(written))
     assert defined() == set(written)
 
@@ -310,3 +314,38 @@ def test_a_problem_counts_as_solved_where_nothing_was_given(
 def test_a_level_is_a_label_as_a_difficulty_is() -> None:
     assert problem_labels(Problem("p", "?", "1", None, {"level": 3, "category": "geometry"})) == ("level_3", "geometry")
     assert problem_labels(Problem("p", "?", "1", None, {"difficulty": 2})) == ("difficulty_2",)
+
+
+def test_groups_by_their_success_worked_by_hand(
+    make_rollout: Callable[..., Rollout], make_group: Callable[..., Group]
+) -> None:
+    def group(right: int, wrong: int, guided_right: int = 0) -> Group:
+        free = [make_rollout(correct=True)] * right + [make_rollout()] * wrong
+        first = make_rollout(correct=True)
+        guided = replace(first, segments=(Segment.given(Role.GUIDANCE, [1]), *first.segments))
+        return make_group(0, [guided] * guided_right + free)
+
+    groups = [group(0, 4), group(0, 4, guided_right=4), group(1, 7), group(2, 2), group(4, 0), group(0, 0, 2)]
+    found = success_metrics([*groups, make_group(0, dropped=Drop.FAILED)])
+    assert found == pytest.approx(
+        {
+            "success/0": 2 / 6,
+            "success/0_20": 1 / 6,
+            "success/20_40": 0,
+            "success/40_60": 1 / 6,
+            "success/60_80": 0,
+            "success/80_100": 0,
+            "success/100": 2 / 6,
+        }
+    )
+    assert set(success_metrics([]).values()) == {None}
+
+
+@given(st.integers(1, 40), st.integers(0, 40))
+def test_the_places_of_success_are_symmetric_and_rise(answers: int, right: int) -> None:
+    right = min(right, answers)
+    place = success_place(right / answers)
+    assert place + success_place((answers - right) / answers) == 6
+    assert (place == 0) == (right == 0) and (place == 6) == (right == answers)
+    if 0 < right < answers:
+        assert 100 * right / answers == pytest.approx(20 * place - 10, abs=10.0 + 1e-9)

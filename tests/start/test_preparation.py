@@ -70,6 +70,18 @@ def test_steps_follow_from_epochs_unless_they_are_given(words: list[str], steps:
     assert prepared(model, *words)[0].total_steps == steps
 
 
+def test_prompts_are_as_short_as_is_asked(model: Path) -> None:
+    words = ["task.terms=[2,4]", "task.max_prompt_tokens=10", "sampling.max_tokens=20"]
+    ready, said = prepared(model, *words)
+    assert 0 < len(ready.train) < 20 and all(len(prompt.token_ids) <= 10 for prompt in (*ready.train, *ready.held_out))
+    assert said[0].startswith(
+        f"{20 - len(ready.train)} training prompts are longer than task.max_prompt_tokens=10 and are left out"
+    )
+    assert refused(model, "task.max_prompt_tokens=3").startswith(
+        "task.max_prompt_tokens=3: none of the 20 training prompts is so short: the shortest has 10 tokens"
+    )
+
+
 def test_prompts_that_are_too_long_are_left_out_and_counted(model: Path) -> None:
     # 10 tokens hold a chain of 3 terms and its turns, 12 would be needed for 4.
     ready, said = prepared(model, "sampling.max_tokens=90")
@@ -279,6 +291,7 @@ def test_a_hub_name_that_cannot_be_fetched_is_one_line(
         raise OSError("owner/mistyped is not a local folder and is not listed on the hub\nIf this is private ...")
 
     monkeypatch.setattr("raysgpo.start.preparation.cached_file", nowhere)
+    monkeypatch.setattr("raysgpo.start.preparation.ask_hub", lambda: True)
     message = (
         refused("owner/mistyped")
         if setting == "model"
