@@ -1,6 +1,9 @@
 # Two commands: `make train` and `make test` do all the set-up on a fresh machine.
 
-PYTHON ?= python3.11
+# The interpreter of the environment: PYTHON=/path/to/one, or the first of these that is there and can make one.
+PYTHONS := python3.11 python3.12 python3.13
+CAN := -c 'import sys, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'
+FOUND = $(firstword $(foreach python,$(or $(PYTHON),$(PYTHONS)),$(shell $(python) $(CAN) 2>/dev/null && echo $(python))))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
@@ -10,9 +13,12 @@ RECIPE ?= arithmetic
 ARGS ?=
 KILLS ?= 20
 MINUTES ?= 60
+FAST := not slow and not ray and not full and not scale and not real and not wheel
+LIGHT := .venv-light
+WANTED := make wants Python 3.11, 3.12 or 3.13 with venv, and found none: install one (Debian: python3.11-venv), or name it, make PYTHON=/path/to/python3.12
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-fast test-slow chaos scale real model lint format browser clean
+.PHONY: setup train test test-fast test-slow test-light chaos scale real wheel model lint format browser clean
 
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
@@ -21,10 +27,22 @@ test: test-fast test-slow browser
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "ray or full"
 
 test-fast: lint
-	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "not slow and not ray and not full and not scale and not real"
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m "$(FAST)"
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile -m slow
+
+# What needs no torch, under another Python, in an environment without torch and engine: make test-light PYTHON=python3.13.
+test-light:
+	@test -n "$(FOUND)" || { echo "$(WANTED)" >&2; exit 2; }
+	$(FOUND) -m venv $(LIGHT)
+	grep -v '^#\|^torch==\|^vllm' requirements/cpu.txt > $(LIGHT)/requirements.txt
+	$(LIGHT)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r $(LIGHT)/requirements.txt
+	PYTHONPATH=. $(LIGHT)/bin/python -m pytest -m "$(FAST)"
+
+# The wheel in an empty environment: it has the command, its recipes and nothing else, and trains.
+wheel: $(READY)
+	$(BIN)/python -m pytest -m wheel
 
 # As many steps and prompts as real runs have.
 scale: $(READY)
@@ -55,9 +73,11 @@ setup: $(READY)
 # pip compiles on one core, compileall on all; it fails where a package ships a file for another
 # Python, which harms nothing.
 $(READY): requirements/cpu.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
+	@test -n "$(FOUND)" || { echo "$(WANTED)" >&2; exit 2; }
+	$(FOUND) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps torch==2.13.0+cpu \
-		|| $(BIN)/python -m pip install --no-compile --disable-pip-version-check --no-deps torch==2.13.0+cpu --index-url $(TORCH_INDEX)
+		|| $(BIN)/python -m pip install --no-compile --disable-pip-version-check --no-deps torch==2.13.0+cpu --index-url $(TORCH_INDEX) \
+		|| { echo "no CPU build of torch 2.13.0 for $(FOUND): it wants one from $(TORCH_INDEX), or another PYTHON=" >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r requirements/cpu.txt
 	$(BIN)/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
