@@ -18,7 +18,7 @@ from typing import Any
 
 from raysgpo.config import TaskConfig
 from raysgpo.config.sandbox import SandboxConfig
-from raysgpo.records import Problem
+from raysgpo.records import TESTS, Problem
 from raysgpo.sandbox import check_sandbox
 from raysgpo.tasks.code_grading import CodeGrading, outcome
 from raysgpo.tasks.code_program import complete_program
@@ -32,7 +32,6 @@ from raysgpo.tasks.turns import behind
 FUNCTION = "Put the whole program in one ```python fence."
 SCRIPT = "Write a Python program that reads standard input and prints the answer. " + FUNCTION
 """What is said behind a question whose tests are asserts, or standard input."""
-TESTS = "tests"
 NAMES = {
     "id": ("id", "task_id", "question_id"),
     "question": ("question", "prompt", "text", "question_content"),
