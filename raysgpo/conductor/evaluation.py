@@ -42,7 +42,7 @@ class Evaluator:
         self._config = prepared.config
         self._prompts = prepared.held_out
         self._sample = sample
-        self._grader = make_grader(prepared.task, self._config, self._config.task.graders)
+        self._grader = make_grader(prepared.task, self._config)
 
     async def run(self, min_version: int, last: bool) -> Evaluation:
         """Accuracy with weights of ``min_version``. An answer that never came counts as wrong and in

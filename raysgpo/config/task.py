@@ -23,8 +23,8 @@ class TaskConfig(Section):
     kind: Annotated[str, OneOf(TASK_KINDS, "task", "FILE.py:CLASS", names_user_code)] = "arithmetic"
     """``arithmetic`` is generated from a seed; ``math`` reads rows of question, answer and solution; ``code`` has
     programs run against tests; ``verifier`` reads questions with two responses and rates them; ``arithmetic_verifier``
-    is its generated twin. Or a class of your own, ``FILE.py:CLASS`` or ``package.module:CLASS`` ([tasks.md](tasks.md#a-task-of-your-own)).
-    ``task=...`` sets it too."""
+    is its generated twin. Or a class of your own, ``FILE.py:CLASS`` or ``package.module:CLASS``
+    ([tasks.md](tasks.md#a-task-of-your-own)). ``task=...`` sets it too."""
     sha256: str | None = None
     """Of the source of a class of your own and of what it imports beside it; filled in when the run starts, and told if
     a resumed run finds another."""

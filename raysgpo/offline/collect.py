@@ -43,7 +43,7 @@ class Watch:
 async def sample(prepared: Prepared, sampler: RetryingSampler, path: Path, watch: Watch) -> None:
     """Sample and grade ``offline.passes`` over the training prompts. ``path`` is there once all groups are."""
     config = prepared.config
-    grader = make_grader(prepared.task, config, config.task.graders)
+    grader = make_grader(prepared.task, config)
     pipeline = Pipeline(config, prepared.task, grader, None, sampler)
     count = math.ceil(config.offline.passes * len(prepared.train))
     in_flight = max(1, ROLLOUTS_IN_FLIGHT * config.rollout.replicas[1] // config.sampling.group_size)

@@ -38,10 +38,13 @@ class Grader(ABC):
     def close(self) -> None: ...
 
 
-def make_grader(task: Task, config: Config, workers: int = 1, told: Callable[[], None] = lambda: None) -> Grader:
-    """The grader that the task needs: what is surely fast is graded in place, all else behind a deadline; and with it
-    the user's reward, if there is one. ``told`` is called after each grade."""
+def make_grader(
+    task: Task, config: Config, workers: int | None = None, told: Callable[[], None] = lambda: None
+) -> Grader:
+    """The grader that the task needs: what is surely fast is graded in place, all else behind a deadline, ``workers``
+    at a time; and with it the user's reward, if there is one. ``told`` is called after each grade."""
     settings, reward = config.task, UserReward.of(config.reward.code)
+    workers = workers or settings.graders
     if settings.row.bounded_grading:
         grader: Grader = InlineGrader(task.grade, told)
     else:
