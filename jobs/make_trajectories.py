@@ -1,8 +1,8 @@
 """Make trajectories for guidance: ``python jobs/make_trajectories.py QUESTIONS OUT [key=value ...]``.
 
-QUESTIONS is a JSONL file of question and answer, as for ``task.path``. With ``base_url`` and ``model`` a larger
-model behind an OpenAI-compatible server (``vllm serve MODEL``) solves each question up to ``samples`` times; without,
-the rows' own solutions are taken. What is complete, right and has a step before its answer is written to OUT as
+QUESTIONS has rows of question and answer, in any form that ``task.path`` takes. With ``base_url`` and ``model`` a
+larger model behind an OpenAI-compatible server (``vllm serve MODEL``) solves each question up to ``samples`` times;
+without, the rows' own solutions are taken. What is complete, right and has a step before its answer is written to OUT as
 the row's ``solution``, one row a question, ready for ``task.path``. Rows that stand in OUT already are not asked
 again, so an interrupted job goes on. Exit status 2 if something is set wrong or the server does not answer.
 """
@@ -17,7 +17,9 @@ from pathlib import Path
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
 from raysgpo.command.own_settings import own_settings
 from raysgpo.command.script import run_script
+from raysgpo.config import TaskConfig
 from raysgpo.config.overrides import ConfigError
+from raysgpo.data.report import reading
 from raysgpo.guidance.selection import Fate
 from raysgpo.guidance.solver import SolverConfig
 from raysgpo.guidance.trajectory_file import write_trajectories
@@ -33,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="settings: " + ", ".join(f"{name}={f.default}" for name, f in SolverConfig.model_fields.items()),
     )
-    command.add_argument("questions", metavar="QUESTIONS", help="JSONL of question and answer")
+    command.add_argument("questions", metavar="QUESTIONS", help="rows of question and answer")
     command.add_argument("out", metavar="OUT", help="JSONL to write, or to go on with")
     command.add_argument("words", nargs="*", metavar="key=value", help="settings")
     return command
@@ -54,7 +56,10 @@ def main() -> int:
         config = configure(arguments.words)
         if not out.absolute().parent.is_dir():
             raise ConfigError(f"{arguments.out}: there is no such folder")
-        problems = list(read_problems(arguments.questions, "QUESTIONS"))
+        with reading() as report:
+            problems = list(read_problems(TaskConfig(kind="math", path=arguments.questions)))
+        report.divided([problem.id for problem in problems], [])
+        print(report.line())
         fates = asyncio.run(write_trajectories(problems, out, config))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -44,6 +44,8 @@ class Problem:
     """A full solution, where the data set has one."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Whatever else the row carries: difficulty, year, subject (JSON values)."""
+    turns: Turns = ()
+    """The row's own turns of the chat before ``prompt``: a system turn, what was said before."""
 
 
 @dataclass(frozen=True, slots=True)

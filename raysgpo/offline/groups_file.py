@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from raysgpo.data.input_rows import checked_row, input_rows
 from raysgpo.output.group_json import group_from_row
 from raysgpo.records import CORRECTNESS, Drop, Group
-from raysgpo.tasks.input_rows import checked_row, input_rows
 
 
 class _Segment(BaseModel):

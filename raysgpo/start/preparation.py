@@ -19,6 +19,7 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable, in_store, user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.config.trainer import VARLEN
+from raysgpo.data.plain_json import unwritable
 from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.output import checkpoint
@@ -40,7 +41,6 @@ from raysgpo.start.judge_questions import Question, known_answers, longest_answe
 from raysgpo.start.machine import Machine, with_machine
 from raysgpo.stores.stored_model import fetch_model
 from raysgpo.tasks.kinds import build_task
-from raysgpo.tasks.plain_json import unwritable
 from raysgpo.tasks.task import Task
 from raysgpo.tasks.turns import turns_before
 from raysgpo.tiny.embedded import embedded_policy

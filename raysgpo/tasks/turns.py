@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem, Turns
@@ -11,6 +12,11 @@ from raysgpo.records import Problem, Turns
 def behind(instruction: str) -> str:
     """The instruction as it stands behind a problem: on a line of its own."""
     return f"\n{instruction}" if instruction else ""
+
+
+def instructed(problem: Problem, line: str) -> Problem:
+    """The problem with the line (of ``behind``) behind it."""
+    return replace(problem, prompt=problem.prompt + line) if line else problem
 
 
 def turns_before(config: TaskConfig, train: Sequence[Problem]) -> tuple[Turns, list[Problem]]:
