@@ -2,8 +2,8 @@
 
 QUESTIONS has rows of question and answer, in any form that ``task.path`` takes. With ``base_url`` and ``model`` a
 larger model behind an OpenAI-compatible server (``vllm serve MODEL``) solves each question up to ``samples`` times;
-without, the rows' own solutions are taken. What is complete, right and has a step before its answer is written to OUT as
-the row's ``solution``, one row a question, ready for ``task.path``. Rows that stand in OUT already are not asked
+without, the rows' own solutions are taken. What is complete, right and has a step before its answer is written to OUT
+as the row's ``solution``, one row a question, ready for ``task.path``. Rows that stand in OUT already are not asked
 again, so an interrupted job goes on. Exit status 2 if something is set wrong or the server does not answer.
 """
 

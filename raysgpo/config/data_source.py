@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
+from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from raysgpo.config.places import user_path
@@ -85,7 +85,7 @@ def _refused(why: str) -> PydanticCustomError:
     return PydanticCustomError("data_source", "{why}", {"why": why})
 
 
-Sources = Annotated[str | tuple[str, ...] | dict[str, float] | None, PlainValidator(checked_sources)]
+Sources = Annotated[str | tuple[str, ...] | dict[str, float] | None, BeforeValidator(checked_sources)]
 """A setting that names where rows are."""
-Columns = Annotated[dict[str, tuple[str, ...]], PlainValidator(checked_columns)]
+Columns = Annotated[dict[str, tuple[str, ...]], BeforeValidator(checked_columns)]
 """A setting that maps fields to columns."""

@@ -16,7 +16,6 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from raysgpo.config.data_source import is_hub_name
-from raysgpo.output.whole_file import write_whole
 
 Row = dict[str, Any]
 HELD_OUT, SAME_QUESTION = "held out", "its question is held out"
@@ -102,6 +101,16 @@ class DataReport:
         said = f", such as {rows[0].said}" if rows[0].said else ""
         return f"{count:,} ({why}: {'row' if count == 1 else 'rows'} {named}{more}{said})"
 
+    def changed(self, file: Path) -> list[str]:
+        """The sources whose rows are not those of an earlier report, if there is one."""
+        try:
+            before = json.loads(file.read_text())["sources"]
+            known = {f"{one['setting']}={one['path']}": one["sha256"] for one in before}
+        except (OSError, ValueError, KeyError, TypeError):
+            return []
+        found = {source.name: source.digest.hexdigest() for source in self.sources}
+        return [name for name, digest in found.items() if known.get(name, digest) != digest]
+
     def text(self) -> str:
         """The whole of it as JSON, a row a line."""
         sources = [
@@ -140,26 +149,3 @@ def current() -> DataReport:
 def leave_out(where: str, identity: str | None, why: str, said: str = "") -> None:
     """Note that a row is not used, and why: ``leave_out(where, row["id"], "its answer is no single value")``."""
     current().left_out.append(LeftOut(where, identity, why, said))
-
-
-def write_report(report: DataReport, file: Path) -> str | None:
-    """Writes the report of a run; a warning where the run read other rows when it began.
-
-    Raises:
-        WriteFailed: there is no room.
-    """
-    if not report.sources:
-        return None
-    changed = _changed(report, file)
-    write_whole(file, report.text())
-    if not changed:
-        return None
-    return f"warning: {' and '.join(changed)} held other rows when the run began: it goes on with other data"
-
-
-def _changed(report: DataReport, file: Path) -> list[str]:
-    try:
-        before = {f"{one['setting']}={one['path']}": one["sha256"] for one in json.loads(file.read_text())["sources"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-    return [s.name for s in report.sources if before.get(s.name, s.digest.hexdigest()) != s.digest.hexdigest()]

@@ -54,12 +54,11 @@ def prefixes(paths: Sequence[str]) -> list[str]:
     if len(paths) == 1:
         return [""]
     parts = [PurePath(path).parts for path in paths]
-    for depth in range(1, max(map(len, parts)) + 1):
-        ends = ["/".join(part[-depth:]) for part in parts]
-        names = [_stem(end) for end in ends]
-        for candidates in (names, ends):
-            if len(set(candidates)) == len(paths):
-                return [f"{name}:" for name in candidates]
+    for shorten in (_stem, str):
+        for depth in range(1, max(map(len, parts)) + 1):
+            names = [shorten("/".join(part[-depth:])) for part in parts]
+            if len(set(names)) == len(paths):
+                return [f"{name}:" for name in names]
     raise AssertionError("the configuration refuses a source that is named twice")
 
 

@@ -1,12 +1,10 @@
-"""Rows of tables and data sets, through ``datasets``: Parquet, Arrow, CSV, folders, the hub.
-
-``datasets`` is imported when there is such a thing to read, and reads without a copy in its cache where files are here.
+"""Rows of tables and data sets: Parquet and Arrow through ``pyarrow``, CSV through ``pandas``, folders and the hub
+through ``datasets``, each imported when there is such a thing to read.
 """
 
 from __future__ import annotations
 
 import datetime
-import glob
 import json
 import logging
 import math
@@ -26,12 +24,29 @@ def table_rows(file: Path, name: str) -> Iterator[Row]:
     Raises:
         ValueError: it is none.
     """
-    kind = file.suffix.removeprefix(".")
     try:
-        read = _datasets().load_dataset(kind, data_files=glob.escape(str(file)), split="train", streaming=True)
-        yield from map(_plain_row, read)
-    except Exception as error:  # of many packages
-        raise ValueError(f"{name}: it cannot be read as {kind.capitalize()}: {_brief(error)}") from None
+        for batch in _batches(file):
+            yield from map(_plain_row, batch.to_pylist())
+    except Exception as error:  # of many kinds
+        kind = file.suffix.removeprefix(".").capitalize()
+        raise ValueError(f"{name}: it cannot be read as {kind}: {_brief(error)}") from None
+
+
+def _batches(file: Path) -> Iterator[Any]:
+    if file.suffix == ".parquet":
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(file) as table:
+            yield from table.iter_batches()
+        return
+    import pyarrow
+
+    with pyarrow.memory_map(str(file)) as source:
+        try:
+            yield from pyarrow.ipc.open_stream(source)
+        except pyarrow.ArrowInvalid:  # the other of its two forms
+            opened = pyarrow.ipc.open_file(source)
+            yield from (opened.get_batch(index) for index in range(opened.num_record_batches))
 
 
 def csv_rows(file: Path, name: str) -> Iterator[Row]:

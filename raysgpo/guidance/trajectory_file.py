@@ -56,6 +56,8 @@ async def _fate(text: str, problem: Problem, grader: Grader, config: SolverConfi
 
 def _row(problem: Problem, solution: str, model: str | None) -> dict[str, Any]:
     source = {} if model is None else {"solution_by": model}
-    question = problem.prompt.removesuffix(INSTRUCTION)
+    last = problem.prompt.removesuffix(INSTRUCTION)
+    turns = [*problem.turns, ("user", last)]
+    question = [{"role": role, "content": said} for role, said in turns] if problem.turns else last
     named = {"id": problem.id, "question": question, "answer": problem.answer, "solution": solution}
     return {**problem.metadata, **named, **source}

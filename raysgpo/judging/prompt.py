@@ -89,14 +89,14 @@ def judge_messages(
     ``in_json``: the verdict is asked for as :func:`response_format` has it.
 
     It instructs a general model, whose answer ``raysgpo.judging.verdict.read_verdict`` reads. Steps
-    are numbered from 1 and keep every character. Of the problem only the prompt and the reference go
+    are numbered from 1 and keep every character. Of the problem only what was asked and the reference go
     in, and the final answer where there is no reference.
     """
     assert steps, "a response without steps has no first wrong one: there is nothing to ask"
     known, shown = _reference(problem, reference)
-    mark = _mark([problem.prompt, shown, *steps])
+    mark = _mark([problem.conversation, shown, *steps])
     verdict, ending = _IN_JSON if in_json else _IN_TEXT
-    parts = ["The problem:", _quoted("problem", mark, problem.prompt), known]
+    parts = ["The problem:", _quoted("problem", mark, problem.conversation), known]
     if shown:
         parts.append(_quoted("reference", mark, shown))
     parts.append(f"The student's solution, in {len(steps)} numbered steps:")

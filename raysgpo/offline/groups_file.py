@@ -78,12 +78,22 @@ class _Rollout(BaseModel):
         return all(vote is None or 0 <= vote <= steps for vote in self.votes)
 
 
+class _Turn(BaseModel):
+    """What was said before the prompt."""
+
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class _Row(BaseModel):
     """A line of the file."""
 
     model_config = ConfigDict(strict=True)
 
     prompt_id: str
+    turns: list[_Turn] = Field([])
     prompt: str
     answer: str
     reference: str | None = None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -20,6 +21,7 @@ from raysgpo.config.places import check_writable, in_store, user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.config.trainer import VARLEN
 from raysgpo.data.plain_json import unwritable
+from raysgpo.data.report import DataReport
 from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.output import checkpoint
@@ -30,17 +32,24 @@ from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.model_size import parameters
-from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
+from raysgpo.policy.prompts import (
+    TODAY,
+    brief_error,
+    check_template_arguments,
+    encode_fitting,
+    load_tokenizer,
+    shows_date,
+)
 from raysgpo.policy.snapshot import check_fit
 from raysgpo.policy.special_tokens import special_ids
-from raysgpo.records import Problem, Turns
+from raysgpo.records import Problem
 from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
 from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
 from raysgpo.start.judge_questions import Question, known_answers, longest_answers
 from raysgpo.start.machine import Machine, with_machine
 from raysgpo.stores.stored_model import fetch_model
-from raysgpo.tasks.kinds import build_task
+from raysgpo.tasks.loaded import load_task
 from raysgpo.tasks.task import Task
 from raysgpo.tasks.turns import turns_before
 from raysgpo.tiny.embedded import embedded_policy
@@ -62,11 +71,15 @@ def prepare(
     set_verbosity_error()  # a prompt that is too long is ours to report
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # so is a hub that cannot be reached, once
     try:
-        task = build_task(config)
-        before, problems = turns_before(config.task, task.train)
+        loaded = load_task(config)
+        before, problems = turns_before(config.task, loaded.train)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    task, report = loaded.task, loaded.report
     _check_records(task, config)
+    if report.sources:
+        say(report.line())
+    report.drop(_ids(loaded.train) - _ids(problems), "task.examples shows it before every problem")
     check_arguments("rollout.engine", config.rollout.engine, ENGINE)
     config = config.model_copy(update={"algorithm": _with_threshold(config)})
     for doubt in _doubts(config, task):
@@ -85,9 +98,12 @@ def prepare(
     room = context - config.sampling.max_tokens, context - config.evaluation_tokens
     _check_room("sampling", room[0], config.sampling.max_tokens, context)
     _check_room(section, room[1], config.evaluation_tokens, context)
-    train = _fitting(tokenizer, problems, before, "training", room[0], say)
-    held_out = _fitting(tokenizer, task.held_out, before, "held-out", room[1], say)
-    train = _filtered(config, train, say)
+    check_template_arguments("task.chat_template_kwargs", tokenizer, config.task.chat_template_kwargs)
+    fit = partial(encode_fitting, tokenizer, before=before, arguments=config.task.chat_template_kwargs)
+    train = _fitting(fit, problems, "training", room[0], report, say)
+    held_out = _fitting(fit, task.held_out, "held-out", room[1], report, say)
+    train = _filtered(config, train, report, say)
+    report.train, report.held_out = len(train), len(held_out)
     if config.guidance.on:
         train = with_trajectories(tokenizer, train, task, config, context)
         config = config.model_copy(update={"guidance": resolved_guidance(config, train, context, say)})
@@ -110,7 +126,11 @@ def prepare(
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
     if architecture is not None:
         check_fits(ModelShape.of(architecture), config, longest)
-    return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
+    return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)), report)
+
+
+def _ids(problems: Iterable[Problem]) -> set[str]:
+    return {problem.id for problem in problems}
 
 
 def _check_room(section: str, left: int, max_tokens: int, context: int) -> None:
@@ -122,15 +142,16 @@ def _check_room(section: str, left: int, max_tokens: int, context: int) -> None:
 
 
 def _fitting(
-    tokenizer: PreTrainedTokenizerBase,
+    fit: Callable[[Sequence[Problem], int], tuple[list[Prompt], list[str]]],
     problems: Sequence[Problem],
-    before: Turns,
     which: str,
     room: int,
+    report: DataReport,
     say: Callable[[str], None],
 ) -> list[Prompt]:
     """The prompts that leave room for an answer; which do not is said."""
-    prompts, too_long = encode_fitting(tokenizer, problems, room, before)
+    prompts, too_long = fit(problems, room)
+    report.drop(too_long, f"its prompt is longer than {room} tokens")
     if too_long:
         first = too_long[0]
         say(f"{len(too_long)} {which} prompts are longer than {room} tokens and are left out (the first: {first})")
@@ -140,7 +161,7 @@ def _fitting(
 def _check_records(task: Task, config: Config) -> None:
     """Refuse a problem that the run could not write into its records."""
     for problem in (*task.train, *task.held_out):
-        row = [problem.id, problem.prompt, problem.answer, problem.reference, problem.metadata]
+        row = [problem.id, problem.turns, problem.prompt, problem.answer, problem.reference, problem.metadata]
         if (why := unwritable(row)) is not None:
             raise ConfigError(
                 f"task.kind={config.task.kind}: the problem {problem.id!a} cannot be written down: {why}; "
@@ -161,7 +182,7 @@ def _doubts(config: Config, task: Task) -> Iterator[str]:
     yield from doubtful_optimizer(config.optimizer, config.prompts_per_step)
 
 
-def _filtered(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
+def _filtered(config: Config, train: list[Prompt], report: DataReport, say: Callable[[str], None]) -> list[Prompt]:
     """The training prompts of an epoch; one that stands there again has another id, so another answer is sampled."""
     curriculum = config.curriculum
     try:
@@ -175,6 +196,9 @@ def _filtered(config: Config, train: list[Prompt], say: Callable[[str], None]) -
         prompts.append(train[index] if times[index] == 1 else _again(train[index], times[index]))
     if (hard := len(train) - len(times)) > 0:
         fate = "left out" if len(prompts) < len(train) else f"replaced: {hard} easier ones stand in an epoch again"
+        report.drop(
+            (train[i].problem.id for i in range(len(train)) if i not in times), f"harder than {curriculum.above}"
+        )
         say(f"{hard} training prompts are harder than {curriculum.above} and are {fate}")
     return prompts
 
@@ -208,6 +232,7 @@ def ready_judge(config: Config, questions: Sequence[Question], say: Callable[[st
         settings, tokenizer = model_settings(judge.model), load_tokenizer(judge.model)
     except ConfigError as error:
         raise ConfigError(f"judge.{error}") from None
+    check_template_arguments("judge.chat_template_kwargs", tokenizer, judge.chat_template_kwargs)
     return resolved_judge(judge, settings, tokenizer, questions)
 
 
