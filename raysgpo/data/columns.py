@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 Row = dict[str, Any]
@@ -31,14 +31,14 @@ def check_columns(rows: Iterable[Row], columns: Columns, name: str) -> None:
             )
 
 
-def mapped(row: Row, columns: Columns) -> Row:
-    """The row with its fields under their own names, null where it lacks the column; a column that became a field is
-    no other."""
+def mapped(row: Row, columns: Columns, fields: Collection[str] = ()) -> Row:
+    """The row with its fields under their own names, null where it lacks the column. A column that became a field is no
+    other, unless it has the name of one of the task's ``fields``."""
     if not columns:
         return row
     found = {field: _found(row, candidates) for field, candidates in columns.items()}
     used = {name for candidates in columns.values() for name in candidates}
-    kept = {name: value for name, value in row.items() if name not in used or name in columns}
+    kept = {name: value for name, value in row.items() if name not in used or name in fields}
     return kept | {field: None if value is _MISSING else value for field, value in found.items()}
 
 

@@ -82,6 +82,8 @@ class DataReport:
         """Notes, by their ids, which problems are trained on and which are held out."""
         self.train, self.held_out = len(train), len(held_out)
         gone = {row.id for row in self.left_out} | set(train)
+        if any(source.setting == "task.eval_path" for source in self.sources):
+            held_out = ()  # rows of another source, whatever their ids are
         for one, (_, where) in self.places.items():
             if one not in gone:
                 self.left_out.append(LeftOut(where, one, HELD_OUT if one in held_out else SAME_QUESTION))

@@ -75,7 +75,8 @@ def _passing(config: TaskConfig, which: Which, source: Source, where: Where | No
         source.read(row)
         rows.append((number, place, row))
     check_columns([row for _, _, row in rows], config.columns, source.name)
-    named = [(number, place, mapped(row, config.columns)) for number, place, row in rows]
+    fields = config.row.fields or ()
+    named = [(number, place, mapped(row, config.columns, fields)) for number, place, row in rows]
     if where is None:
         yield from named
         return

@@ -76,6 +76,15 @@ def test_a_column_that_is_not_there_names_the_nearest(tmp_path: Path) -> None:
         config("task.path=x.jsonl", "task.columns=problem")
 
 
+def test_a_column_may_be_two_fields_as_in_gsm8k(tmp_path: Path) -> None:
+    answer = "1+1=2, of 3 clips\n#### 1,234"
+    path = write(tmp_path / "t.jsonl", [{"question": "1?", "answer": answer}, {"question": "2?", "answer": answer}])
+    task = load_task(config(f"task.path={path}", "task.columns={solution: answer}")).task
+    problem = task.train[0]
+    assert problem.reference == answer and task.grade(problem, "\\boxed{1234}").correct
+    assert not task.grade(problem, "\\boxed{2}").correct and not problem.metadata
+
+
 def test_a_column_that_a_row_lacks_is_null_there(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", [{"q": "1", "cot": "x", "id": 7}, {"q": "2"}])
     found = rows(f"task.path={path}", "task.columns={question: q, solution: cot}")
