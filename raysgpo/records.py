@@ -47,6 +47,21 @@ class Problem:
     """A full solution, where the data set has one."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """Whatever else the row carries: difficulty, year, subject (JSON values)."""
+    turns: Turns = ()
+    """The row's own turns of the chat before ``prompt``: a system turn, what was said before."""
+
+    def chat(self, before: Turns = ()) -> Turns:
+        """All that the policy is shown, behind the turns of the settings; a row's own system turn replaces theirs."""
+        own = [turn for turn in self.turns[:1] if turn[0] == "system"]
+        others = [turn for turn in before if not own or turn[0] != "system"]
+        return (*own, *others, *self.turns[len(own) :], ("user", self.prompt))
+
+    @property
+    def conversation(self) -> str:
+        """The prompt in words, behind what was said before it."""
+        if not self.turns:
+            return self.prompt
+        return "\n\n".join(f"{role}: {said}" for role, said in self.chat())
 
 
 @dataclass(frozen=True, slots=True)

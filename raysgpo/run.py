@@ -33,6 +33,7 @@ from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.stored_rest import sending_rest
 from raysgpo.session.trained_policy import check_upload, tell_policy
 from raysgpo.session.watching import watch
+from raysgpo.start.data_report import write_report
 from raysgpo.start.preparation import prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
 from raysgpo.tracking.trackers import Trackers
@@ -58,6 +59,7 @@ def train(config: Config) -> Exit:
                 check_shared(placed, config)
                 check_sandboxes(placed)
             run = open_folder(config, lock, end.say)
+            prepared = write_report(prepared, run, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)
             console.say(f"run folder: {run.path}")

@@ -1,7 +1,7 @@
 """Make trajectories for guidance: ``python jobs/make_trajectories.py QUESTIONS OUT [key=value ...]``.
 
-QUESTIONS is a JSONL file as for ``task.path``: of question and answer, or with ``task.kind=code`` of question and
-tests, which solutions must pass in the sandbox. With ``base_url`` and ``model`` a larger
+QUESTIONS has rows in any form that ``task.path`` takes: of question and answer, or with ``task.kind=code`` of
+question and tests, which solutions must pass in the sandbox. With ``base_url`` and ``model`` a larger
 model behind an OpenAI-compatible server (``vllm serve MODEL``) solves each question up to ``samples`` times; without,
 the rows' own solutions are taken. What is complete, right and has a step before its answer is written to OUT as
 the row's ``solution``, one row a question, ready for ``task.path``. Rows that stand in OUT already are not asked
@@ -22,6 +22,7 @@ from raysgpo.config import TaskConfig
 from raysgpo.config.command_name import command_name
 from raysgpo.config.overrides import ConfigError
 from raysgpo.config.reference import settings
+from raysgpo.data.report import reading
 from raysgpo.guidance.selection import Fate
 from raysgpo.guidance.solver import SolverConfig
 from raysgpo.guidance.trajectory_file import write_trajectories
@@ -69,7 +70,10 @@ def main() -> int:
         if not out.absolute().parent.is_dir():
             raise ConfigError(f"{arguments.out}: there is no such folder")
         factory: Callable[[TaskConfig, int], Task] = resolve_name(config.task.row.factory)
-        task = factory(config.task, 0)
+        with reading() as report:
+            task = factory(config.task, 0)
+        report.divided([problem.id for problem in task.train], [])
+        print(report.line())
         fates = asyncio.run(write_trajectories(task, out, config))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

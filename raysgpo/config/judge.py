@@ -76,6 +76,9 @@ class JudgeConfig(Section):
     """None: the server's own."""
     reasoning_effort: Literal["minimal", "low", "medium", "high"] | None = None
     """For models that have it; None: the server's own."""
+    chat_template_kwargs: dict[str, Any] = Field({})
+    """verify: arguments of the judge's chat template, such as ``{enable_thinking: false}``; sent with each question, as
+    vLLM and SGLang take them."""
     max_characters: int = Field(200_000, ge=1)
     """A response longer than this is not sent: its votes are lost and counted."""
     replicas: ReplicaBounds = (1, 1)
@@ -132,6 +135,8 @@ def impossible_judge(judge: JudgeConfig) -> str | None:
     if judge.kind in ("endpoint", "replicas") and not judge.model:
         what = "the name of a model that is served there" if judge.kind == "endpoint" else "a checkpoint, or tiny"
         return f"judge.kind={judge.kind} needs judge.model, {what}"
+    if judge.chat_template_kwargs and judge.prompt == "compact":
+        return "judge.chat_template_kwargs: judge.prompt=compact has no chat template that could read it: leave it out"
     if url is not None and "@" in url:
         return (
             "judge.base_url holds credentials (user:password@), which config.yaml would keep: "

@@ -15,8 +15,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from raysgpo.config import Config, Section
-from raysgpo.config.places import user_path
-from raysgpo.config.section import no_such
+from raysgpo.config.data_source import is_hub_name
+from raysgpo.config.places import is_address, user_path
+from raysgpo.config.section import Verbatim, no_such
 from raysgpo.user_code.code import UserCode
 
 Tree = dict[str, Any]
@@ -81,12 +82,30 @@ def _parse(word: str) -> Tree:
     key, equals, value = word.partition("=")
     if not equals or not key:
         raise ConfigError(f"{word!r}: expected key=value, such as sampling.temperature=0.7")
+    if value != "null" and _is_verbatim(key):
+        return _nested(key, value)
     try:
         container = OmegaConf.to_container(OmegaConf.from_dotlist([word]))
     except UNREADABLE as error:
         raise ConfigError(f"{key}: {value!r} is not readable: {error}") from None
     assert isinstance(container, dict), "a dotlist always parses to a mapping"
     return {str(name): item for name, item in container.items()}
+
+
+def _is_verbatim(key: str, section: type[Section] = Config) -> bool:
+    name, _, rest = key.partition(".")
+    field = section.model_fields.get(name)
+    if field is None:
+        return False
+    inner = section_of(field)
+    if inner is not None:
+        return _is_verbatim(rest, inner)
+    return not rest and any(isinstance(part, Verbatim) for part in field.metadata)
+
+
+def _nested(key: str, value: str) -> Tree:
+    name, dot, rest = key.partition(".")
+    return {name: _nested(rest, value) if dot else value}
 
 
 def _expand(section: type[Section], tree: Tree, prefix: str) -> Tree:
@@ -176,11 +195,20 @@ def _absolute_paths(config: Config) -> Config:
 
 
 def _with_absolute(section: Section, *names: str) -> Section:
-    paths = {name: value for name in names if (value := getattr(section, name)) is not None}
-    return section.model_copy(update={name: str(user_path(path).absolute()) for name, path in paths.items()})
+    return section.model_copy(update={name: _absolute(getattr(section, name)) for name in names})
 
 
 def _with_code(section: Section, name: str, code: UserCode | None) -> Section:
     """Code of the user's by its whole path, with the hash of what it says now."""
     update = {"sha256": None} if code is None else {name: code.given, "sha256": code.sha256}
     return section.model_copy(update=update)
+
+
+def _absolute(sources: Any) -> Any:
+    """One path, several, or several with weights; names of the hub stay."""
+    if isinstance(sources, dict):
+        return {_absolute(path): weight for path, weight in sources.items()}
+    if isinstance(sources, tuple):
+        return tuple(map(_absolute, sources))
+    whole = sources is None or is_hub_name(sources) or is_address(sources)
+    return sources if whole else str(user_path(sources).absolute())

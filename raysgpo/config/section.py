@@ -66,6 +66,10 @@ class OneOf:
         return core_schema.no_info_after_validator_function(self, handler(source))
 
 
+class Verbatim:
+    """Of a setting whose text is taken as it is typed, not read as YAML: ``Annotated[str | None, Verbatim()]``."""
+
+
 def no_such(noun: str, word: str, names: Collection[str]) -> str:
     """``no such task; choose from arithmetic, math; did you mean math?``"""
     near = difflib.get_close_matches(word, names, n=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from raysgpo.config.data_source import Columns, Sources
 from raysgpo.config.sandbox import SandboxConfig
-from raysgpo.config.section import OneOf, Section
+from raysgpo.config.section import OneOf, Section, Verbatim
 from raysgpo.config.task_kinds import TASK_KINDS, TaskKind
 from raysgpo.config.user_task import row_of
 from raysgpo.user_code.code import UserCode, find, names_user_code
@@ -32,11 +33,28 @@ class TaskConfig(Section):
     """Of a class of the user's, read when the settings are made; it goes wherever they go."""
     _row: TaskKind | None = PrivateAttr(None)
     """What that class says of itself."""
-    path: str | None = None
-    """math, code, verifier: the JSONL file to train on."""
-    eval_path: str | None = None
-    """math, code, verifier: the JSONL file of held-out problems; None holds out ``evaluation.prompts`` rows of
+    path: Sources = None
+    """Tasks of a file: what to train on. A file (JSONL, Parquet, CSV), a folder of them or of ``save_to_disk``, or
+    ``owner/name`` on the Hugging Face hub; several, ``[a.jsonl,b.parquet]``; or ``{a.jsonl: 2, b.jsonl: 1}``, how often
+    the rows of each stand in an epoch (docs/data.md)."""
+    eval_path: Sources = None
+    """Tasks of a file: the same for held-out problems, without weights; None holds out ``evaluation.prompts`` rows of
     ``path``."""
+    columns: Columns = Field({})
+    """Fields that are called otherwise in the data: ``{question: problem, answer: reward_model.ground_truth}``; of a
+    list of columns the first that is there."""
+    where: Annotated[str | None, Verbatim()] = None
+    """Which rows of ``path`` are read: an expression on their fields, ``1997 <= year <= 2023``; None: all."""
+    eval_where: Annotated[str | None, Verbatim()] = None
+    """The same of ``eval_path``."""
+    subset: str | None = None
+    """The subset (configuration) of a data set that has several."""
+    split: str = "train"
+    """The split of ``path``, where it has several."""
+    eval_split: str = "test"
+    """The split of ``eval_path``, where it has several."""
+    chat_template_kwargs: dict[str, Any] = Field({})
+    """Arguments of the policy's chat template, such as ``{enable_thinking: false}``, for every prompt of a run."""
     system: str | None = None
     """A system turn before every problem, where the model's chat template has one; None: none."""
     instruction: str | None = None
@@ -107,6 +125,12 @@ class TaskConfig(Section):
                 raise ValueError(f"task={error}") from None
         return self
 
+    def sources(self, which: Literal["path", "eval_path"]) -> Mapping[str, float]:
+        """What the setting names, each with its weight."""
+        named = self.path if which == "path" else self.eval_path
+        assert named is not None, f"task.{which} is asked for where it is not set"
+        return named if isinstance(named, dict) else dict.fromkeys([named] if isinstance(named, str) else named, 1.0)
+
     @field_validator("terms", mode="before")
     @classmethod
     def _one_or_many(cls, terms: Any) -> Any:
@@ -117,7 +141,9 @@ class TaskConfig(Section):
 def impossible_task(task: TaskConfig) -> str | None:
     """What cannot work among the settings of the task, with the fix."""
     if task.row.fields is not None and task.path is None:
-        return f"task.kind={task.kind} needs task.path, a JSONL file of {_listed(task.row.fields)}"
+        return f"task.kind={task.kind} needs task.path, rows of {_listed(task.row.fields)}"
+    if isinstance(task.eval_path, dict):
+        return "task.eval_path takes no weights, each of its rows is asked once: write it as a list, [a.jsonl,b.jsonl]"
     if set(task.operators) - set("+-*") or not task.operators:
         return f"task.operators={task.operators!r}: choose from + - *"
     if not task.terms or min(task.terms) < 2:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysgpo.config.resolved import ResolvedConfig
+from raysgpo.data.report import DataReport
 from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.records import Problem, Turns
 from raysgpo.tasks.task import Task
@@ -31,6 +32,8 @@ class Prepared:
     train: list[Prompt]
     held_out: list[Prompt]
     total_steps: int
+    report: DataReport = field(default_factory=DataReport)
+    """What was read of the data; empty once it is written down."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,8 @@ class Solver:
     async def _ask(self, chat: Chat, problem: Problem, sample: int) -> str:
         seed = derive_seed("trajectory", self._config.seed, problem.id, sample)
         try:
-            return (await chat.ask([{"role": "user", "content": problem.prompt}], seed)).text
+            messages = [{"role": role, "content": said} for role, said in problem.chat()]
+            return (await chat.ask(messages, seed)).text
         except NoAnswer as error:
             if error.trouble not in (Trouble.TIMEOUT, Trouble.GARBAGE):
                 raise

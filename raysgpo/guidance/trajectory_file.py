@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from raysgpo.config import Config
+from raysgpo.data.rows import read_rows
 from raysgpo.guidance.selection import Fate, fate
 from raysgpo.guidance.solver import Solver, SolverConfig
-from raysgpo.output.json_lines import JsonLines, read_rows
+from raysgpo.output.json_lines import JsonLines
+from raysgpo.output.json_lines import read_rows as written
 from raysgpo.records import Problem
 from raysgpo.tasks.grader import make_grader
-from raysgpo.tasks.input_rows import input_rows
 from raysgpo.tasks.task import Task
-
-IDS = ("id", "task_id", "question_id")
-"""What rows of data sets call their ids."""
 
 
 async def write_trajectories(task: Task, out: Path, config: SolverConfig) -> Counter[Fate]:
@@ -30,7 +28,8 @@ async def write_trajectories(task: Task, out: Path, config: SolverConfig) -> Cou
         NoAnswer: there is no server, or it refuses the question, after all retries.
     """
     assert config.task.path is not None, "trajectories are made of the rows of a file"
-    done, given = {str(row["id"]) for row in read_rows(out)}, _rows(config.task.path)
+    done = {str(row["id"]) for row in written(out)}
+    given = {row["id"]: row for _, _, row in read_rows(config.task)}
     solver, grader = Solver(config), make_grader(task, Config(task=config.task))
     lines, fates, places = JsonLines(out), Counter[Fate](), asyncio.Semaphore(config.concurrency)
 
@@ -50,15 +49,6 @@ async def write_trajectories(task: Task, out: Path, config: SolverConfig) -> Cou
         grader.close()
         await solver.close()
     return fates
-
-
-def _rows(path: str) -> dict[str, dict[str, Any]]:
-    """The rows as they stand in the file, by the id that their problem has."""
-    found = {}
-    for number, _, row in input_rows(path, f"task.path={path}"):
-        name = next((row[name] for name in IDS if row.get(name) is not None), f"row-{number}")
-        found[str(name)] = row
-    return found
 
 
 def _row(given: dict[str, Any], problem: Problem, solution: str, model: str | None) -> dict[str, Any]:

@@ -30,6 +30,8 @@ class Chat:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._refused: frozenset[str] = frozenset()
+        arguments = server.config.chat_template_kwargs
+        self._extra = {"chat_template_kwargs": arguments} if arguments else None
 
     async def ask(self, messages: Messages, seed: int, in_json: Messages | None = None, steps: int = 1) -> Answer:
         """The model's answer. ``in_json``: the question that wants JSON by the schema, put where the server takes
@@ -49,7 +51,11 @@ class Chat:
             given: Any = list(in_json if in_json is not None and "response_format" in sent else messages)
             try:
                 raw = await self._server.client.chat.completions.with_raw_response.create(
-                    model=self._server.model, messages=given, extra_headers=self._server.headers, **sent
+                    model=self._server.model,
+                    messages=given,
+                    extra_headers=self._server.headers,
+                    extra_body=self._extra,
+                    **sent,
                 )
                 answer = _read(raw.content)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:

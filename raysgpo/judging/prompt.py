@@ -89,14 +89,14 @@ def judge_messages(
     ``in_json``: the verdict is asked for as :func:`response_format` has it.
 
     It instructs a general model, whose answer ``raysgpo.judging.verdict.read_verdict`` reads. Steps
-    are numbered from 1 and keep every character. Of the problem only the prompt, the reference and the tests of a
+    are numbered from 1 and keep every character. Of the problem only what was asked, the reference and the tests of a
     program go in, and the final answer where there is none of both.
     """
     assert steps, "a response without steps has no first wrong one: there is nothing to ask"
     references = _references(problem, reference)
-    mark = _mark([problem.prompt, *(text for _, _, text in references), *steps])
+    mark = _mark([problem.conversation, *(text for _, _, text in references), *steps])
     verdict, ending = _IN_JSON if in_json else _IN_TEXT
-    parts = ["The problem:", _quoted("problem", mark, problem.prompt)]
+    parts = ["The problem:", _quoted("problem", mark, problem.conversation)]
     for words, name, text in references:
         parts += [words, _quoted(name, mark, text)]
     if not references:

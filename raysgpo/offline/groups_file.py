@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from raysgpo.data.input_rows import checked_row, input_rows
 from raysgpo.output.group_json import group_from_row
 from raysgpo.records import CORRECTNESS, Drop, Group
-from raysgpo.tasks.input_rows import checked_row, input_rows
 
 
 class _Segment(BaseModel):
@@ -78,12 +78,22 @@ class _Rollout(BaseModel):
         return all(vote is None or 0 <= vote <= steps for vote in self.votes)
 
 
+class _Turn(BaseModel):
+    """What was said before the prompt."""
+
+    model_config = ConfigDict(strict=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
 class _Row(BaseModel):
     """A line of the file."""
 
     model_config = ConfigDict(strict=True)
 
     prompt_id: str
+    turns: list[_Turn] = Field([])
     prompt: str
     answer: str
     reference: str | None = None

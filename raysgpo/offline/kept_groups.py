@@ -16,7 +16,7 @@ from raysgpo.groups import stages
 from raysgpo.offline.groups_file import read_groups, row_of
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.records import CORRECTNESS, Drop, Group, Problem, Rollout
-from raysgpo.tasks.kinds import build_task
+from raysgpo.tasks.loaded import load_task
 
 
 def selected(config: Config) -> list[Group] | None:
@@ -48,7 +48,7 @@ def solutions(config: Config) -> list[Group]:
         ConfigError: the task cannot be built, or a problem has no solution.
     """
     try:
-        problems = build_task(config).train
+        problems = load_task(config).train
     except ValueError as error:
         raise ConfigError(str(error)) from error
     missing = [problem.id for problem in problems if not problem.reference]

@@ -56,6 +56,7 @@ from raysgpo.session.sandboxes import check_sandboxes
 from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
 from raysgpo.session.watching import watch
+from raysgpo.start.data_report import write_report
 from raysgpo.start.preparation import model_settings, prepare
 from raysgpo.start.resume import hold_resumed, open_folder, resume_words, start_state
 from raysgpo.tracking.trackers import Trackers
@@ -86,6 +87,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
                 check_shared(placed, config)
                 check_sandboxes(placed)
             run = open_folder(config, lock, end.say)
+            prepared = write_report(prepared, run, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")
             go_on = resume_words(command_name("offline"), run, config)
@@ -106,7 +108,7 @@ def _tokenized(config: ResolvedConfig, groups: list[Group]) -> list[Group]:
     if path is None:
         path, key = "the solutions", ""
     try:
-        return with_tokens(groups, load_tokenizer(config.model), path, longest)
+        return with_tokens(groups, load_tokenizer(config.model), path, longest, config.task.chat_template_kwargs)
     except ValueError as error:
         raise ConfigError(f"{key}{error}") from None
 

@@ -13,28 +13,34 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from raysgpo.offline.groups_file import row_of
-from raysgpo.policy.prompts import encode
+from raysgpo.policy.prompts import NONE, Arguments, encode
 from raysgpo.policy.text_ends import UNFINISHED, text_ends
 from raysgpo.records import Group, Int_T, Role, Rollout, Segment
 
 
 def with_tokens(
-    groups: Sequence[Group], tokenizer: PreTrainedTokenizerBase, path: str, longest: int | None = None
+    groups: Sequence[Group],
+    tokenizer: PreTrainedTokenizerBase,
+    path: str,
+    longest: int | None = None,
+    arguments: Arguments = NONE,
 ) -> list[Group]:
     """The groups with token ids for every response, and where in the text each stands; new ones have logprobs of NaN.
 
     A response that ended has the end-of-sequence token as its last, and guidance at its start carries no loss.
-    ``longest``: tokens that the model takes.
+    ``longest``: tokens that the model takes. ``arguments``: of the chat template.
 
     Raises:
         ValueError: ids and text, or prompt and ids, do not belong together under this tokenizer, or a response is
             too long; the message names ``path`` and the row.
     """
-    return [_with_tokens(group, tokenizer, row_of(path, group), longest) for group in groups]
+    return [_with_tokens(group, tokenizer, row_of(path, group), longest, arguments) for group in groups]
 
 
-def _with_tokens(group: Group, tokenizer: PreTrainedTokenizerBase, where: str, longest: int | None) -> Group:
-    prompt_ids = encode(tokenizer, group.problem).token_ids
+def _with_tokens(
+    group: Group, tokenizer: PreTrainedTokenizerBase, where: str, longest: int | None, arguments: Arguments
+) -> Group:
+    prompt_ids = encode(tokenizer, group.problem, arguments).token_ids
     rollouts = []
     for index, rollout in enumerate(group.rollouts_G):
         place = f"{where}, response {index + 1}"
@@ -66,7 +72,8 @@ def _check_ids(rollout: Rollout, prompt_ids: list[int], tokenizer: PreTrainedTok
     asked = [token for s in rollout.segments if s.role is Role.PROMPT for token in s.token_ids_T.tolist()]
     if asked != prompt_ids:
         raise ValueError(
-            f"{where}: the prompt's token ids are not those of the model's tokenizer and chat template: {fix}"
+            f"{where}: the prompt's token ids are not those of the model's tokenizer and chat template "
+            f"(task.chat_template_kwargs): {fix}"
         )
     answer = [token for s in rollout.segments if s.role is not Role.PROMPT for token in s.token_ids_T.tolist()]
     free = [token for s in rollout.segments if s.role is Role.COMPLETION for token in s.token_ids_T.tolist()]

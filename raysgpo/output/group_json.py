@@ -20,6 +20,7 @@ def group_row(group: Group, tokens: bool = False) -> dict[str, Any]:
         "position": group.position,
         "epoch": group.epoch,
         "prompt_id": group.problem.id,
+        "turns": [{"role": role, "content": said} for role, said in group.problem.turns],
         "prompt": group.problem.prompt,
         "reference": group.problem.reference,
         "answer": group.problem.answer,
@@ -97,7 +98,8 @@ def group_from_row(row: dict[str, Any]) -> Group:
     Raises:
         ValueError: the line was written without tokens.
     """
-    problem = Problem(row["prompt_id"], row["prompt"], row["answer"], row["reference"], row["metadata"])
+    turns = tuple((turn["role"], turn["content"]) for turn in row["turns"])
+    problem = Problem(row["prompt_id"], row["prompt"], row["answer"], row["reference"], row["metadata"], turns)
     return Group(
         position=row["position"],
         step=row["step"],

@@ -1,11 +1,11 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
-``config.yaml``, ``metrics.jsonl``, ``evaluations.jsonl``, ``evaluation_answers.jsonl``, ``groups.jsonl``,
-``checkpoints/``, ``exports/``, ``tensorboard/``, ``trackers/``, ``train/`` (Ray Train's own files), ``logs``,
-``curves.png``, ``success.png`` and ``advantages.png``; of a guided run also ``guidance.png``, of an offline run
-``sampled.jsonl`` and ``judged.jsonl``; in ``records-before-NNN`` what a run recorded that had no checkpoint and began
-anew. One run at a time works in it (:mod:`raysgpo.output.run_lock`), and one of its processes writes the JSONL files:
-the conductor, or the run while there is none.
+``config.yaml``, ``data.json`` (of a task of a file), ``metrics.jsonl``, ``evaluations.jsonl``,
+``evaluation_answers.jsonl``, ``groups.jsonl``, ``checkpoints/``, ``exports/``, ``tensorboard/``, ``trackers/``,
+``train/`` (Ray Train's own files), ``logs``, ``curves.png``, ``success.png`` and ``advantages.png``; of a guided run
+also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``; in ``records-before-NNN`` what a run
+recorded that had no checkpoint and began anew. One run at a time works in it (:mod:`raysgpo.output.run_lock`), and one
+of its processes writes the JSONL files: the conductor, or the run while there is none.
 """
 
 from __future__ import annotations
@@ -99,6 +99,11 @@ class RunFolder:
     @property
     def config(self) -> Path:
         return self.path / "config.yaml"
+
+    @property
+    def data(self) -> Path:
+        """What was read of the data, and what became of each row that is not trained on."""
+        return self.path / "data.json"
 
     @property
     def metrics(self) -> Path:

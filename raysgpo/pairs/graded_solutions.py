@@ -19,8 +19,8 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
+from raysgpo.data.input_rows import checked_row, input_rows
 from raysgpo.records import Drop
-from raysgpo.tasks.input_rows import checked_row, input_rows
 from raysgpo.tasks.math import INSTRUCTION
 
 

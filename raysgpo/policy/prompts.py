@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
+from jinja2.defaults import DEFAULT_NAMESPACE
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers.utils import chat_template_utils
 
 from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import Prompt
@@ -19,6 +24,11 @@ CLOCK = "strftime_now"
 MEND = "take another model, or mend the template (chat_template.jinja in its folder)"
 NAMED = 5
 """How many rows a message names."""
+Arguments = Mapping[str, Any]
+"""Of a chat template, beside the messages: ``{"enable_thinking": False}``."""
+NONE: Arguments = MappingProxyType({})
+_OWN = {"messages", "tools", "documents", "add_generation_prompt", "raise_exception", CLOCK, *DEFAULT_NAMESPACE}
+"""What a template reads that is no argument of a user."""
 
 
 def load_tokenizer(model_path: str) -> PreTrainedTokenizerBase:
@@ -45,17 +55,48 @@ def shows_date(tokenizer: PreTrainedTokenizerBase) -> bool:
     return CLOCK in str(tokenizer.chat_template)
 
 
-def turn(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns = ()) -> str:
+def check_template_arguments(setting: str, tokenizer: PreTrainedTokenizerBase, arguments: Arguments) -> None:
+    """Refuse an argument that the chat template does not read.
+
+    Raises:
+        ConfigError: with the names that it reads, and the nearest.
+    """
+    unknown = [name for name in arguments if name not in template_arguments(tokenizer)]
+    if not unknown:
+        return
+    named = f"{setting}={{{unknown[0]}: {arguments[unknown[0]]}}}"
+    model = tokenizer.name_or_path
+    if tokenizer.chat_template is None:
+        raise ConfigError(f"{named}: model={model} has no chat template that could read it: remove it")
+    known = sorted(template_arguments(tokenizer))
+    near = difflib.get_close_matches(unknown[0], known, n=1)
+    mean = f"; did you mean {near[0]}?" if near else ""
+    reads = f"it reads {', '.join(known)}{mean}" if known else "it reads none: remove it"
+    raise ConfigError(f"{named}: the chat template of model={model} does not read it; {reads}")
+
+
+def template_arguments(tokenizer: PreTrainedTokenizerBase) -> set[str]:
+    """The names that the chat template reads and that a user may set; empty where it is none that can be parsed."""
+    if tokenizer.chat_template is None:
+        return set()
+    try:
+        read = chat_template_utils._get_template_variables(tokenizer.get_chat_template())
+    except Exception:  # a template that is none is refused where it is used
+        return set()
+    return set(read) - _OWN - set(tokenizer.special_tokens_map)
+
+
+def turn(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns = (), arguments: Arguments = NONE) -> str:
     """The problem as the user's turn behind the turns before it, up to where the assistant's begins, under the chat
-    template.
+    template with these arguments.
 
     Raises:
         ConfigError: the template refuses it.
     """
-    messages = [{"role": role, "content": said} for role, said in (*before, ("user", problem.prompt))]
+    messages = [{"role": role, "content": said} for role, said in problem.chat(before)]
     try:
         text = tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, tokenize=False, **{CLOCK: TODAY.strftime}
+            messages, add_generation_prompt=True, tokenize=False, **{CLOCK: TODAY.strftime, **arguments}
         )
     except Exception as error:  # a template may raise what it likes
         raise ConfigError(
@@ -66,15 +107,15 @@ def turn(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns = (
     return text
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> Prompt:
+def encode(tokenizer: PreTrainedTokenizerBase, problem: Problem, arguments: Arguments = NONE) -> Prompt:
     """The problem's turn as token ids; plain text without a template."""
-    return _encoded(tokenizer, problem, _text(tokenizer, problem))
+    return _encoded(tokenizer, problem, _text(tokenizer, problem, (), arguments))
 
 
-def _text(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns = ()) -> str:
+def _text(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns, arguments: Arguments) -> str:
     if tokenizer.chat_template is None:
-        return "\n\n".join([*(said for _, said in before), problem.prompt])
-    return turn(tokenizer, problem, before)
+        return "\n\n".join(said for _, said in problem.chat(before))
+    return turn(tokenizer, problem, before, arguments)
 
 
 def _encoded(tokenizer: PreTrainedTokenizerBase, problem: Problem, text: str, before: Turns = ()) -> Prompt:
@@ -84,14 +125,18 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, problem: Problem, text: str, be
 
 
 def encode_fitting(
-    tokenizer: PreTrainedTokenizerBase, problems: Sequence[Problem], max_prompt_tokens: int, before: Turns = ()
+    tokenizer: PreTrainedTokenizerBase,
+    problems: Sequence[Problem],
+    max_prompt_tokens: int,
+    before: Turns = (),
+    arguments: Arguments = NONE,
 ) -> tuple[list[Prompt], list[str]]:
     """The problems that fit into ``max_prompt_tokens``, and the ids of those that do not.
 
     Raises:
         ConfigError: none fits, or what the policy would be shown is not what was asked.
     """
-    prompts = [_shown(tokenizer, problem, before) for problem in problems]
+    prompts = [_shown(tokenizer, problem, before, arguments) for problem in problems]
     _check_ids(tokenizer, prompts)
     fitting = [prompt for prompt in prompts if len(prompt.token_ids) <= max_prompt_tokens]
     if not fitting:
@@ -105,14 +150,20 @@ def encode_fitting(
     return fitting, too_long
 
 
-def _shown(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns) -> Prompt:
+def _shown(tokenizer: PreTrainedTokenizerBase, problem: Problem, before: Turns, arguments: Arguments) -> Prompt:
     """As ``encode``, of a template that shows the question, and what stands before it, as it is."""
-    text = _text(tokenizer, problem, before)
-    hidden = next((said for _, said in before if said.strip() not in text), None)
+    text = _text(tokenizer, problem, before, arguments)
+    hidden = next(((role, said) for role, said in problem.chat(before)[:-1] if said.strip() not in text), None)
     if hidden is not None:
+        own = hidden in problem.turns
+        place, mend = (
+            ("task.system, task.examples", "leave these settings out")
+            if not own
+            else (f"a turn of {problem.id}", "mend the row")
+        )
         raise ConfigError(
-            f"model={tokenizer.name_or_path}: its chat template leaves out {hidden[:60]!r} (task.system, "
-            f"task.examples); leave these settings out, or {MEND}"
+            f"model={tokenizer.name_or_path}: its chat template leaves out {hidden[1][:60]!r} ({place}); {mend}, or "
+            f"{MEND}"
         )
     if problem.prompt.strip() not in text:
         raise ConfigError(

@@ -12,6 +12,7 @@ from raysgpo.config.places import in_store, user_path
 from raysgpo.planning.cluster_file import read_nodes
 from raysgpo.planning.demand import phases
 from raysgpo.planning.placement import impossible, nodes_text, placement_lines
+from raysgpo.start.data_report import data_comments
 
 
 def show(config: Config, cluster: str | None = None) -> None:
@@ -21,6 +22,8 @@ def show(config: Config, cluster: str | None = None) -> None:
         ConfigError: a GPU, or the cluster, has no room for what it would hold.
     """
     print(dump(config), end="")
+    for line in data_comments(config):
+        print(line)
     for line in memory_comments(config):
         print(line)
     if cluster is not None:

@@ -19,7 +19,7 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.groups.prepared import Prompt
 from raysgpo.guidance.schedule import guided_count
 from raysgpo.guidance.trajectory import SPLITS, Trajectory, characters_before_answer, may_be_given
-from raysgpo.policy.prompts import turn
+from raysgpo.policy.prompts import Arguments, turn
 from raysgpo.records import Problem
 from raysgpo.tasks.task import Task
 
@@ -75,12 +75,12 @@ def _with_trajectory(
 ) -> Prompt:
     guidance, max_tokens = config.guidance, config.sampling.max_tokens
     if guidance.placement == "answer":
-        behind = _behind(tokenizer, prompt.problem)
+        behind = _behind(tokenizer, prompt, config.task.chat_template_kwargs)
         opener = _opener(tokenizer, behind)
         body = _reasoning(prompt.problem.reference or "", thinks=bool(opener) or THINK in behind)
         at, room = len(prompt.token_ids), max_tokens - 1
     else:
-        head_ids, tail_ids = _around(tokenizer, prompt)
+        head_ids, tail_ids = _around(tokenizer, prompt, config.task.chat_template_kwargs)
         prompt = replace(prompt, token_ids=[*head_ids, *tail_ids])
         opener, body = "", "\n" + _reasoning(prompt.problem.reference or "", thinks=False)
         at, room = len(head_ids), context - max_tokens - len(prompt.token_ids)
@@ -110,12 +110,15 @@ def _with_trajectory(
     return replace(prompt, trajectory=trajectory)
 
 
-def _behind(tokenizer: PreTrainedTokenizerBase, problem: Problem) -> str:
+def _behind(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, arguments: Arguments) -> str:
     """What the template says behind the problem."""
-    return "" if tokenizer.chat_template is None else turn(tokenizer, problem).rpartition(problem.prompt.strip())[2]
+    if tokenizer.chat_template is None:
+        return ""
+    text = turn(tokenizer, prompt.problem, prompt.before, arguments)
+    return text.rpartition(prompt.problem.prompt.strip())[2]
 
 
-def _around(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> tuple[list[int], list[int]]:
+def _around(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, arguments: Arguments) -> tuple[list[int], list[int]]:
     """The prompt up to the end of the problem, and what is behind it.
 
     Encoded apart, so that the guidance stands between the same ids, whether there is some or not.
@@ -123,7 +126,7 @@ def _around(tokenizer: PreTrainedTokenizerBase, prompt: Prompt) -> tuple[list[in
     if tokenizer.chat_template is None:
         return prompt.token_ids, []
     content = prompt.problem.prompt.strip()
-    before, found, behind = turn(tokenizer, prompt.problem, prompt.before).rpartition(content)
+    before, found, behind = turn(tokenizer, prompt.problem, prompt.before, arguments).rpartition(content)
     if not found:
         raise ConfigError(
             f"guidance.placement=prompt: the chat template changes the prompt of {prompt.problem.id}, so its end "

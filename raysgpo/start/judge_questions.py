@@ -44,7 +44,7 @@ def question_tokens(judge: JudgeConfig, tokenizer: PreTrainedTokenizerBase, ques
 
 
 def _characters(problem: Problem) -> int:
-    return len(problem.prompt) + len(problem.reference or problem.answer)
+    return len(problem.conversation) + len(problem.reference or problem.answer)
 
 
 def _stand_in(tokenizer: PreTrainedTokenizerBase, problem: Problem, max_tokens: int) -> str:
@@ -70,5 +70,6 @@ def _encoded(
     if tokenizer.chat_template is None:
         text = "\n\n".join(message["content"] for message in messages)
     else:
-        text = str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        arguments = judge.chat_template_kwargs
+        text = str(tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **arguments))
     return list(tokenizer(text, add_special_tokens=False)["input_ids"])

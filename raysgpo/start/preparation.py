@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from transformers import AutoConfig, PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -27,6 +28,8 @@ from raysgpo.config.overrides import ConfigError
 from raysgpo.config.places import check_writable, in_store, user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.config.trainer import VARLEN
+from raysgpo.data.plain_json import unwritable
+from raysgpo.data.report import DataReport
 from raysgpo.groups.curriculum import filtered
 from raysgpo.groups.prepared import Prepared, Prompt
 from raysgpo.output import checkpoint
@@ -37,10 +40,17 @@ from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.model_size import parameters
-from raysgpo.policy.prompts import TODAY, brief_error, encode_fitting, load_tokenizer, shows_date
+from raysgpo.policy.prompts import (
+    TODAY,
+    brief_error,
+    check_template_arguments,
+    encode_fitting,
+    load_tokenizer,
+    shows_date,
+)
 from raysgpo.policy.snapshot import check_fit
 from raysgpo.policy.special_tokens import special_ids
-from raysgpo.records import Problem, Turns
+from raysgpo.records import Problem
 from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
 from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
@@ -48,9 +58,8 @@ from raysgpo.start.hub import ask_hub
 from raysgpo.start.judge_questions import Question, known_answers, longest_answers
 from raysgpo.start.machine import Machine, with_machine
 from raysgpo.stores.stored_model import fetch_model
-from raysgpo.tasks.kinds import build_task
+from raysgpo.tasks.loaded import load_task
 from raysgpo.tasks.one_row import check_on_one_row
-from raysgpo.tasks.plain_json import unwritable
 from raysgpo.tasks.task import Task
 from raysgpo.tasks.turns import turns_before
 from raysgpo.tiny.embedded import embedded_policy
@@ -72,12 +81,16 @@ def prepare(
     set_verbosity_error()  # a prompt that is too long is ours to report
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # so is a hub that cannot be reached, once
     try:
-        task = build_task(config)
-        check_on_one_row(task, config)
-        before, problems = turns_before(config.task, task.train)
+        loaded = load_task(config)
+        check_on_one_row(loaded.task, config)
+        before, problems = turns_before(config.task, loaded.train)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    task, report = loaded.task, loaded.report
     _check_records(task, config)
+    if report.sources:
+        say(report.line())
+    report.drop(_ids(loaded.train) - _ids(problems), "task.examples shows it before every problem")
     check_arguments("rollout.engine", config.rollout.engine, ENGINE)
     config = config.model_copy(update={"algorithm": _with_threshold(config)})
     for doubt in _doubts(config, task):
@@ -96,9 +109,12 @@ def prepare(
     room = context - config.sampling.max_tokens, context - config.evaluation_tokens
     _check_room("sampling", room[0], config.sampling.max_tokens, context)
     _check_room(section, room[1], config.evaluation_tokens, context)
-    train = _fitting(tokenizer, problems, before, "training", room[0], config.task, say)
-    held_out = _fitting(tokenizer, task.held_out, before, "held-out", room[1], config.task, say)
-    train = _filtered(config, train, say)
+    check_template_arguments("task.chat_template_kwargs", tokenizer, config.task.chat_template_kwargs)
+    fit = partial(encode_fitting, tokenizer, before=before, arguments=config.task.chat_template_kwargs)
+    train = _fitting(fit, problems, "training", room[0], config.task, report, say)
+    held_out = _fitting(fit, task.held_out, "held-out", room[1], config.task, report, say)
+    train = _filtered(config, train, report, say)
+    report.train, report.held_out = len(train), len(held_out)
     if config.guidance.on:
         train = with_trajectories(tokenizer, train, task, config, context)
         config = config.model_copy(update={"guidance": resolved_guidance(config, train, context, say)})
@@ -121,7 +137,11 @@ def prepare(
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
     if architecture is not None:
         check_fits(ModelShape.of(architecture), config, longest)
-    return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)))
+    return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)), report)
+
+
+def _ids(problems: Iterable[Problem]) -> set[str]:
+    return {problem.id for problem in problems}
 
 
 def _check_room(section: str, left: int, max_tokens: int, context: int) -> None:
@@ -133,23 +153,26 @@ def _check_room(section: str, left: int, max_tokens: int, context: int) -> None:
 
 
 def _fitting(
-    tokenizer: PreTrainedTokenizerBase,
+    fit: Callable[[Sequence[Problem], int], tuple[list[Prompt], list[str]]],
     problems: Sequence[Problem],
-    before: Turns,
     which: str,
     room: int,
     task: TaskConfig,
+    report: DataReport,
     say: Callable[[str], None],
 ) -> list[Prompt]:
     """The prompts that leave room for an answer and are as short as asked; which do not is said."""
-    prompts, too_long = encode_fitting(tokenizer, problems, room, before)
+    prompts, too_long = fit(problems, room)
+    report.drop(too_long, f"its prompt is longer than {room} tokens")
     if too_long:
         first = too_long[0]
         say(f"{len(too_long)} {which} prompts are longer than {room} tokens and are left out (the first: {first})")
-    return prompts if task.max_prompt_tokens is None else _short(prompts, which, task.max_prompt_tokens, say)
+    return prompts if task.max_prompt_tokens is None else _short(prompts, which, task.max_prompt_tokens, report, say)
 
 
-def _short(prompts: list[Prompt], which: str, most: int, say: Callable[[str], None]) -> list[Prompt]:
+def _short(
+    prompts: list[Prompt], which: str, most: int, report: DataReport, say: Callable[[str], None]
+) -> list[Prompt]:
     """Those of at most ``most`` tokens.
 
     Raises:
@@ -163,10 +186,11 @@ def _short(prompts: list[Prompt], which: str, most: int, say: Callable[[str], No
             f"{least} tokens; raise it"
         )
     if (longer := len(prompts) - len(short)) > 0:
-        first = next(prompt.problem.id for prompt in prompts if len(prompt.token_ids) > most)
+        dropped = [prompt.problem.id for prompt in prompts if len(prompt.token_ids) > most]
+        report.drop(dropped, f"its prompt is longer than task.max_prompt_tokens={most}")
         say(
             f"{longer} {which} prompts are longer than task.max_prompt_tokens={most} and are left out (the first: "
-            f"{first})"
+            f"{dropped[0]})"
         )
     return short
 
@@ -174,7 +198,7 @@ def _short(prompts: list[Prompt], which: str, most: int, say: Callable[[str], No
 def _check_records(task: Task, config: Config) -> None:
     """Refuse a problem that the run could not write into its records."""
     for problem in (*task.train, *task.held_out):
-        row = [problem.id, problem.prompt, problem.answer, problem.reference, problem.metadata]
+        row = [problem.id, problem.turns, problem.prompt, problem.answer, problem.reference, problem.metadata]
         if (why := unwritable(row)) is not None:
             raise ConfigError(
                 f"task.kind={config.task.kind}: the problem {problem.id!a} cannot be written down: {why}; "
@@ -195,7 +219,7 @@ def _doubts(config: Config, task: Task) -> Iterator[str]:
     yield from doubtful_optimizer(config.optimizer, config.prompts_per_step)
 
 
-def _filtered(config: Config, train: list[Prompt], say: Callable[[str], None]) -> list[Prompt]:
+def _filtered(config: Config, train: list[Prompt], report: DataReport, say: Callable[[str], None]) -> list[Prompt]:
     """The training prompts of an epoch; one that stands there again has another id, so another answer is sampled."""
     curriculum = config.curriculum
     try:
@@ -209,6 +233,9 @@ def _filtered(config: Config, train: list[Prompt], say: Callable[[str], None]) -
         prompts.append(train[index] if times[index] == 1 else _again(train[index], times[index]))
     if (hard := len(train) - len(times)) > 0:
         fate = "left out" if len(prompts) < len(train) else f"replaced: {hard} easier ones stand in an epoch again"
+        report.drop(
+            (train[i].problem.id for i in range(len(train)) if i not in times), f"harder than {curriculum.above}"
+        )
         say(f"{hard} training prompts are harder than {curriculum.above} and are {fate}")
     return prompts
 
@@ -242,6 +269,7 @@ def ready_judge(config: Config, questions: Sequence[Question], say: Callable[[st
         settings, tokenizer = model_settings(judge.model), load_tokenizer(judge.model)
     except ConfigError as error:
         raise ConfigError(f"judge.{error}") from None
+    check_template_arguments("judge.chat_template_kwargs", tokenizer, judge.chat_template_kwargs)
     return resolved_judge(judge, settings, tokenizer, questions)
 
 

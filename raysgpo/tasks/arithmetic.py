@@ -16,14 +16,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from raysgpo.config import TaskConfig
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.task import Grade
-from raysgpo.tasks.turns import behind
+from raysgpo.tasks.turns import behind, instructed
 
 ANSWER_MARK = "#### "
 _ANSWER_LINE = re.compile(r"#### (0|-?[1-9][0-9]*)")
@@ -93,10 +93,6 @@ class Chain:
         )
 
 
-def _instructed(problem: Problem, line: str) -> Problem:
-    return replace(problem, prompt=problem.prompt + line)
-
-
 class ArithmeticTask:
     """``config.prompts`` training chains and ``held_out`` others, all distinct; a :class:`Task`."""
 
@@ -105,9 +101,9 @@ class ArithmeticTask:
     def __init__(self, config: TaskConfig, held_out: int) -> None:
         train = distinct_chains(config, config.prompts, held_out=False)
         line = behind(config.instruction or "")
-        self.train: Sequence[Problem] = tuple(_instructed(chain.problem(), line) for chain in train)
+        self.train: Sequence[Problem] = tuple(instructed(chain.problem(), line) for chain in train)
         kept = distinct_chains(config, held_out, held_out=True)
-        self.held_out: Sequence[Problem] = tuple(_instructed(chain.problem(), line) for chain in kept)
+        self.held_out: Sequence[Problem] = tuple(instructed(chain.problem(), line) for chain in kept)
         self._format_reward = config.format_reward
 
     def grade(self, problem: Problem, text: str) -> Grade:

@@ -33,6 +33,7 @@ from raysgpo.seeds import derive_seed
 from raysgpo.tasks.arithmetic import ANSWER_MARK, Chain, distinct_chains, split_lines
 from raysgpo.tasks.rating_grading import RatingGrading
 from raysgpo.tasks.ratings import REWARD_RANGE
+from raysgpo.tasks.turns import behind, instructed
 from raysgpo.tasks.verifier import Case, is_single
 
 PAIR = "{question}\nA:\n{first}\nB:\n{second}"
@@ -53,12 +54,13 @@ class ArithmeticVerifierTask:
     reward_range = REWARD_RANGE
 
     def __init__(self, config: TaskConfig, held_out: int) -> None:
+        line = behind(config.instruction or "")
         self.train: Sequence[Problem] = tuple(
-            arithmetic_case(chain, training_truth(chain, config), _generator(chain, config))
+            instructed(arithmetic_case(chain, training_truth(chain, config), _generator(chain, config)), line)
             for chain in distinct_chains(config, config.prompts, held_out=False)
         )
         self.held_out: Sequence[Problem] = tuple(
-            arithmetic_case(chain, HELD_OUT_TRUTHS[index % len(HELD_OUT_TRUTHS)], _generator(chain, config))
+            instructed(arithmetic_case(chain, _held_out_truth(index), _generator(chain, config)), line)
             for index, chain in enumerate(distinct_chains(config, held_out, held_out=True))
         )
         self.grade = RatingGrading(config.format_reward, config.pair_reward == "difference")
@@ -80,6 +82,10 @@ def training_truth(chain: Chain, config: TaskConfig) -> tuple[bool, ...]:
     """Right and wrong in either order, or one of them alone."""
     first = bool(derive_seed("first right", config.seed, chain.expression) % 2)
     return (first,) if is_single(config, chain.expression) else (first, not first)
+
+
+def _held_out_truth(index: int) -> tuple[bool, ...]:
+    return HELD_OUT_TRUTHS[index % len(HELD_OUT_TRUTHS)]
 
 
 def wrong_solution(chain: Chain, rng: random.Random) -> str:

@@ -19,6 +19,8 @@ from typing import Any
 
 from raysgpo.config import TaskConfig
 from raysgpo.config.sandbox import SandboxConfig
+from raysgpo.data.report import leave_out
+from raysgpo.data.rows import IDS, Which, read_rows
 from raysgpo.records import TESTS, Problem
 from raysgpo.sandbox import check_sandbox
 from raysgpo.tasks.code_grading import CodeGrading, outcome
@@ -26,15 +28,15 @@ from raysgpo.tasks.code_program import complete_program
 from raysgpo.tasks.code_steps import split_code
 from raysgpo.tasks.code_tests import CodeTests, read_tests, shown, unpacked
 from raysgpo.tasks.code_text import fences
+from raysgpo.tasks.fields import asked
 from raysgpo.tasks.held_out import distinct, divided
-from raysgpo.tasks.input_rows import input_rows
 from raysgpo.tasks.turns import behind
 
 FUNCTION = "Put the whole program in one ```python fence."
 SCRIPT = "Write a Python program that reads standard input and prints the answer. " + FUNCTION
 """What is said behind a question whose tests are asserts, or standard input."""
 NAMES = {
-    "id": ("id", "task_id", "question_id"),
+    "id": IDS,
     "question": ("question", "prompt", "text", "question_content"),
     TESTS: (TESTS, "test", "test_list", "public_test_cases", "input_output"),
     "entry_point": ("entry_point",),
@@ -45,14 +47,13 @@ NAMES = {
 """What a row has, under the names that data sets have for it; the first that is there counts."""
 MOST_SECONDS = 300.0
 """For running the solutions of a file."""
-NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     """A row that can be used."""
 
-    number: int
+    where: str
     problem: Problem
     program: str | None
     """Of its solution; None where that does not define what the tests call."""
@@ -73,9 +74,9 @@ class CodeTask:
         assert config.path is not None, "the configuration refuses task.kind=code without task.path"
         check_sandbox()
         self._steps, self._max_steps = config.code_steps, config.max_reasoning_steps
-        rows = read_programs(config, config.path, "task.path")
-        source = rows if config.eval_path is None else read_programs(config, config.eval_path, "task.eval_path")
-        self.held_out, self.train = divided(rows, distinct(source, _question), held_out, _question, config.path)
+        rows = read_programs(config)
+        source = rows if config.eval_path is None else read_programs(config, "eval_path")
+        self.held_out, self.train = divided(rows, distinct(source, _question), held_out, _question)
         self.grade = CodeGrading(config.sandbox, config.test_reward, config.format_reward)
         """Called as ``grade(problem, text)``; it waits for the program, so a DeadlineGrader calls it."""
 
@@ -83,34 +84,28 @@ class CodeTask:
         return split_code(text, self._steps, self._max_steps)
 
 
-def read_programs(config: TaskConfig, path: str, key: str) -> tuple[Problem, ...]:
-    """The rows of a JSONL file; ``key`` is the setting that named it.
+def read_programs(config: TaskConfig, which: Which = "path") -> tuple[Problem, ...]:
+    """The rows of ``config``, but for those whose tests cannot be run, or whose own solution fails them.
 
     Raises:
         ValueError: a row without a question or tests, or no row that can be used.
     """
-    where = f"{key}={path}"
-    rows: dict[str, _Row] = {}
-    unusable: list[tuple[int, str]] = []
-    for number, place, given in input_rows(path, where):
+    rows: list[_Row] = []
+    unusable: list[str] = []
+    for _, where, given in read_rows(config, which):
         try:
-            row = _row(_named(given, place), number, place, config.instruction)
+            rows.append(_row(_named(given, where), where, config.instruction))
         except _Unusable as error:
-            unusable.append((number, str(error)))
-            continue
-        if row.problem.id in rows:
-            raise ValueError(
-                f"{place}: the id {row.problem.id!r} was used by an earlier row: make the ids distinct, or leave "
-                "them out"
-            )
-        rows[row.problem.id] = row
-    _tell(where, "whose tests cannot be run", tuple(unusable))
-    failing = _failing(list(rows.values()), config, where)
-    _tell(where, "whose solution fails its own tests", tuple(failing.items()))
-    problems = tuple(row.problem for row in rows.values() if row.number not in failing)
+            leave_out(where, given["id"], "its tests cannot be run", str(error))
+            unusable.append(f"{where}: {error}")
+    failing = _failing(rows, config, f"task.{which}")
+    for row in failing:
+        leave_out(row.where, row.problem.id, "its solution fails its own tests: mend it, or the tests")
+        unusable.append(f"{row.where}: its solution fails its own tests")
+    failed = {row.where for row in failing}
+    problems = tuple(row.problem for row in rows if row.where not in failed)
     if not problems:
-        number, why = (*unusable, *failing.items())[0]
-        raise ValueError(f"{where}: no row can be used; of row {number}: {why}")
+        raise ValueError(f"no row can be used; {unusable[0]}")
     return problems
 
 
@@ -132,12 +127,12 @@ def _named(given: dict[str, Any], where: str) -> dict[str, Any]:
     return row
 
 
-def _row(row: dict[str, Any], number: int, where: str, instruction: str | None) -> _Row:
+def _row(row: dict[str, Any], where: str, instruction: str | None) -> _Row:
     """Raises _Unusable for tests that do not parse, ValueError for fields of another type."""
-    for name in ("question", "entry_point", "solution"):
+    for name in ("entry_point", "solution"):
         if row[name] is not None and not isinstance(row[name], str):
             raise ValueError(f"{where}: {name} is {type(row[name]).__name__} where text was expected")
-    question, solution = row["question"], row["solution"]
+    (turns, question), solution = asked(row, "question", where), row["solution"]
     try:
         setup = row["setup"] if isinstance(row["setup"], str) else "\n".join(row["setup"] or ())
         tests = read_tests(_all_tests(row), row["entry_point"], question, setup)
@@ -149,13 +144,14 @@ def _row(row: dict[str, Any], number: int, where: str, instruction: str | None) 
         reference = solution if fences(solution) else _fenced(solution, program, tests)
     said = instruction if instruction is not None else SCRIPT if tests.asserts is None else FUNCTION
     problem = Problem(
-        id=f"row-{number}" if row["id"] is None else str(row["id"]),
+        id=row["id"],
         prompt=question.strip() + _named_function(question, tests) + behind(said),
         answer=tests.text(),
         reference=reference,
         metadata={**row["metadata"], TESTS: shown(tests)},
+        turns=turns,
     )
-    return _Row(number, problem, program, solved=reference is not None)
+    return _Row(where, problem, program, solved=reference is not None)
 
 
 def _all_tests(row: dict[str, Any]) -> Any:
@@ -182,8 +178,8 @@ def _named_function(question: str, tests: CodeTests) -> str:
     return f"\nThe function is called {name}; it passes, for example,\n{first}"
 
 
-def _failing(rows: Sequence[_Row], config: TaskConfig, where: str) -> dict[int, str]:
-    """By the row's number, what is wrong with its solution. What fails is run again by itself: it may have waited."""
+def _failing(rows: Sequence[_Row], config: TaskConfig, setting: str) -> list[_Row]:
+    """Those whose solution fails its tests. What fails is run again by itself: it may have waited."""
     solved = [row for row in rows if row.solved]
     chosen = solved[: config.check_solutions]
     end = time.monotonic() + MOST_SECONDS
@@ -191,17 +187,16 @@ def _failing(rows: Sequence[_Row], config: TaskConfig, where: str) -> dict[int, 
     def passes(row: _Row) -> bool:
         if time.monotonic() > end:
             raise ValueError(
-                f"{where}: to run {len(chosen)} solutions against their tests takes longer than {MOST_SECONDS:.0f} s: "
+                f"{setting}: to run {len(chosen)} solutions against their tests takes over {MOST_SECONDS:.0f} s: "
                 f"lower task.check_solutions={config.check_solutions}, or task.sandbox.deadline"
             )
         return row.program is not None and _passes(row.program, row.problem.answer, config.sandbox)
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as threads:
-        first = dict(zip([row.number for row in chosen], threads.map(passes, chosen), strict=True))
-    doubted = [row for row in chosen if not first[row.number]]
+        doubted = [row for row, passed in zip(chosen, threads.map(passes, chosen), strict=True) if not passed]
     if len(chosen) < len(solved) and chosen:
-        _say(f"{where}: the solutions of {len(chosen)} of {len(solved)} rows were run (task.check_solutions)")
-    return {row.number: "mend the solution or its tests, or remove it" for row in doubted if not passes(row)}
+        _say(f"{setting}: the solutions of {len(chosen)} of {len(solved)} rows were run (task.check_solutions)")
+    return [row for row in doubted if not passes(row)]
 
 
 def _passes(program: str, answer: str, sandbox: SandboxConfig) -> bool:
@@ -215,13 +210,5 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _tell(where: str, what: str, rows: tuple[tuple[int, str], ...]) -> None:
-    """Says which rows, by number and reason, are left out."""
-    if rows:
-        numbers = ", ".join(str(number) for number, _ in rows[:NAMED])
-        more = f" and {len(rows) - NAMED} more" if rows[NAMED:] else ""
-        _say(f"{where}: left out {'row' if len(rows) == 1 else 'rows'} {numbers}{more}, {what}: {rows[0][1]}")
-
-
 def _question(problem: Problem) -> str:
-    return problem.prompt
+    return problem.conversation

@@ -124,10 +124,23 @@ def _equations(gold: str, answer: str) -> bool | None:
     """A name on the left side may be left out, and differs if both have one; an equation is no value."""
     wanted, given = _sides(gold), _sides(answer)
     if wanted.name is None and given.name is None:
-        return False if (wanted.equation != given.equation) else None
+        if wanted.equation != given.equation:
+            return False
+        return _same_ends(gold, answer) if wanted.equation and _constant(gold) and _constant(answer) else None
     if wanted.name is not None and given.name is not None and wanted.name != given.name:
         return False
     return _equal(wanted.value, given.value)
+
+
+def _constant(text: str) -> bool:
+    """Whether it has no unknown: such equations are all true, and what they say is compared instead."""
+    return re.search("[A-Za-z]", re.sub(r"\\[A-Za-z]+", "", text)) is None
+
+
+def _same_ends(gold: str, answer: str) -> bool:
+    """Whether chains such as ``360 = 2^3 * 3^2 * 5`` begin and end with the same values."""
+    (first, *_, last), (begin, *_, end) = _EQUALS.split(gold), _EQUALS.split(answer)
+    return _equal(first.strip(), begin.strip()) and _equal(last.strip(), end.strip())
 
 
 def _intervals(gold: str, answer: str) -> bool | None:

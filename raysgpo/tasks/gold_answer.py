@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import re
-import sys
-from functools import cache
 
 from raysgpo.tasks.final_answer import MOST, boxes, final_answers
 
+_MARKED = re.compile(r"^####[ \t]*[-+$€£]?\.?\d", re.MULTILINE)
 _MATH = re.compile(r"\$\$?.+?\$\$?|\\\(.+?\\\)", re.DOTALL)
 _TEXT = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname)\*?\s*\{[^{}]*\}|\\[a-zA-Z]+")
 _WORD = re.compile(r"\b(?!and\b|or\b)[a-zA-Z]{2,}\b")
-SHOWN = 5
 
 
 def gold_answer(answer: str) -> str:
-    """What the answer boxes, if it does; else all of it."""
-    return final_answers(answer)[-1] if any(boxes(answer)) else answer
+    """What the answer boxes, or says behind ``####`` (GSM8K), if it does; else all of it."""
+    stated = final_answers(answer) if any(boxes(answer)) or _MARKED.search(answer) else []
+    return stated[-1] if stated else answer
 
 
 def unreadable(answer: str) -> bool:
     """Whether no response can be compared with it: a sentence with several values, or an empty box."""
-    if boxes(answer):
+    if boxes(answer) or _MARKED.search(answer):
         return not final_answers(answer)
     values = _MATH.findall(answer.replace(r"\$", ""))
     words = _WORD.findall(_TEXT.sub(" ", _MATH.sub(" ", answer)))
     return len(answer) > MOST or (len(values) > 1 and len(words) > 1)
-
-
-@cache  # once a process for each file
-def tell(where: str, unread: tuple[tuple[int, str], ...]) -> None:
-    """Says which rows, by number and answer, are left out."""
-    if unread:
-        rows = ", ".join(str(row) for row, _ in unread[:SHOWN])
-        more = f" and {len(unread) - SHOWN} more" if unread[SHOWN:] else ""
-        print(
-            f"{where}: left out {'row' if len(unread) == 1 else 'rows'} {rows}{more}, whose answer is no single value, "
-            f"such as {unread[0][1][:80]!r}: write the final answer alone",
-            file=sys.stderr,
-        )

@@ -10,9 +10,9 @@ _Row = TypeVar("_Row")
 
 
 def divided(
-    rows: Sequence[_Row], source: Sequence[_Row], count: int, question_of: Callable[[_Row], str], path: str
+    rows: Sequence[_Row], source: Sequence[_Row], count: int, question_of: Callable[[_Row], str]
 ) -> tuple[tuple[_Row, ...], tuple[_Row, ...]]:
-    """``count`` rows of ``source`` to be held out, and the ``rows`` of ``path`` that ask none of their questions.
+    """``count`` rows of ``source`` to be held out, and the ``rows`` that ask none of their questions.
 
     The first rows of the source in the order of their questions' hashes are held out, so that the
     choice is the same in every run and hardly changes when the file grows.
@@ -25,7 +25,7 @@ def divided(
     left = tuple(row for row in rows if _key(question_of(row)) not in taken)
     if not left:
         raise ValueError(
-            f"task.path={path}: all of its {len(rows)} rows are held out, none is left to train "
+            f"task.path: all of its {len(rows)} rows are held out, none is left to train "
             "on: lower evaluation.prompts, or set task.eval_path to another file"
         )
     return held_out, left

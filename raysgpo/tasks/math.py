@@ -1,8 +1,8 @@
-"""Real input: problems from JSONL rows of question, answer and solution, graded by math-verify.
+"""Real input: problems from rows of question, answer and solution, graded by math-verify.
 
 A row is ``{"question": ..., "answer": ..., "solution": ..., "id": ...}``. Question and answer must be
-there (an answer may be a number); the solution becomes the reference; a row without an id is called
-after its line, ``row-12``; all other fields are kept as metadata.
+there (an answer may be a number, a question the messages of a chat); the solution becomes the reference;
+a row without an id is called after its line, ``row-12``; all other fields are kept as metadata.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from raysgpo.config import TaskConfig
+from raysgpo.data.report import leave_out
+from raysgpo.data.rows import Which, read_rows
 from raysgpo.records import Problem
-from raysgpo.tasks.gold_answer import tell, unreadable
+from raysgpo.tasks.fields import asked, text_of
+from raysgpo.tasks.gold_answer import unreadable
 from raysgpo.tasks.held_out import distinct, divided
-from raysgpo.tasks.input_rows import input_rows
 from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.reasoning import split_steps
 from raysgpo.tasks.turns import behind
@@ -21,6 +23,7 @@ from raysgpo.tasks.turns import behind
 INSTRUCTION = "\nPut the final answer in \\boxed{}."
 """What is said after each question; the format reward asks for nothing more."""
 _NAMED = ("id", "question", "answer", "solution")
+NO_SINGLE_VALUE = "its answer is no single value: write the final answer alone"
 
 
 class MathTask:
@@ -37,10 +40,10 @@ class MathTask:
         assert config.path is not None, "the configuration refuses task.kind=math without task.path"
         self._max_steps = config.max_reasoning_steps
         instruction = INSTRUCTION if config.instruction is None else behind(config.instruction)
-        rows = read_problems(config.path, "task.path", instruction)
-        source = rows if config.eval_path is None else read_problems(config.eval_path, "task.eval_path", instruction)
+        rows = read_problems(config, "path", instruction)
+        source = rows if config.eval_path is None else read_problems(config, "eval_path", instruction)
         questions = distinct(source, _question)
-        self.held_out, self.train = divided(rows, questions, held_out, _question, config.path)
+        self.held_out, self.train = divided(rows, questions, held_out, _question)
         self.grade = MathGrading(config.format_reward)
         """Called as ``grade(problem, text)``; it may hang, so a DeadlineGrader calls it."""
 
@@ -48,49 +51,28 @@ class MathTask:
         return split_steps(text, self._max_steps)
 
 
-def read_problems(path: str, key: str, instruction: str = INSTRUCTION) -> tuple[Problem, ...]:
-    """The rows of a JSONL file; ``key`` is the setting that named it. Blank lines are skipped, and so, with a word, are
-    rows whose answer no response could be compared with.
+def read_problems(config: TaskConfig, which: Which = "path", instruction: str = INSTRUCTION) -> tuple[Problem, ...]:
+    """The rows of ``config``, but for those whose answer no response could be compared with, which are left out.
 
     Raises ValueError, with file and row, for a row that cannot be used.
     """
-    problems: dict[str, Problem] = {}
-    unread: list[tuple[int, str]] = []
-    for number, where, row in input_rows(path, f"{key}={path}"):
-        problem = _problem(row, number, where, instruction)
-        if problem.id in problems:
-            raise ValueError(
-                f"{where}: the id {problem.id!r} was used by an earlier row: make the ids distinct, or leave them out"
-            )
+    problems = []
+    for _, where, row in read_rows(config, which):
+        problem = _problem(row, where, instruction)
         if unreadable(problem.answer):
-            unread.append((number, problem.answer))
+            leave_out(where, problem.id, NO_SINGLE_VALUE, f"{problem.answer[:80]!r}")
         else:
-            problems[problem.id] = problem
-    tell(f"{key}={path}", tuple(unread))
-    return tuple(problems.values())
+            problems.append(problem)
+    return tuple(problems)
 
 
-def _problem(row: dict[str, Any], number: int, where: str, instruction: str) -> Problem:
-    question = _text(row, "question", where)
-    answer = _text(row, "answer", where)
-    identity = f"row-{number}" if row.get("id") is None else str(row["id"])
-    reference = None if row.get("solution") is None else _text(row, "solution", where)
+def _problem(row: dict[str, Any], where: str, instruction: str) -> Problem:
+    turns, question = asked(row, "question", where)
+    answer = text_of(row, "answer", where)
+    reference = None if row.get("solution") is None else text_of(row, "solution", where)
     metadata = {name: value for name, value in row.items() if name not in _NAMED}
-    return Problem(identity, question.strip() + instruction, answer.strip(), reference, metadata)
-
-
-def _text(row: dict[str, Any], name: str, where: str) -> str:
-    """A field that must say something; numbers are taken as they are written."""
-    value = row.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        value = str(value)
-    if isinstance(value, str) and value.strip():
-        return value
-    if value is None:
-        raise ValueError(f"{where}: no {name}: add the field {name!r} or remove the row")
-    what = "empty" if value == "" or isinstance(value, str) else type(value).__name__
-    raise ValueError(f"{where}: {name} is {what} where text was expected: fill it in or remove the row")
+    return Problem(row["id"], question.strip() + instruction, answer.strip(), reference, metadata, turns)
 
 
 def _question(problem: Problem) -> str:
-    return problem.prompt
+    return "\n".join([*(said for _, said in problem.turns), problem.prompt])

@@ -14,13 +14,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from raysgpo.config import TaskConfig
+from raysgpo.data.input_rows import checked_row
+from raysgpo.data.rows import Which, read_rows
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.held_out import divided
-from raysgpo.tasks.input_rows import checked_row, input_rows
 from raysgpo.tasks.rating_grading import BOTH, FIRST, NEITHER, RIGHT, SECOND, WRONG, RatingGrading
 from raysgpo.tasks.ratings import REWARD_RANGE
 from raysgpo.tasks.reasoning import split_steps
+from raysgpo.tasks.turns import behind, instructed
 
 PAIR = """\
 Here are a question and two responses to it, A and B. Either may be right or wrong.
@@ -115,11 +117,12 @@ class VerifierTask:
     def __init__(self, config: TaskConfig, held_out: int) -> None:
         assert config.path is not None, "the configuration refuses task.kind=verifier without task.path"
         self._max_steps = config.max_reasoning_steps
-        rows = read_cases(config.path, "task.path")
-        source = rows if config.eval_path is None else read_cases(config.eval_path, "task.eval_path")
-        kept, left = divided(rows, source, held_out, lambda case: case.question, config.path)
-        self.held_out: Sequence[Problem] = tuple(case.problem() for case in kept)
-        self.train: Sequence[Problem] = tuple(_for_training(case, config).problem() for case in left)
+        line = behind(config.instruction or "")
+        rows = read_cases(config, "path")
+        source = rows if config.eval_path is None else read_cases(config, "eval_path")
+        kept, left = divided(rows, source, held_out, lambda case: case.question)
+        self.held_out: Sequence[Problem] = tuple(instructed(case.problem(), line) for case in kept)
+        self.train: Sequence[Problem] = tuple(instructed(_for_training(case, config).problem(), line) for case in left)
         self.grade = RatingGrading(config.format_reward, config.pair_reward == "difference")
         """Called as ``grade(problem, text)``."""
 
@@ -135,25 +138,17 @@ class _Row(BaseModel):
     correct_a: StrictBool
     solution_b: str | None = None
     correct_b: StrictBool | None = None
-    id: str | int | None = None
+    id: str
     domain: str | None = None
 
 
-def read_cases(path: str, key: str) -> tuple[Case, ...]:
-    """Every row of a JSONL file; ``key`` is the setting that named it.
+def read_cases(config: TaskConfig, which: Which = "path") -> tuple[Case, ...]:
+    """Every row of ``config``.
 
     Raises:
         ValueError: a row that cannot be used, with file and row.
     """
-    cases: dict[str, Case] = {}
-    for number, where, row in input_rows(path, f"{key}={path}"):
-        case = _case(checked_row(_Row, row, where), number, where)
-        if case.id in cases:
-            raise ValueError(
-                f"{where}: the id {case.id!r} was used by an earlier row: make the ids distinct, or leave them out"
-            )
-        cases[case.id] = case
-    return tuple(cases.values())
+    return tuple(_case(checked_row(_Row, row, where), where) for _, where, row in read_rows(config, which))
 
 
 def is_single(config: TaskConfig, identity: str) -> bool:
@@ -161,14 +156,13 @@ def is_single(config: TaskConfig, identity: str) -> bool:
     return derive_seed("single", config.seed, identity) % 1000 < 1000 * config.singles
 
 
-def _case(row: _Row, number: int, where: str) -> Case:
+def _case(row: _Row, where: str) -> Case:
     if (row.solution_b is None) != (row.correct_b is None):
         missing = "correct_b" if row.correct_b is None else "solution_b"
         raise ValueError(f"{where}: no {missing}: a second response is solution_b together with correct_b")
     responses = (row.solution_a,) if row.solution_b is None else (row.solution_a, row.solution_b)
     right = (row.correct_a,) if row.correct_b is None else (row.correct_a, row.correct_b)
-    identity = f"row-{number}" if row.id is None else str(row.id)
-    return Case(identity, row.question, responses, right, row.domain, dict(row.model_extra or {}))
+    return Case(row.id, row.question, responses, right, row.domain, dict(row.model_extra or {}))
 
 
 def _for_training(case: Case, config: TaskConfig) -> Case:

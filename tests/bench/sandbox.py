@@ -48,7 +48,7 @@ def speed(name: str, run: Callable[[], bool]) -> None:
 
 
 def canonical(path: str) -> None:
-    problems = read_programs(TaskConfig(kind="code", check_solutions=0), path, "path")
+    problems = read_programs(TaskConfig(kind="code", path=path, check_solutions=0))
     grading, begun = CodeGrading(SandboxConfig()), time.monotonic()
     grades = at_once(lambda problem: grading(problem, problem.reference), list(problems))
     seconds = time.monotonic() - begun
@@ -57,7 +57,7 @@ def canonical(path: str) -> None:
 
 def pairs(path: Path) -> None:
     rows, grading = list(read_rows(path)), CodeGrading(SandboxConfig())
-    problems = read_programs(TaskConfig(kind="code", check_solutions=0), str(path), "path")
+    problems = read_programs(TaskConfig(kind="code", path=str(path), check_solutions=0))
     both = [(problem, row, one) for problem, row in zip(problems, rows, strict=True) for one in "ab"]
     asked = [(problem, row[f"solution_{one}"], row[f"correct_{one}"]) for problem, row, one in both]
     same = at_once(lambda one: grading(one[0], f"```python\n{one[1]}\n```").correct == one[2], asked)

@@ -61,7 +61,7 @@ def test_every_section_and_setting_is_documented() -> None:
             "task.kind=arithmetic_verifier takes neither guidance nor",
         ),
         (["task.kind=arithmetic_verifier", "algorithm=sgpo"], "set guidance=none and algorithm=grpo, static or corpo"),
-        (["task.kind=verifier"], "task.kind=verifier needs task.path, a JSONL file of question, solution_a"),
+        (["task.kind=verifier"], "task.kind=verifier needs task.path, rows of question, solution_a"),
         (["algorithm.r_min_correct=.nan", "algorithm=corpo"], "input should be a finite number"),
         (
             ["algorithm.keep=reward_variance", "algorithm=corpo", "algorithm.r_min_correct=0.5"],

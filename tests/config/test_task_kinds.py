@@ -71,7 +71,7 @@ def test_a_task_that_is_not_in_the_table_is_refused_with_the_names_and_the_neare
 def test_a_task_that_reads_rows_needs_their_file_and_says_what_is_in_them(monkeypatch: pytest.MonkeyPatch) -> None:
     for fields, said in ((("a",), "a"), (("a", "b"), "a and b"), (("a", "b", "c"), "a, b and c")):
         made_up(monkeypatch, fields=fields)
-        assert refused("task.kind=made_up") == f"task.kind=made_up needs task.path, a JSONL file of {said}"
+        assert refused("task.kind=made_up") == f"task.kind=made_up needs task.path, rows of {said}"
     made_up(monkeypatch)
     assert resolve({}, overrides=["task.kind=made_up"]).task.row is TASK_KINDS["made_up"]
 

@@ -61,6 +61,13 @@ def test_the_question_has_the_settings(judge_server: JudgeServer) -> None:
     assert "first_error" in body["messages"][1]["content"] and "boxed" not in body["messages"][1]["content"]
 
 
+def test_arguments_of_the_judges_template_go_with_each_question(judge_server: JudgeServer) -> None:
+    ask(judge_at(judge_server.base_url))
+    ask(judge_at(judge_server.base_url, chat_template_kwargs={"enable_thinking": False}))
+    sent = [question.body.get("chat_template_kwargs") for question in judge_server.questions]
+    assert sent == [None, {"enable_thinking": False}]
+
+
 def test_the_schema_leaves_room_for_a_verdict_on_a_step_that_there_is(judge_server: JudgeServer) -> None:
     """How long an answer may be is known of replicas, and where it is set."""
     ask(judge_at(judge_server.base_url, max_tokens=None))

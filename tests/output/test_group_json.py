@@ -27,7 +27,7 @@ from tests.conftest import build_group, build_rollout
 from tests.judging.scripted import scripted
 
 GROUP_KEYS = (
-    "step position epoch prompt_id prompt reference answer metadata dropped error all_negative "
+    "step position epoch prompt_id turns prompt reference answer metadata dropped error all_negative "
     "may_be_judged judged age guidance_length counts rollouts"
 )
 ROLLOUT_KEYS = (

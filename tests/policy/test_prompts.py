@@ -12,7 +12,16 @@ from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import chat_template_utils
 
 from raysgpo.config.overrides import ConfigError
-from raysgpo.policy.prompts import TODAY, encode, encode_fitting, load_tokenizer, shows_date, turn
+from raysgpo.policy.prompts import (
+    TODAY,
+    check_template_arguments,
+    encode,
+    encode_fitting,
+    load_tokenizer,
+    shows_date,
+    template_arguments,
+    turn,
+)
 from raysgpo.records import Problem
 from raysgpo.tiny.tokenizer import CHAT_TEMPLATE, byte_tokenizer
 
@@ -164,3 +173,50 @@ def test_a_broken_tokenizer_is_one_line(content: bytes, tokenizer: PreTrainedTok
     with pytest.raises(ConfigError, match=r"^model=.*: its tokenizer cannot be loaded: .") as caught:
         load_tokenizer(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+# --- arguments of the template ---
+
+THINK = "<think></think>"
+THINKING = (
+    "{%- if custom is not defined %}{%- set custom = '' %}{%- endif %}"
+    "{%- for m in messages %}<|{{ m.role }}|>{{ m.content }}<|end|>{%- endfor %}{{ custom }}"
+    "{%- if add_generation_prompt %}<|assistant|>"
+    "{%- if enable_thinking is defined and enable_thinking is false %}<think></think>{%- endif %}{%- endif %}"
+)
+
+
+def test_arguments_of_the_template_reach_the_prompt() -> None:
+    tokenizer = with_template(THINKING)
+    assert template_arguments(tokenizer) == {"enable_thinking", "custom"}
+    ids = [encode(tokenizer, problem("x"), arguments).token_ids for arguments in ({}, {"enable_thinking": False})]
+    assert [tokenizer.decode(one) for one in ids] == ["<|user|>x<|end|><|assistant|>" + t for t in ("", THINK)]
+    (prompt,), _ = encode_fitting(tokenizer, [problem("x")], 100, (), {"enable_thinking": False})
+    assert prompt.token_ids == ids[1]
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "words"),
+    [
+        (THINKING, {"enable_thinkin": False}, "reads custom, enable_thinking; did you mean enable_thinking?"),
+        (THINKING, {"messages": []}, "the chat template of model=mine does not read it; it reads custom, enable"),
+        (CHAT_TEMPLATE, {"enable_thinking": False}, "does not read it; it reads none: remove it"),
+        (None, {"enable_thinking": False}, "model=mine has no chat template that could read it: remove it"),
+    ],
+)
+def test_an_argument_that_the_template_does_not_read_is_refused(
+    template: str | None, arguments: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_template_arguments("task.chat_template_kwargs", with_template(template), arguments)
+    (name, value), *_ = arguments.items()
+    assert str(caught.value).startswith(f"task.chat_template_kwargs={{{name}: {value}}}: ") and words in str(
+        caught.value
+    )
+
+
+def test_a_template_that_leaves_out_a_turn_of_the_row_names_the_row() -> None:
+    tokenizer = with_template("{{ messages[-1].content }}<|assistant|>")
+    row = Problem("r", "x", "0", turns=(("user", "before"), ("assistant", "said")))
+    with pytest.raises(ConfigError, match=r"leaves out 'before' \(a turn of r\); mend the row, or take another model"):
+        encode_fitting(tokenizer, [row], 100)

@@ -58,6 +58,14 @@ def test_a_row_is_true_of_the_task_that_it_names(kind: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)
+def test_every_task_has_its_instruction_from_the_settings(kind: str, tmp_path: Path) -> None:
+    config = settings(kind, tmp_path)
+    task = config.task.model_copy(update={"instruction": "Mind the signs."})
+    built_so = build_task(config.model_copy(update={"task": task}))
+    assert all(one.prompt.endswith("\nMind the signs.") for one in (*built_so.train, *built_so.held_out))
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
 def test_grading_is_in_place_just_where_the_row_says_that_it_is_fast(kind: str, tmp_path: Path) -> None:
     config = settings(kind, tmp_path)
     grader = make_grader(build_task(config), config)

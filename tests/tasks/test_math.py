@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from raysgpo.config import TaskConfig
+from raysgpo.data.report import reading
 from raysgpo.records import Problem
 from raysgpo.tasks.gold_answer import unreadable
 from raysgpo.tasks.math import INSTRUCTION, MathTask, read_problems
@@ -31,7 +32,7 @@ def config(path: str, **more: Any) -> TaskConfig:
 def test_a_row_becomes_a_problem(tmp_path: Path) -> None:
     row = {"id": "a-1", "question": " 2+3? ", "answer": 5, "solution": "2+3=5", "year": 1983, "level": "é"}
     plain = {"question": "2+4?", "answer": "6"}
-    first, second = read_problems(write(tmp_path / "t.jsonl", [row, plain]), "task.path")
+    first, second = read_problems(config(write(tmp_path / "t.jsonl", [row, plain])))
     assert first == Problem("a-1", "2+3?" + INSTRUCTION, "5", "2+3=5", {"year": 1983, "level": "é"})
     assert second == Problem("row-2", "2+4?" + INSTRUCTION, "6", None, {})
 
@@ -63,17 +64,18 @@ def test_bytes_that_are_no_text_are_named_too(tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_bytes(b'{"question": "\xff\xfe", "answer": "5"}\n')
     with pytest.raises(ValueError, match="row 1: not JSON"):
-        read_problems(str(path), "task.path")
+        read_problems(config(str(path)))
 
 
 def test_a_missing_file_suggests_its_neighbours(tmp_path: Path) -> None:
     write(tmp_path / "train_gsm8k.jsonl", ROWS)
     with pytest.raises(ValueError, match=r"no such file \(in its folder: train_gsm8k.jsonl\)"):
-        read_problems(str(tmp_path / "train_gsm8.jsonl"), "task.path")
+        read_problems(config(str(tmp_path / "train_gsm8.jsonl")))
     with pytest.raises(ValueError, match="nor the folder"):
-        read_problems(str(tmp_path / "nowhere" / "a.jsonl"), "task.path")
-    with pytest.raises(ValueError, match="no such file"):
-        read_problems(str(tmp_path), "task.path")
+        read_problems(config(str(tmp_path / "nowhere" / "a.jsonl")))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"it is a folder without a data set: .*doesn't contain any data files"):
+        read_problems(config(str(tmp_path / "empty")))
 
 
 def test_an_empty_file_and_one_that_is_all_held_out_are_refused(tmp_path: Path) -> None:
@@ -227,17 +229,21 @@ def test_cases_of_real_kinds(case: dict[str, Any]) -> None:
         assert is_correct(case["gold"], case["text"]) == case["expected"], case["kind"]
 
 
-def test_a_row_whose_answer_is_several_values_is_left_out_and_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_row_whose_answer_is_several_values_is_left_out_and_told(tmp_path: Path) -> None:
     good = {"question": "How many?", "answer": "The minimum is $2$."}
     bad = {"question": "How many then?", "answer": "The minimum is $2$ at $x=1$"}
     path = write(tmp_path / "t.jsonl", [good, bad, {**bad, "answer": "\\boxed{}"}])
-    for _ in range(2):
-        assert [problem.id for problem in MathTask(config(path), held_out=0).train] == ["row-1"]
-    assert capsys.readouterr().err == (
-        f"task.path={path}: left out rows 2, 3, whose answer is no single value, such as "
-        "'The minimum is $2$ at $x=1$': write the final answer alone\n"
+    with reading() as report:
+        task = MathTask(config(path), held_out=0)
+    assert [problem.id for problem in task.train] == ["row-1"]
+    why = "its answer is no single value: write the final answer alone"
+    assert [(row.where, row.id, row.why) for row in report.left_out] == [
+        (f"task.path={path}, row {n}", f"row-{n}", why) for n in (2, 3)
+    ]
+    report.divided(["row-1"], [])
+    assert report.line() == (
+        "data: 3 rows of t.jsonl; 1 to train on, 0 held out; left out: "
+        f"2 ({why}: rows 2, 3, such as 'The minimum is $2$ at $x=1$')"
     )
 
 

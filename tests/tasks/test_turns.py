@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from raysgpo.config import TaskConfig
@@ -19,6 +21,13 @@ def test_examples_are_earlier_turns_and_are_not_trained_on() -> None:
     )  # fmt: skip
     assert [problem.id for problem in left] == ["b"]
     assert turns_before(TaskConfig(), TRAIN) == ((), TRAIN)
+
+
+def test_a_copy_of_an_example_is_not_trained_on_and_an_examples_own_turns_are_shown() -> None:
+    own = Problem("d", "And 2?", "2", "2", turns=(("system", "S"), ("user", "1?"), ("assistant", "1")))
+    turns, left = turns_before(TaskConfig(examples=1), [own, TRAIN[0], replace(own, id="d*2")])
+    assert turns == (("user", "1?"), ("assistant", "1"), ("user", "And 2?"), ("assistant", "2"))
+    assert [problem.id for problem in left] == ["a"]
 
 
 def test_more_examples_than_solutions_are_refused() -> None:

@@ -117,7 +117,7 @@ def test_held_out_rows_stay_as_they_are_and_apart_from_training(tmp_path: Path) 
 def test_a_bad_row_is_named_with_file_and_number(tmp_path: Path, bad: dict[str, Any], message: str) -> None:
     path = write(tmp_path / "bad.jsonl", [row(0, id="x"), bad])
     with pytest.raises(ValueError, match=f"task.path={path}, {message}"):
-        read_cases(path, "task.path")
+        read_cases(TaskConfig(kind="verifier", path=path))
 
 
 def test_a_file_that_is_all_held_out_is_an_error(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from raysgpo.config import TaskConfig
+from raysgpo.data.input_rows import checked_row, input_rows
 from raysgpo.judging.rule import first_wrong
 from raysgpo.records import Problem
 from raysgpo.seeds import derive_seed
 from raysgpo.tasks.arithmetic import MOST_MISSES, Chain, draw_chain, final_answer, split_lines
-from raysgpo.tasks.input_rows import checked_row, input_rows
 
 Corrupt = Callable[[Chain, random.Random], str]
 """A response to the chain; it may be wrong, cut off or right."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raysgpo.config import TaskConfig
-from raysgpo.tasks.input_rows import input_rows
+from raysgpo.data.input_rows import input_rows
 from raysgpo.tasks.math import read_problems
 from raysgpo.tasks.verifier import VerifierTask
 
@@ -43,12 +43,12 @@ def written(folder: Path, *lines: str) -> str:
 def test_what_cannot_be_written_down_again_is_refused_with_its_row(line: str, message: str, tmp_path: Path) -> None:
     path = written(tmp_path, FIRST.strip(), line)
     with pytest.raises(ValueError, match=f"^task.path={path}, row 2: {message}"):
-        read_problems(path, "task.path")
+        read_problems(TaskConfig(kind="math", path=path))
 
 
 def test_nan_stands_for_nothing(tmp_path: Path) -> None:
     path = written(tmp_path, '{"question": "q", "answer": "1", "solution": NaN, "id": NaN, "pass_rate": NaN}')
-    (problem,) = read_problems(path, "task.path")
+    (problem,) = read_problems(TaskConfig(kind="math", path=path))
     assert (problem.id, problem.reference, problem.metadata) == ("row-1", None, {"pass_rate": None})
     pair = '{"question": "q", "solution_a": "1", "correct_a": true, "solution_b": NaN, "correct_b": NaN, "rate": NaN}'
     task = VerifierTask(TaskConfig(kind="verifier", path=written(tmp_path, pair)), held_out=0)
@@ -57,7 +57,7 @@ def test_nan_stands_for_nothing(tmp_path: Path) -> None:
 
 def test_large_numbers_and_whole_pairs_are_carried_through(tmp_path: Path) -> None:
     path = written(tmp_path, f'{{"question": "\\ud83d\\ude00", "answer": {"7" * 400}, "n": {"9" * 4000}}}')
-    (problem,) = read_problems(path, "task.path")
+    (problem,) = read_problems(TaskConfig(kind="math", path=path))
     assert problem.prompt.startswith("\U0001f600") and problem.answer == "7" * 400
     assert json.loads(json.dumps(problem.metadata)) == {"n": int("9" * 4000)}
 
