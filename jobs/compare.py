@@ -11,13 +11,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from jobs.recipes import RECIPES
 from raysgpo.command.checks import check_places
 from raysgpo.command.exit_status import DONE, STOPPED, WRONG_SETTING
 from raysgpo.command.parser import add_words
 from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
+from raysgpo.recipes import RECIPES
 from raysgpo.studies.comparison.plan import Plan, make_plan
 from raysgpo.studies.comparison.report import write_report
 from raysgpo.studies.comparison.runs import claim, claim_existing, run_all

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from jobs.recipes import RECIPES
 from raysgpo.command.checks import check_places
 from raysgpo.command.configure import configure
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
@@ -19,6 +18,7 @@ from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
 from raysgpo.offline.kept_groups import selected
+from raysgpo.recipes import RECIPES
 from raysgpo.start.dry_run import show
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from jobs.recipes import RECIPES
 from raysgpo.command.checks import check_places
 from raysgpo.command.configure import configure
 from raysgpo.command.exit_status import DONE, WRONG_SETTING
@@ -12,6 +11,7 @@ from raysgpo.command.parser import dry_run_asked, run_parser
 from raysgpo.command.script import run_script
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
+from raysgpo.recipes import RECIPES
 from raysgpo.start.dry_run import show
 
 

@@ -37,6 +37,6 @@ def dry_run_asked(command: argparse.ArgumentParser, arguments: argparse.Namespac
 
 def add_words(command: argparse.ArgumentParser, overrides: str) -> None:
     """What ``Words.of`` reads. ``overrides``: the help on ``key=value``."""
-    command.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe of jobs/recipes")
+    command.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe")
     command.add_argument("overrides", nargs="*", metavar="key=value", help=overrides)
     command.add_argument("--config", metavar="FILE", help="read settings from a YAML file, such as a run's config.yaml")

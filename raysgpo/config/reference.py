@@ -18,7 +18,7 @@ from raysgpo.config.section import OneOf
 
 HEAD = """# Configuration
 
-A recipe in `jobs/recipes/` is a function that returns a `Config`. On the command line any setting is
+A recipe in `raysgpo/recipes/` is a function that returns a `Config`. On the command line any setting is
 overridden by its dotted key: `python jobs/train.py arithmetic sampling.temperature=0.7`. Values are
 YAML. `--dry-run` prints the result, every run saves it as `config.yaml`, and `--config FILE` reads it
 back (alone, or over a recipe). An unknown key or an impossible combination is an error before

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from cluster import local
-from jobs.recipes import RECIPES
 from raysgpo.config.cluster import ROLES
 from raysgpo.planning.cluster_file import read_nodes
 from raysgpo.planning.demand import demands
 from raysgpo.planning.placement import Node, impossible, place
+from raysgpo.recipes import RECIPES
 from tests.command.test_cli import ROOT
 
 FILES = [

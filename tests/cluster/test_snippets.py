@@ -15,12 +15,12 @@ import yaml
 
 from cluster.local import _parser as local_parser
 from jobs.compare import parser as compare_parser
-from jobs.recipes import RECIPES
 from raysgpo.command.configure import Mode, configure
 from raysgpo.command.parser import run_parser
 from raysgpo.command.words import Words
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, dotted_keys
+from raysgpo.recipes import RECIPES
 from tests.command.test_cli import ROOT
 
 GUIDE = ROOT / "cluster" / "README.md"

@@ -10,12 +10,12 @@ from types import ModuleType
 
 import pytest
 
-from jobs.recipes import RECIPES
 from raysgpo.command.configure import COMMANDS, Mode
 from raysgpo.config.overrides import ConfigError, dotted_keys, dump, load, resolve
+from raysgpo.recipes import RECIPES
 
 ROOT = Path(__file__).parents[2]
-NAMES = sorted(file.stem for file in (ROOT / "jobs" / "recipes").glob("[!_]*.py"))
+NAMES = sorted(file.stem for file in (ROOT / "raysgpo" / "recipes").glob("[!_]*.py"))
 HEAVY = ("ray", "torch", "vllm", "transformers")
 REPORT_IMPORTS = f"""
 import atexit, runpy, sys

@@ -123,7 +123,7 @@ def guesser(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def math_run(ray_session: None, guesser: Path, tmp_path_factory: pytest.TempPathFactory) -> MathRun:
-    from jobs.recipes.math import math
+    from raysgpo.recipes.math import math
 
     folder = tmp_path_factory.mktemp("math")
     write_rows(folder / "rows.jsonl")

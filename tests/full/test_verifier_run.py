@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 
 def test_groups_that_failed_alike_teach_under_corpo(ray_session: None, small: list[str], tmp_path: Path) -> None:
-    from jobs.recipes.arithmetic_verifier import arithmetic_verifier
+    from raysgpo.recipes.arithmetic_verifier import arithmetic_verifier
 
     settings = [word for word in small if not word.startswith(("arithmetic", "judge"))]
     words = [f"storage={tmp_path}", "steps=2", "evaluation.every=2", "evaluation.samples=2", "task.singles=0"]

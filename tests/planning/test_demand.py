@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.recipes.arithmetic import arithmetic
 from raysgpo.config import Config, RolloutConfig, TrainerConfig
 from raysgpo.config.overrides import resolve
 from raysgpo.planning.demand import demands, phases, worker_count
 from raysgpo.planning.placement import Node, impossible
+from raysgpo.recipes.arithmetic import arithmetic
 
 GPU_NODE = Node("gpus", {"CPU": 8.0, "GPU": 4.0, "memory": 1e9})
 LAPTOP = Node("laptop", {"CPU": 2.0})

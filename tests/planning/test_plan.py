@@ -10,7 +10,6 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config
 
-from jobs.recipes import RECIPES
 from raysgpo.config import Config
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.planning.memory_plan import (
@@ -24,6 +23,7 @@ from raysgpo.planning.memory_plan import (
 from raysgpo.planning.model_shape import ModelShape
 from raysgpo.planning.plan import GIB, check_fits, longest_sequence
 from raysgpo.policy.lora import add_adapters
+from raysgpo.recipes import RECIPES
 from raysgpo.start.dry_run import memory_comments
 from raysgpo.start.machine import Machine, with_machine
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jobs.recipes.sgpo_7b import sgpo_7b
 from raysgpo.config import Config
+from raysgpo.recipes.sgpo_7b import sgpo_7b
 
 
 def sgpo_32b() -> Config:
