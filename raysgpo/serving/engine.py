@@ -128,8 +128,12 @@ def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
         defaults = cpu_arguments(rollout.kv_cache_gib) | defaults
     elif rollout.tensor_parallel_size > 1:
         defaults["tensor_parallel_size"] = rollout.tensor_parallel_size
-    arguments = ours | defaults | rollout.engine
-    # Several ranks of one replica are processes of its node: inside Ray vLLM would start actors for them.
+    return one_node(ours | defaults | rollout.engine)
+
+
+def one_node(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Several ranks of one replica are processes of its node, where vLLM inside Ray would start actors for them; a
+    single one is the engine's own process."""
     several = arguments.get("tensor_parallel_size", 1) * arguments.get("pipeline_parallel_size", 1) > 1
     return {"distributed_executor_backend": "mp" if several else "uni"} | arguments
 

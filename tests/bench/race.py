@@ -22,7 +22,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -78,7 +77,9 @@ def main() -> None:
             for side, run in zip(sides, (ours, trl), strict=True):
                 model = run(side, words, Path(folder) / f"{side.name}-{seed}")
                 if arguments.evaluate:
-                    side.held_out.append(held_out([recipe, *overrides], model, Path(folder) / f"asked-{side.name}-{seed}"))
+                    side.held_out.append(
+                        held_out([recipe, *overrides], model, Path(folder) / f"asked-{side.name}-{seed}")
+                    )
     print(table(sides))
 
 
@@ -121,7 +122,9 @@ def trl(side: Side, words: Sequence[str], folder: Path) -> Path:
 def held_out(words: Sequence[str], model: Path, folder: Path) -> float:
     """Greedy accuracy of a policy on the task's held-out problems."""
     words = [*words, "algorithm=grpo", "judge=none", "guidance=none", "steps=0", "evaluation.every=1"]
-    with watched(None, [sys.executable, "jobs/train.py", *words, f"model={model}", f"storage={folder}", "name=asked"]) as process:
+    with watched(
+        None, [sys.executable, "jobs/train.py", *words, f"model={model}", f"storage={folder}", "name=asked"]
+    ) as process:
         process.communicate()
     return float(list(read_rows(folder / "runs/asked-001/evaluations.jsonl"))[-1]["eval/accuracy"])
 
@@ -136,9 +139,7 @@ def watched(side: Side | None, command: Sequence[str]) -> Iterator[subprocess.Po
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True)
         ended, peak = threading.Event(), [0.0]
         watcher = threading.Thread(target=_watch, args=(process.pid, ended, peak), daemon=True)
         watcher.start()
