@@ -102,6 +102,8 @@ def _configure(context: DataContext) -> None:
     context._max_num_blocks_in_streaming_gen_buffer = 1024
     # A stream that waits for the trainer makes no progress; our own deadlines watch it.
     context.execution_no_progress_timeout_s = -1
+    # It would read its memory map once a second for each task, a tenth of the time of a group worker.
+    context.memory_usage_poll_interval_s = None
 
 
 def segments(first: int, end: int, prompts_per_step: int) -> Iterator[tuple[int, int]]:

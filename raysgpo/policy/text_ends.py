@@ -1,4 +1,8 @@
-"""Where in an answer's text each of its tokens ends: what a count of the tokens of a part of the text needs."""
+"""An answer's text by its tokens: what each of them says, and where in the text it ends.
+
+Decoded a token at a time, as an engine does it, half a microsecond a token. A token that leaves a character unfinished,
+or is a special one, says nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +22,39 @@ UNFINISHED = "\ufffd"
 def text_ends(tokenizer: Any, before: Sequence[int], ids_T: Sequence[int], text: str) -> Int_T | None:
     """(T,) characters of ``text`` that are said once each token is: never falling, ``len(text)`` at most.
 
-    Decoded a token at a time, as an engine does it, half a microsecond a token. A token that leaves a character
-    unfinished, or is a special one, says nothing. ``before``: the ids that the answer goes on from; some tokenizers
-    write no blank before a first word.
+    ``before``: the ids that the answer goes on from; some tokenizers write no blank before a first word.
 
     None if the tokenizer has no such decoder, or the text is not what it makes of the ids.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if not isinstance(backend, Tokenizer):
+    if not has_pieces(tokenizer):
         return None
-    for primed in (list(before), []):
-        pieces = _pieces(backend, primed, ids_T)
+    for primed in (before, ()):
+        pieces = text_pieces(tokenizer, primed, ids_T)
         # A text may end earlier: before the rest of a token that holds a stop string, or a character's missing bytes.
-        if pieces is not None and "".join(pieces).startswith(text.rstrip(UNFINISHED)):
-            return np.minimum(np.cumsum([len(piece) for piece in pieces]), len(text)).astype(np.int32)
+        if "".join(pieces).startswith(text.rstrip(UNFINISHED)):
+            return np.minimum(ends_of(pieces), len(text))
     return None
 
 
-def _pieces(backend: Tokenizer, primed: list[int], ids_T: Sequence[int]) -> list[str] | None:
-    stream = DecodeStream(ids=primed, skip_special_tokens=True)
-    try:
-        return [stream.step(backend, int(token)) or "" for token in ids_T]
-    except Exception:  # of the tokenizer's own, of no documented kind: bytes that are no text in any order
-        return None
+def has_pieces(tokenizer: Any) -> bool:
+    """Whether the tokenizer has the decoder that ``text_pieces`` asks for."""
+    return isinstance(getattr(tokenizer, "backend_tokenizer", None), Tokenizer)
+
+
+def text_pieces(tokenizer: Any, before: Sequence[int], ids_T: Sequence[int]) -> list[str]:
+    """What each token adds to the text of an answer that goes on from ``before``."""
+    stream = DecodeStream(ids=list(before), skip_special_tokens=True)
+    pieces = []
+    for token in ids_T:
+        try:
+            piece = stream.step(tokenizer.backend_tokenizer, int(token))
+        except Exception:  # of no documented kind: bytes that are no text in any order; begun anew, as vLLM does
+            stream = DecodeStream(skip_special_tokens=True)
+            piece = stream.step(tokenizer.backend_tokenizer, int(token))
+        pieces.append(piece or "")
+    return pieces
+
+
+def ends_of(pieces: Sequence[str]) -> Int_T:
+    """(T,) characters that are said once each token is."""
+    return np.cumsum([len(piece) for piece in pieces], dtype=np.int32)

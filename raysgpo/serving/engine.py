@@ -16,7 +16,7 @@ import numpy as np
 
 from raysgpo.config import RolloutConfig
 from raysgpo.policy.special_tokens import divided_stop, special_ids
-from raysgpo.policy.text_ends import text_ends
+from raysgpo.policy.text_ends import ends_of, has_pieces, text_ends, text_pieces
 from raysgpo.records import Completion, SampleRequest
 from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.serving.token_count import TokenCount
@@ -128,8 +128,12 @@ def engine_arguments(model_path: str, rollout: RolloutConfig) -> dict[str, Any]:
         defaults = cpu_arguments(rollout.kv_cache_gib) | defaults
     elif rollout.tensor_parallel_size > 1:
         defaults["tensor_parallel_size"] = rollout.tensor_parallel_size
-    arguments = ours | defaults | rollout.engine
-    # Several ranks of one replica are processes of its node: inside Ray vLLM would start actors for them.
+    return one_node(ours | defaults | rollout.engine)
+
+
+def one_node(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Several ranks of one replica are processes of its node, where vLLM inside Ray would start actors for them; a
+    single one is the engine's own process."""
     several = arguments.get("tensor_parallel_size", 1) * arguments.get("pipeline_parallel_size", 1) > 1
     return {"distributed_executor_backend": "mp" if several else "uni"} | arguments
 
@@ -213,6 +217,8 @@ class VllmEngine:
             stop=stop,
             stop_token_ids=stop_ids,
             include_stop_str_in_output=True,  # The text is then that of the tokens trained on.
+            # vLLM would decode every token twice as it comes, for stop strings and beside its logprob.
+            detokenize=bool(stop) or not has_pieces(self._tokenizer),
             logprobs=0,  # Of the sampled token alone.
             flat_logprobs=True,
             output_kind=RequestOutputKind.FINAL_ONLY,
@@ -224,7 +230,7 @@ class VllmEngine:
         async for output in self._llm.generate(prompt, parameters, request_id):
             final = output
         assert final is not None, "vLLM ended a request without an output"
-        return _completion(final.outputs[0], request.prompt_ids, self._tokenizer)
+        return _completion(final.outputs[0], request.prompt_ids, self._tokenizer, parameters.detokenize)
 
     async def join(self, invitation: Description) -> None:
         await VllmWeights(self._llm).join(invitation)
@@ -246,8 +252,13 @@ class VllmEngine:
             self._llm.shutdown()
 
 
-def _completion(output: Any, prompt_ids: list[int], tokenizer: Any) -> Completion:
+def _completion(output: Any, prompt_ids: list[int], tokenizer: Any, has_text: bool) -> Completion:
     """vLLM's output as ours. The token that ended the answer (end of turn) is among the ids."""
+    if has_text:
+        text, ends_T = output.text, text_ends(tokenizer, prompt_ids, output.token_ids, output.text)
+    else:
+        pieces = text_pieces(tokenizer, prompt_ids, output.token_ids)
+        text, ends_T = "".join(pieces), ends_of(pieces)
     ids_T = np.asarray(output.token_ids, dtype=np.int32)
     assert list(output.logprobs.token_ids) == list(output.token_ids), "a logprob for each sampled token"
     assert output.finish_reason in ("stop", "length"), f"request ended by {output.finish_reason!r}"
@@ -256,7 +267,7 @@ def _completion(output: Any, prompt_ids: list[int], tokenizer: Any) -> Completio
         token_ids_T=ids_T,
         logprobs_T=np.asarray(output.logprobs.logprobs, dtype=np.float32),
         finish_reason=output.finish_reason,
-        text=output.text,
+        text=text,
         weight_versions=spans,
-        text_ends_T=text_ends(tokenizer, prompt_ids, output.token_ids, output.text),
+        text_ends_T=ends_T,
     )

@@ -19,8 +19,7 @@ def titled(*parts: str) -> Title:
 ROLES: dict[str, Title] = {
     "rollout replica": lambda title: "-rollout" in title and title.startswith(("ray::ServeReplica", "ray::SERVE_REPL")),
     "engine core": titled("VLLM::EngineCore"),
-    "judge server": titled("-judge", "LLMServer"),
-    "judge ingress": titled("-judge", "Ingress"),
+    "judge replica": lambda title: "-judge" in title and title.startswith(("ray::ServeReplica", "ray::SERVE_REPL")),
     "train worker": titled("ray::RayTrainWorker"),
     "group worker": titled("ray::MapWorker"),
     "conductor": titled("ray::Conductor"),
@@ -41,7 +40,6 @@ OF_THE_CLUSTER = (
     "ray::ProxyActor",
     "ray::Reaper",
     "ray::_",
-    "ray::TelemetryAgent",
     "ray::ActorLocationTracker",  # of Ray Data, detached
 )
 """In the titles of those that are the run's, but for those that a cluster keeps when a run on it has ended."""

@@ -254,7 +254,7 @@ def battered(small: list[str], judge: Path, tmp_path_factory: pytest.TempPathFac
     try:
         wait_for(3, "at the start")
         judged_well = steps()
-        command.kill("ray::ServeReplica", "-judge:LLMServer")
+        command.kill("ray::ServeReplica", "-judge:")
         command.wait_until(lambda: "judging is over" in command.text, "end of judging")
         command.kill("ray::RayTrainWorker")
         wait_for(3, "after the worker's death")

@@ -202,6 +202,8 @@ def test_an_answer_says_where_in_its_text_each_token_ends() -> None:
         weight_versions=[SimpleNamespace(version="3", start=0, end=4)],
         text="aΩ",
     )
-    said = _completion(output, [1, 2], byte_tokenizer(100))
-    assert said.text_ends_T is not None and said.text_ends_T.tolist() == [1, 1, 2, 2]
-    assert _completion(output, [1, 2], None).text_ends_T is None
+    for has_text in (True, False):
+        said = _completion(output, [1, 2], byte_tokenizer(100), has_text)
+        assert said.text == "aΩ"
+        assert said.text_ends_T is not None and said.text_ends_T.tolist() == [1, 1, 2, 2]
+    assert _completion(output, [1, 2], None, has_text=True).text_ends_T is None

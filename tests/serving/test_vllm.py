@@ -181,6 +181,8 @@ def test_an_answer_ends_at_the_limit_at_the_end_token_or_at_a_stop_string(stack:
         ends_T = completion.text_ends_T
         assert ends_T is not None and len(ends_T) == len(completion.token_ids_T)
         assert (np.diff(ends_T, prepend=0) >= 0).all() and ends_T[-1] == len(completion.text)
+    watched = stack.sample(max_tokens=200, seeds_G=tuple(range(24)), stop=("never said",))
+    assert [c.text for c in watched] == [c.text for c in many], "as vLLM itself decodes, where it has to"
     letter = next(c for c in many[0].text if c.isascii() and c.isalpha())
     [stopped] = stack.sample(max_tokens=200, seeds_G=(0,), stop=(letter,))
     cut = many[0].text.index(letter) + 1
