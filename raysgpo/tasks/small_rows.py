@@ -46,6 +46,12 @@ def {name}(x):
 """Reasoning that may be given, and the program."""
 
 
+def small_rows(name: str, guided: bool) -> Path:
+    """The file of that name; where answers are guided, its longer twin, if it has one: there is more to give."""
+    longer = FOLDER / f"long_{name}"
+    return longer if guided and longer.is_file() else FOLDER / name
+
+
 def rows_of(file: Path) -> list[dict[str, Any]]:
     """The rows of SHORT or LONG: the more terms, the harder, by number, level and tier."""
     terms, tiers = TERMS[file], CurriculumConfig().tiers
