@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 CORRECTNESS = "correctness"
 """The reward part that says how right an answer is; R_min_correct and partial credit apply to it alone."""
 
+TESTS = "tests"
+"""In the metadata of a problem that asks for a program: its tests as a judge is shown them."""
+
 Int_T = NDArray[np.int32]
 Float_T = NDArray[np.float32]
 

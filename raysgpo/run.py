@@ -26,6 +26,7 @@ from raysgpo.session.judge_access import Say, endpoint_address
 from raysgpo.session.moving_parts import running_parts
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.resources import room
+from raysgpo.session.sandboxes import check_sandboxes
 from raysgpo.session.serving_parts import serving_parts
 from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.stored_rest import sending_rest
@@ -54,6 +55,7 @@ def train(config: Config) -> int:
             with room(prepared.config, end.say) as placed:
                 prepared = replace(prepared, config=placed)
                 check_shared(placed, config)
+                check_sandboxes(placed)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             console = Console(prepared.total_steps, start.step, end.out)

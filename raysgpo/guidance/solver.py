@@ -38,10 +38,8 @@ class SolverConfig(Section):
     retries: int = Field(4, ge=0)
     """How often a call is sent again after 429, 5xx, a time-out or no connection."""
     seed: int = 0
-    max_reasoning_steps: int = Field(TaskConfig().max_reasoning_steps, ge=1)
-    """As ``task.max_reasoning_steps``."""
-    grade_deadline: float = Field(TaskConfig().grade_deadline, gt=0)
-    """As ``task.grade_deadline``."""
+    task: TaskConfig = TaskConfig(kind="math")
+    """As of a run: how the questions are read, solutions graded and cut into steps."""
 
 
 class Solver:

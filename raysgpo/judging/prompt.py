@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from raysgpo.judging.judge import Outcome
-from raysgpo.records import Problem
+from raysgpo.records import TESTS, Problem
 
 _SYSTEM = """\
 You check a student's solution to a problem, step by step. You do not solve the problem: you verify what is written.
@@ -89,16 +89,18 @@ def judge_messages(
     ``in_json``: the verdict is asked for as :func:`response_format` has it.
 
     It instructs a general model, whose answer ``raysgpo.judging.verdict.read_verdict`` reads. Steps
-    are numbered from 1 and keep every character. Of the problem only the prompt and the reference go
-    in, and the final answer where there is no reference.
+    are numbered from 1 and keep every character. Of the problem only the prompt, the reference and the tests of a
+    program go in, and the final answer where there is none of both.
     """
     assert steps, "a response without steps has no first wrong one: there is nothing to ask"
-    known, shown = _reference(problem, reference)
-    mark = _mark([problem.prompt, shown, *steps])
+    references = _references(problem, reference)
+    mark = _mark([problem.prompt, *(text for _, _, text in references), *steps])
     verdict, ending = _IN_JSON if in_json else _IN_TEXT
-    parts = ["The problem:", _quoted("problem", mark, problem.prompt), known]
-    if shown:
-        parts.append(_quoted("reference", mark, shown))
+    parts = ["The problem:", _quoted("problem", mark, problem.prompt)]
+    for words, name, text in references:
+        parts += [words, _quoted(name, mark, text)]
+    if not references:
+        parts.append("There is no reference for this problem.")
     parts.append(f"The student's solution, in {len(steps)} numbered steps:")
     parts += [_quoted(f"step {number}", mark, step) for number, step in enumerate(steps, start=1)]
     parts.append(_CLOSING.format(count=len(steps), outcome=_OUTCOMES[outcome], ending=ending))
@@ -108,21 +110,22 @@ def judge_messages(
     ]
 
 
-def _reference(problem: Problem, wanted: str) -> tuple[str, str]:
-    """What the reference is, in words, and its text ("" where nothing is known)."""
-    outline = problem.metadata.get("outline")
+def _references(problem: Problem, wanted: str) -> list[tuple[str, str, str]]:
+    """(what it is, its tag, its text) of what is known of the solution: a reference, and the tests of a program."""
+    outline, tests = problem.metadata.get("outline"), problem.metadata.get(TESTS)
+    known = []
     if wanted == "outline" and isinstance(outline, str) and outline.strip():
-        return "The reference is an outline of a solution of the problem that is known to be right:", outline
-    if wanted != "answer" and problem.reference is not None and problem.reference.strip():
-        return "The reference is a solution of the problem, or an outline of one, that is known to be right:", (
-            problem.reference
-        )
-    if problem.answer.strip():
-        return (
-            "The reference is the right final answer alone, without a solution. It says nothing of the steps:",
-            problem.answer,
-        )
-    return "There is no reference for this problem.", ""
+        words = "The reference is an outline of a solution of the problem that is known to be right:"
+        known = [(words, "reference", outline)]
+    elif wanted != "answer" and problem.reference is not None and problem.reference.strip():
+        words = "The reference is a solution of the problem, or an outline of one, that is known to be right:"
+        known = [(words, "reference", problem.reference)]
+    if isinstance(tests, str) and tests.strip():
+        return [*known, ("A right program passes these tests. They say nothing of the steps:", "tests", tests)]
+    if not known and problem.answer.strip():
+        words = "The reference is the right final answer alone, without a solution. It says nothing of the steps:"
+        return [(words, "reference", problem.answer)]
+    return known
 
 
 def _quoted(name: str, mark: str, text: str) -> str:

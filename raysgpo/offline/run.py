@@ -51,6 +51,7 @@ from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.reaper import reaping
 from raysgpo.session.resources import room
+from raysgpo.session.sandboxes import check_sandboxes
 from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
 from raysgpo.session.watching import watch
@@ -84,6 +85,7 @@ def train_offline(config: Config, groups: list[Group] | None) -> int:
             with room(prepared.config, end.say) as placed:
                 prepared = replace(prepared, config=placed)
                 check_shared(placed, config)
+                check_sandboxes(placed)
             run = open_folder(config, lock, end.say)
             link_logs(logs, run.path)
             end.say(f"run folder: {run.path}")

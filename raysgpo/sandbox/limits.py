@@ -13,7 +13,7 @@ class Limits:
     """
 
     seconds: float = 10.0
-    """By the clock, from the start of its process; of CPU time as many, rounded up."""
+    """By the clock, from the moment that it begins; of CPU time as many, rounded up."""
     memory: int = 1 << 30
     """Bytes of address space of its one process."""
     output: int = 4 << 20

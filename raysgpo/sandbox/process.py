@@ -47,12 +47,11 @@ class SandboxError(Exception):
 class SandboxProcess:
     """A module of ``inside/`` that is started in a sandbox with these open descriptors.
 
-    ``kill`` or ``wait`` ends it; past either nothing of it is left.
+    ``kill`` ends it, and past it nothing of it is left.
     """
 
     def __init__(self, module: str, descriptors: Sequence[int], limits: Limits, *, stdin: int, stdout: int) -> None:
         """``descriptors``: given to ``main`` by their numbers, behind the limits, as are ``stdin`` and ``stdout``."""
-        self.deadline = time.monotonic() + limits.seconds
         filter_r = _readable(seccomp_filter())
         self._info, info_w = os.pipe()
         words = [
@@ -80,19 +79,13 @@ class SandboxProcess:
         self._ended = os.pidfd_open(self._process.pid)
 
     @property
-    def ended(self) -> int:
-        """A descriptor that is ready to be read once the process has ended."""
-        return self._ended
-
-    @property
     def status(self) -> int | None:
         """Exit status of what ran; None before the end, 128 + n after signal n."""
         return self._process.poll()
 
-    def wait(self) -> bool:
-        """Whether it ends by itself before its deadline."""
-        left = max(self.deadline - time.monotonic(), 0.0)
-        return bool(select.select([self._ended], [], [], left)[0])
+    def ends_by(self, moment: float) -> bool:
+        """Whether it ends by itself before this moment of the monotonic clock."""
+        return bool(select.select([self._ended], [], [], max(moment - time.monotonic(), 0.0))[0])
 
     def said(self) -> str:
         """What bwrap, or Python before it became the program, wrote on stderr."""

@@ -45,7 +45,7 @@ def _fix(said: str) -> str:
     """The settings that commonly forbid it, the one that does first."""
     if _says(_DEBIAN, "0"):
         return "allow user namespaces: sysctl kernel.unprivileged_userns_clone=1"
-    if _says(_MOST, "0"):
+    if _says(_MOST, "0") or "ENOSPC" in said:
         return "allow user namespaces: sysctl user.max_user_namespaces=10000"
     if os.geteuid() != 0 and _says(_APPARMOR, "1"):
         return "allow user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0"

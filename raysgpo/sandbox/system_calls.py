@@ -1,8 +1,8 @@
 """What a program may not ask of the kernel: a seccomp filter, as bytes that bwrap loads.
 
 The namespaces leave a program nothing to reach; the filter keeps it from what reaches past them, and from
-memory that no rlimit counts. Refused calls fail with EPERM, so that a program goes on without them. It has threads and no processes:
-then the bounds of its one process are those of all that it does.
+memory that no rlimit counts. Refused calls fail with EPERM, so that a program goes on without them. It has threads and
+no processes: then the bounds of its one process are those of all that it does.
 """
 
 from __future__ import annotations

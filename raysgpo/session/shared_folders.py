@@ -125,10 +125,10 @@ def _ask(
         node["NodeID"]: (Question(storage, word, tuple(_models(config, asked, node["Resources"]))), node["NodeID"])
         for node in nodes
     }
-    return _everywhere(look, questions, deadline)
+    return everywhere(look, questions, deadline)
 
 
-def _everywhere(function: Callable[..., T], arguments: Mapping[str, tuple[Any, ...]], deadline: float) -> dict[str, T]:
+def everywhere(function: Callable[..., T], arguments: Mapping[str, tuple[Any, ...]], deadline: float) -> dict[str, T]:
     """What ``function`` says on each node, by the node's id, as far as it answers in time."""
     task = ray.remote(function)
     pending = {}
@@ -157,7 +157,7 @@ def look_at_store(url: str, scratch: Path) -> str:
 
 def _check_store(nodes: Sequence[Mapping[str, Any]], url: str, scratch: Path, deadline: float) -> None:
     """Raises ConfigError for a node that cannot use the store, or has no disk."""
-    answers = _everywhere(look_at_store, {node["NodeID"]: (url, scratch) for node in nodes}, deadline)
+    answers = everywhere(look_at_store, {node["NodeID"]: (url, scratch) for node in nodes}, deadline)
     for node in nodes:
         said = answers.get(node["NodeID"], f"storage={url}: it did not answer within {deadline:.0f} s")
         if said:

@@ -8,6 +8,7 @@ kept as metadata, beside ``tests``, the tests as a judge is shown them.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from typing import Any
 
 from raysgpo.config import TaskConfig
 from raysgpo.config.sandbox import SandboxConfig
-from raysgpo.records import Problem
+from raysgpo.records import TESTS, Problem
 from raysgpo.sandbox import check_sandbox
 from raysgpo.tasks.code_grading import CodeGrading, outcome
 from raysgpo.tasks.code_program import complete_program
@@ -32,7 +33,6 @@ from raysgpo.tasks.turns import behind
 FUNCTION = "Put the whole program in one ```python fence."
 SCRIPT = "Write a Python program that reads standard input and prints the answer. " + FUNCTION
 """What is said behind a question whose tests are asserts, or standard input."""
-TESTS = "tests"
 NAMES = {
     "id": ("id", "task_id", "question_id"),
     "question": ("question", "prompt", "text", "question_content"),
@@ -176,7 +176,7 @@ def _fenced(solution: str, program: str | None, tests: CodeTests) -> str:
 def _named_function(question: str, tests: CodeTests) -> str:
     """What the function is to be called, and its first test, where the question does not say."""
     name = tests.entry_point
-    if tests.asserts is None or name is None or name in question:
+    if tests.asserts is None or name is None or re.search(rf"\b{re.escape(name)}\s*\(|`{re.escape(name)}`", question):
         return ""
     first = next(source for is_test, source in tests.asserts.statements if is_test)
     return f"\nThe function is called {name}; it passes, for example,\n{first}"

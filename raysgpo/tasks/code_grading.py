@@ -69,7 +69,7 @@ def outcome(program: str, tests: CodeTests, sandbox: SandboxConfig, every: bool 
 
 
 def _prints(output: str, pair: Pair) -> bool:
-    """Line by line, without regard to white space at ends of lines and of the text; a number may be written otherwise."""
+    """Line by line, without regard to white space at ends of lines and of the text; numbers by their value."""
     printed, expected = _lines(output), _lines(pair.output)
     return len(printed) == len(expected) and all(map(_equal, printed, expected))
 

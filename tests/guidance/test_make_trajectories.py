@@ -96,12 +96,37 @@ def test_a_server_that_refuses_ends_the_job_and_what_is_there_stays(
     assert f"error: base_url={server.base_url}: HTTP 401" in capsys.readouterr().err
 
 
+PROGRAM = {
+    "task_id": "p/1",
+    "prompt": 'def twice(x):\n    """Doubled."""\n',
+    "entry_point": "twice",
+    "test": "def check(candidate):\n    assert candidate(2) == 4\n    assert candidate(0) == 0\n",
+}
+
+
+def test_programs_are_kept_that_pass_all_their_tests_in_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questions, out = tmp_path / "programs.jsonl", tmp_path / "out.jsonl"
+    questions.write_text(json.dumps(PROGRAM) + "\n")
+    right = "Add.\n\n```python\ndef twice(x):\n    y = x\n\n    return x + y\n```"
+    texts = ["```python\ndef twice(x): return 4\n```", "return 2 * x", right]
+    with JudgeServer(lambda messages: texts.pop(0)) as server:
+        words = ["task.kind=code", f"base_url={server.base_url}", "model=judge", "concurrency=1"]
+        assert run(monkeypatch, questions, out, *words) == 0
+    assert list(read_rows(out)) == [{**PROGRAM, "id": "p/1", "solution": right, "solution_by": "judge"}]
+    assert run(monkeypatch, out, tmp_path / "again.jsonl", "task.kind=code") == 0
+    assert [row["solution"] for row in read_rows(tmp_path / "again.jsonl")] == [right], "what is written can be read"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["sampels=3"], "sampels: unknown key; did you mean samples?"),
         (["samples=0"], "samples=0: input should be greater than or equal to 1"),
         (["model=judge"], "base_url and model belong together"),
+        (["task.kind=arithmetic"], "task.kind=arithmetic: its rows take no solution to be guided by"),
+        (["task.kind=verifier"], "task.kind=verifier: its rows take no solution to be guided by"),
     ],
 )
 def test_wrong_words_are_answered_with_how_to_mend_them(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST_ITEMS = 1_000_000
 """Of an iterator, which may have no end."""
-_ITERATORS: tuple[type, ...] = (
+_ITERATORS: tuple[type[Iterable], ...] = (
     GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())), type(iter({})),
     type(iter(set())), type(iter("")), type(iter(range(0))), type({}.keys()), type({}.values()), type({}.items()),
 )  # fmt: skip
@@ -120,7 +120,8 @@ def _deque(items: list[Any]) -> Any:
 
 def _number(parts: list[str]) -> Any:
     module, text = parts
-    return getattr(__import__(module), _NUMBERS[module])(text)
+    kind = _NUMBERS[module]
+    return getattr(__import__(module), kind)(text)
 
 
 _CONTAINERS: tuple[tuple[type, bytes, Callable[[Any], Iterable[Any]]], ...] = (
