@@ -10,13 +10,16 @@ from __future__ import annotations
 from raysgpo.config import Config, JudgeConfig
 from raysgpo.config.model_path import POLICIES, SMOLLM2, TINY, TINY_LONG
 from raysgpo.config.overrides import Tree
-from raysgpo.tasks.small_rows import LONG, PROGRAMS, ROWS, SHORT
+from raysgpo.config.task_kinds import TASK_KINDS
+from raysgpo.tasks.small_rows import LONG, PROGRAMS, ROWS, SHORT, small_rows
 
 STEPS = 4
 PROMPTS_PER_STEP = 8
 HELD_OUT = 16
 MOST_SAMPLES = 4
 """Of ``evaluation.samples``."""
+POLICY_OF = {SHORT: (TINY, 64, ""), LONG: (TINY_LONG, 96, ""), PROGRAMS: (SMOLLM2, 96, None)}
+"""File of rows to the policy that gets some of them right, its longest answer, and what is said behind a question."""
 ANYWHERE: Tree = {"cpus": 0.5, "gpus": 0, "label_selector": None, "dtype": "auto", "threads": None}
 """Of the policy's replicas and of the trainer: on CPUs, sized by the machine."""
 
@@ -47,20 +50,18 @@ def _problems(config: Config) -> Tree:
 
     No tiny policy writes programs: code has SmolLM2 (``make model``).
     """
-    task = config.task
-    settings: Tree
-    if task.kind == "math":
-        rows, model, tokens = (LONG, TINY_LONG, 96) if config.guidance.on else (SHORT, TINY, 64)
-        settings = {"path": str(rows), "eval_path": None, "instruction": "", "system": None, "examples": 0}
-        return {"model": model, "task": settings, "sampling": {"max_tokens": tokens, "stop": []}}
-    if task.kind == "code":
-        settings = {"path": str(PROGRAMS), "eval_path": None, "system": None, "examples": 0}
-        return {"model": SMOLLM2, "task": settings, "sampling": {"max_tokens": 96, "stop": []}}
-    if task.row.judgement:
-        settings = {"kind": "arithmetic_verifier", "path": None, "eval_path": None, "terms": [3], "prompts": ROWS}
-        return {"model": TINY, "task": settings | {"max_prompt_tokens": None}, "sampling": {"max_tokens": 80}}
-    model = config.model if config.model in POLICIES else TINY
-    return {"model": model, "task": {"prompts": ROWS} if task.row.fields is None else {}}
+    task, small = config.task, config.task.row.miniature
+    if small is None:
+        model = config.model if config.model in POLICIES else TINY
+        return {"model": model, "task": {"prompts": ROWS} if task.row.fields is None else {}}
+    own: Tree = {"eval_path": None, "max_prompt_tokens": None, "system": None, "examples": 0}
+    if small in TASK_KINDS:
+        generated = {"kind": small, "path": None, "terms": [3], "prompts": ROWS}
+        return {"model": TINY, "task": own | generated, "sampling": {"max_tokens": 80, "stop": []}}
+    rows = small_rows(small, config.guidance.on)
+    model, tokens, instruction = POLICY_OF[rows]
+    settings = own | {"path": str(rows), "instruction": instruction}
+    return {"model": model, "task": settings, "sampling": {"max_tokens": tokens, "stop": []}}
 
 
 def _judge(judge: JudgeConfig) -> Tree:

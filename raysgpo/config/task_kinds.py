@@ -41,6 +41,10 @@ class TaskKind:
     """``module:name`` of what makes the policy that ``model=tiny`` stands for, called with the storage folder and
     ``report``; None: the tiny policy, which knows chained arithmetic."""
 
+    miniature: str | None = None
+    """What ``--miniature`` puts in the place of its rows: a file of ``raysgpo/tasks/rows``, or the task that generates
+    such problems. None: nothing, its own are few enough, or are the user's."""
+
     def __post_init__(self) -> None:
         assert self.fields != (), f"{self.factory}: a task that reads no field of a file has fields=None"
         least, largest = self.reward_range
@@ -54,12 +58,15 @@ class TaskKind:
 TASK_KINDS: Mapping[str, TaskKind] = {
     "arithmetic": TaskKind("raysgpo.tasks.arithmetic:ArithmeticTask", bounded_grading=True, steps_by_rule=True),
     # math-verify may take for ever over an answer.
-    "math": TaskKind("raysgpo.tasks.math:MathTask", fields=("question", "answer", "solution")),
+    "math": TaskKind(
+        "raysgpo.tasks.math:MathTask", fields=("question", "answer", "solution"), miniature="chains.jsonl"
+    ),
     "code": TaskKind(
         "raysgpo.tasks.code:CodeTask",
         fields=("question", "tests", "entry_point", "solution"),
         threshold=0.5,
         sandboxed=True,
+        miniature="programs.jsonl",
     ),
     "verifier": TaskKind(
         "raysgpo.tasks.verifier:VerifierTask",
@@ -69,6 +76,7 @@ TASK_KINDS: Mapping[str, TaskKind] = {
         bounded_grading=True,
         judgement=True,
         tiny="raysgpo.tiny.tiny_verifier:ensure_tiny_verifier",
+        miniature="arithmetic_verifier",
     ),
     "arithmetic_verifier": TaskKind(
         "raysgpo.tasks.arithmetic_verifier:ArithmeticVerifierTask",

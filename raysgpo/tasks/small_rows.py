@@ -33,6 +33,23 @@ FUNCTIONS: Sequence[tuple[str, str, str, Callable[[int, int], int]]] = (
     ),
 )
 """From easy to hard: name, what it does, its value in Python, and the value itself."""
+SOLUTION = """\
+The function is called {name} and takes one number, x.
+
+It {does}, which in Python is {value}.
+
+```python
+def {name}(x):
+    result = {value}
+    return result
+```"""
+"""Reasoning that may be given, and the program."""
+
+
+def small_rows(name: str, guided: bool) -> Path:
+    """The file of that name; where answers are guided, its longer twin, if it has one: there is more to give."""
+    longer = FOLDER / f"long_{name}"
+    return longer if guided and longer.is_file() else FOLDER / name
 
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
@@ -66,7 +83,7 @@ def programs() -> list[dict[str, Any]]:
                     "question": f"Write a function {called}(x) that {does.format(n=n)}.",
                     "tests": [f"assert {called}({x}) == {worked(x, n)}" for x in (0, 4, 97)],
                     "entry_point": called,
-                    "solution": f"def {called}(x):\n    result = {value.format(n=n)}\n    return result\n",
+                    "solution": SOLUTION.format(name=called, value=value.format(n=n), does=does.format(n=n)),
                     "difficulty": 1 + place,
                     "level": 1 + place,
                     "source": tiers[place],
