@@ -23,7 +23,7 @@ from tests.sandbox.programs import ADD, LEFT, SUM, Program, programs
 MARK = (4 << 20) + os.getpid()
 """A bound that stands in the command line of every sandbox of this process, and of no other."""
 LIMITS = Limits(seconds=10.0, memory=1 << 29, output=MARK)
-HASTY = replace(LIMITS, seconds=1.0)
+HASTY = replace(LIMITS, seconds=0.5)
 ADDING = Tests(tuple((True, test) for test in ADD), ("add",))
 ALL = {program.name: program for program in programs()}
 SAMPLE = [ALL[name] for name in (
@@ -99,7 +99,7 @@ def test_a_few_programs_get_what_is_due() -> None:
 @pytest.mark.slow
 def test_no_program_gets_what_is_not_due_or_outlives_its_deadline_or_leaves_anything() -> None:
     assert len(ALL) >= 200
-    with ThreadPoolExecutor(2) as threads:
+    with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(outcome, ALL.values()))
     assert [(one.program.name, one.passed, one.program.due) for one in found if one.passed != one.program.due] == []
     assert [(one.program.name, one.over) for one in found if one.over >= 1] == []
