@@ -49,7 +49,7 @@ def _fix(said: str) -> str:
         return "allow user namespaces: sysctl user.max_user_namespaces=10000"
     if os.geteuid() != 0 and _says(_APPARMOR, "1"):
         return "allow user namespaces: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
-    if "bwrap" in said and any(word in said for word in ("not permitted", "denied")):
+    if "bwrap" in said and any(word in said for word in ("not permitted", "ermission")):
         return (
             "a container must let it make namespaces: docker run --security-opt seccomp=unconfined --security-opt "
             "apparmor=unconfined --cap-add SYS_ADMIN, or in Kubernetes securityContext: {privileged: true}"
