@@ -169,5 +169,5 @@ def test_a_data_set_of_the_hub_is_read_by_split_and_subset(tmp_path: Path, monke
     assert found == [(1, "task.path=owner/name, row 1", ROWS[1])]
     with pytest.raises(ValueError, match=r"it has no split 'dev': set task\.split to one of train, test"):
         list(input_rows("owner/name", "task.path=owner/name", "dev", "default"))
-    with pytest.raises(Unreachable, match="can be fetched: Couldn't reach 'owner/nam' on the Hub$"):
+    with pytest.raises(Unreachable, match=r"can be fetched: Couldn't reach 'owner/nam' on the Hub$"):
         list(input_rows("owner/nam", "mine"))
