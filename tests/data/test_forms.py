@@ -12,6 +12,7 @@ import pyarrow
 import pytest
 
 from raysgpo.data.input_rows import input_rows
+from raysgpo.data.table_rows import Unreachable
 
 ROWS: list[dict[str, Any]] = [
     {
@@ -148,3 +149,25 @@ def test_what_is_no_data_is_refused_with_what_would_be(tmp_path: Path) -> None:
         list(input_rows("s3://bucket/rows.jsonl", "mine"))
     with pytest.raises(ValueError, match="mine: there is no such file"):
         list(input_rows("gsm8k", "mine"))
+
+
+def test_a_data_set_of_the_hub_is_read_by_split_and_subset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The builder that the hub's name gives is that of a folder here."""
+    folder, builder_of = tmp_path / "hub", datasets.load_dataset_builder
+    folder.mkdir()
+    for split, rows in (("train", ROWS), ("test", ROWS[1:])):
+        datasets.Dataset.from_list(rows).to_parquet(folder / f"{split}.parquet")
+
+    def from_the_hub(path: str, name: str | None) -> Any:
+        if (path, name) != ("owner/name", "default"):
+            raise ConnectionError(f"Couldn't reach {path!r} on the Hub\nand more")
+        return builder_of(str(folder), cache_dir=str(tmp_path / "cache"))
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", from_the_hub)
+    monkeypatch.chdir(tmp_path)
+    found = list(input_rows("owner/name", "task.path=owner/name", "test", "default"))
+    assert found == [(1, "task.path=owner/name, row 1", ROWS[1])]
+    with pytest.raises(ValueError, match=r"it has no split 'dev': set task\.split to one of train, test"):
+        list(input_rows("owner/name", "task.path=owner/name", "dev", "default"))
+    with pytest.raises(Unreachable, match=r"can be fetched: Couldn't reach 'owner/nam' on the Hub$"):
+        list(input_rows("owner/nam", "mine"))
