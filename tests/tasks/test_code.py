@@ -12,6 +12,7 @@ import pytest
 from raysgpo.config import Config, TaskConfig
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.config.sandbox import SandboxConfig
+from raysgpo.data.report import reading
 from raysgpo.judging.prompt import judge_messages
 from raysgpo.records import Problem
 from raysgpo.sandbox import SandboxRefused
@@ -136,19 +137,22 @@ def test_it_is_graded_in_children_and_as_many_at_once_as_there_are_cores(write: 
     grader.close()
 
 
-def test_rows_that_cannot_be_used_are_left_out_and_named(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_that_cannot_be_used_are_left_out_and_named(write: Write) -> None:
     failing = {**MBPP, "task_id": 3, "code": "def double(x): return 4"}
     nameless = {**MBPP, "task_id": 4, "code": "def triple(x): return 3 * x"}
     broken = {**MBPP, "task_id": 5, "test_list": ["assert double(2 == 4"]}
     path = write(MBPP, failing, nameless, broken)
     assert [one.id for one in task_of(path).train] == ["2"]
-    said = capsys.readouterr().err
-    assert f"task.path={path}: left out rows 2, 3, whose solution fails its own tests" in said
-    assert (
-        f"task.path={path}: left out row 4, whose tests cannot be run: tests do not parse: '(' was never closed" in said
-    )
+    with reading() as report:
+        task_of(path)
+    assert [(one.where.rpartition(", ")[2], one.why) for one in report.left_out] == [
+        ("row 4", "its tests cannot be run"),
+        ("row 2", "its solution fails its own tests: mend it, or the tests"),
+        ("row 3", "its solution fails its own tests: mend it, or the tests"),
+    ]
+    assert report.left_out[0].said == "tests do not parse: '(' was never closed"
     assert [one.id for one in task_of(path, check_solutions=0).train] == ["2", "3", "4"]
-    with pytest.raises(ValueError, match="no row can be used; of row 1: mend the solution"):
+    with pytest.raises(ValueError, match="no row can be used; .*, row 1: its solution fails its own tests"):
         task_of(write(failing))
 
 
@@ -165,9 +169,9 @@ def test_solutions_beyond_the_first_are_not_run_and_that_is_said(
     [
         ({"tests": "assert f(1)"}, "row 1: no question: add the field 'question' (also called prompt,"),
         ({"question": "?"}, "row 1: no tests: add the field 'tests' (also called test, test_list,"),
-        ({"question": 3, "tests": "assert f(1)"}, "row 1: question is int where text was expected"),
+        ({"question": True, "tests": "assert f(1)"}, "row 1: question is bool where text was expected"),
         ({"question": "?", "tests": "assert f(1)", "entry_point": 1}, "entry_point is int where text"),
-        ({"question": "?", "tests": "assert True"}, "no row can be used; of row 1: tests assert nothing"),
+        ({"question": "?", "tests": "assert True"}, "row 1: tests assert nothing"),
     ],
 )
 def test_bad_rows_are_one_line(write: Write, row: dict[str, Any], said: str) -> None:
@@ -186,7 +190,7 @@ def test_the_settings_know_the_task(write: Write) -> None:
     assert settings(path, "algorithm=corpo", "task.test_reward=share").task.row.threshold == THRESHOLD
     assert settings(path, "task.sandbox.deadline=3").task.sandbox.deadline == 3
     for words, said in (
-        (["task.path=null"], "needs task.path, a JSONL file of question, tests, entry_point and solution"),
+        (["task.path=null"], "needs task.path, rows of question, tests, entry_point and solution"),
         (["algorithm=sgpo", "judge=rule"], "not of code"),
         (["task.code_steps=words"], "code_steps"),
     ):

@@ -16,6 +16,7 @@ from raysgpo.config import Config
 from raysgpo.config.overrides import resolve
 from raysgpo.config.task_kinds import RATED, TASK_KINDS
 from raysgpo.judging.rule import first_wrong
+from raysgpo.records import TESTS
 from raysgpo.tasks.grader import DeadlineGrader, InlineGrader, make_grader
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.ratings import COIN_FLIP, REWARD_RANGE
@@ -29,13 +30,15 @@ FIELDS: dict[str, Any] = {
     "solution_b": "3",
     "correct_a": True,
     "correct_b": False,
+    "tests": "assert add(1) == 2",
+    "entry_point": "add",
 }
 """A value of each field that a row of a file may have; of any other, a text."""
 
 
 def settings(kind: str, folder: Path) -> Config:
     """Settings of the task, with a file of rows that have the fields it names and no other."""
-    words = [f"task.kind={kind}", "task.prompts=6", "evaluation.prompts=4"]
+    words = [f"task.kind={kind}", "task.prompts=6", "evaluation.prompts=4", "task.check_solutions=0"]
     if (fields := TASK_KINDS[kind].fields) is not None:
         rows = [{name: FIELDS.get(name, "text") for name in fields} | {"question": f"{n}+1?"} for n in range(10)]
         (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -53,8 +56,8 @@ def test_a_row_is_true_of_the_task_that_it_names(kind: str, tmp_path: Path) -> N
     assert isinstance(task, resolve_name(row.factory)) and task.reward_range == row.reward_range
     assert (len(task.train), len(task.held_out)) == (6, 4)
     assert row.tiny is None or callable(resolve_name(row.tiny))
-    # A field that the task does not read is kept as metadata.
-    assert not set(row.fields or ()) & {name for problem in task.train for name in problem.metadata}
+    # A field that the task does not read is kept as metadata, where a judge finds the tests too.
+    assert not set(row.fields or ()) & {name for problem in task.train for name in problem.metadata} - {TESTS}
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)

@@ -56,7 +56,7 @@ def test_its_row_is_read_from_its_attributes(tmp_path: Path) -> None:
         ("(-1.0, 2.0)", "(2.0, -1.0)", "rewards reach from the least to the largest, not (2.0, -1.0)"),
         ("(-1.0, 2.0)", "3", "Mine.reward_range=3: Input should be a valid tuple"),
         ("bounded_grading = True", "fields = 'question'", "Mine.fields='question': Input should be a valid tuple"),
-        ("bounded_grading = True", "fields = ('question',)", "needs task.path, a JSONL file of question"),
+        ("bounded_grading = True", "fields = ('question',)", "needs task.path, rows of question"),
     ],
 )
 def test_what_is_wrong_with_the_class_is_told_with_the_settings(

@@ -226,7 +226,7 @@ def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.jsonl: there is no such file"):
         read_labelled(str(tmp_path / "none.jsonl"))
     write(tmp_path / "groups.jsonl", "{}")
-    with pytest.raises(ValueError, match=r"it is a folder \(groups\.jsonl\)"):
+    with pytest.raises(ValueError, match=r"groups\.jsonl, row 1: question: field required"):
         read_labelled(str(tmp_path))
     with pytest.raises(ValueError, match="holds no rows"):
         read_labelled(write(tmp_path / "empty.jsonl", ""))
