@@ -54,7 +54,7 @@ def test_help_lists_recipes_and_keys_without_heavy_imports() -> None:
     settings = {key for key in keys if not any(other.startswith(f"{key}.") for other in keys)}
     assert f"recipes: {', '.join(NAMES)}\n" in result.stdout
     listed = result.stdout.partition("settings and their defaults:\n")[2]
-    shown = re.findall(r"^  ([a-z_.]+)=", listed, re.MULTILINE)
+    shown = re.findall(r"^  ([a-z0-9_.]+)=", listed, re.MULTILINE)
     assert len(settings) > 60 and sorted(shown) == sorted(settings)
 
 
