@@ -38,7 +38,7 @@ test-light:
 	$(FOUND) -m venv $(LIGHT)
 	grep -v '^#\|^torch==\|^vllm' requirements/cpu.txt > $(LIGHT)/requirements.txt
 	$(LIGHT)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --no-deps -r $(LIGHT)/requirements.txt
-	PYTHONPATH=. $(LIGHT)/bin/python -m pytest -m "$(FAST)"
+	PYTHONPATH=. $(LIGHT)/bin/python -m pytest -p tests.without_torch -m "$(FAST)"
 
 # The wheel in an empty environment: it has the command, its recipes and nothing else, and trains.
 wheel: $(READY)

@@ -10,6 +10,7 @@ Shape legend: _G rollouts of a group.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
@@ -30,6 +31,7 @@ from raysgpo.records import CORRECTNESS, Drop, Group, Rollout, Verdict
 from raysgpo.tasks.grader import Grader
 from raysgpo.tasks.task import Grade, Task
 
+_log = logging.getLogger(__name__)
 OVERLONG = "overlong"
 """The reward part of ``algorithm.soft_overlong``."""
 
@@ -58,6 +60,9 @@ async def reward(group: Group, task: Task, grader: Grader, failed: str = "wrong"
         return _unsplit(group, raised)
     group = group.with_rollouts(rollouts)
     why = next((grade.why for grade in grades if grade.failure is not None), None)
+    for grade in grades:
+        if grade.failure is not None:
+            _log.warning("grading an answer to problem %s failed: %s", group.problem.id, grade.why)
     if failures:
         group = replace(group, error=f"grading an answer failed ({', '.join(failures)}): {why}")
     bad = next((bad for rollout in rollouts if (bad := _bad_part(rollout)) is not None), None)

@@ -8,7 +8,6 @@ as ``task.failed_grading`` says.
 from __future__ import annotations
 
 import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 
@@ -19,7 +18,6 @@ from raysgpo.tasks.task import Grade, Task
 from raysgpo.tasks.user_reward import UserReward, combined
 from raysgpo.tasks.worth import Each, Failed, GradeFn, Worth
 
-_log = logging.getLogger(__name__)
 WAITING = 8
 """Times as many processes as usual for a reward that is ``async``: it waits, and takes no CPU time."""
 
@@ -67,7 +65,7 @@ class InlineGrader(Grader):
     def _one(self, problem: Problem, text: str) -> Grade:
         (worth,) = self._grade(problem, [text])
         self._told()
-        return _grade(worth, problem)
+        return _grade(worth)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -99,7 +97,7 @@ class DeadlineGrader(Grader):
     async def _one(self, problem: Problem, text: str) -> Grade:
         (worth,) = await self._pool.ask(problem, [text])
         self._told()
-        return _grade(worth, problem)
+        return _grade(worth)
 
     def close(self) -> None:
         self._pool.close()
@@ -125,9 +123,7 @@ class RewardingGrader(Grader):
 
     async def grades(self, problem: Problem, texts: Sequence[str]) -> list[Grade]:
         grades, worths = await asyncio.gather(self._grader.grades(problem, texts), self.worths(problem, texts))
-        return [
-            _grade(combined(grade, worth, self._range), problem) for grade, worth in zip(grades, worths, strict=True)
-        ]
+        return [_grade(combined(grade, worth, self._range)) for grade, worth in zip(grades, worths, strict=True)]
 
     async def worths(self, problem: Problem, texts: Sequence[str]) -> list[Worth]:
         """What the reward alone gives."""
@@ -144,10 +140,9 @@ class RewardingGrader(Grader):
         self._grader.close()
 
 
-def _grade(worth: Worth, problem: Problem) -> Grade:
-    """A failure as a wrong answer, with a word in the log."""
+def _grade(worth: Worth) -> Grade:
+    """A failure as a wrong answer."""
     if not isinstance(worth, Failed):
         assert isinstance(worth, Grade), "parts of a reward stand in a grade by now"
         return worth
-    _log.warning("grading an answer to problem %s failed: %s", problem.id, worth.why)
     return Grade(False, {CORRECTNESS: 0.0}, failure=worth.kind, why=worth.why)

@@ -89,7 +89,7 @@ class _Child:
         self._deadline, self._patience = deadline, patience
         self._pipe, theirs = Pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "raysgpo.tasks.grader_child", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "raysgpo.tasks.grader_child", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

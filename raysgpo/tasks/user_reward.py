@@ -152,7 +152,7 @@ def _number(value: Any, what: str) -> float:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError(f"{what} gave {number}, which is no finite number")
-    return number
+    return number + 0.0  # no -0.0 in the records
 
 
 def _named(value: Any) -> str:

@@ -97,6 +97,10 @@ def _of_file(place: str, name: str) -> UserCode:
     if not file.is_file():
         near = difflib.get_close_matches(file.name, [one.name for one in _python_files(file.parent)], n=1)
         raise ValueError(f"{given}: there is no such file{f'; did you mean {near[0]}?' if near else ''}")
+    if file.stem in sys.stdlib_module_names and file.parent == Path.cwd():
+        raise ValueError(
+            f"{given}: processes started here would take it for Python's own {file.stem}: call it otherwise"
+        )
     main = _read(file, given)
     beside = _closure(file.parent, "", main)
     sha256 = _hash({"": main, **beside})

@@ -115,12 +115,14 @@ def test_a_module_of_the_working_folder_is_sent_and_an_installed_one_is_not(
     [
         ("mine.py", "write FILE.py:NAME or package.module:NAME"),
         ("mine.py:", "write FILE.py:NAME or package.module:NAME"),
+        ("string.py:f", "/string.py:f: processes started here would take it for Python's own string: call it otherw"),
         ("mime.py:Judge", "/mime.py:Judge: there is no such file; did you mean mine.py?"),
         ("nowhere.at.all:f", "nowhere.at.all:f: it does not import: ModuleNotFoundError: No module named 'nowhere'"),
         ("nowhere:f", "nowhere:f: there is no module nowhere, neither here ("),
     ],
 )
 def test_what_is_not_there_is_named(given: str, said: str, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (mine / "string.py").write_text("def f(text): return 1\n")
     monkeypatch.chdir(mine)
     with pytest.raises(ValueError) as caught:
         find(given)

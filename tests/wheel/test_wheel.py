@@ -83,9 +83,8 @@ def test_the_installed_command_trains_with_a_reward_of_ones_own(environment: Pat
     (tmp_path / "brief.py").write_text(REWARD)
     (tmp_path / "cell.py").write_text(
         "from raysgpo import Config, train\n"
-        "from raysgpo.recipes.arithmetic import arithmetic\n"
-        f"few = {{'steps': 1, 'name': 'cell', 'storage': '{tmp_path}', 'prompts_per_step': 4}}\n"
-        "print('FOLDER', train(Config.model_validate(arithmetic().model_dump() | few)))\n"
+        f"few = dict(steps=1, name='cell', storage='{tmp_path}', prompts_per_step=4)\n"
+        "print('FOLDER', train(Config(**few, reward='brief.py:brief', evaluation={'prompts': 8})))\n"
     )
     command = environment / "raysgpo"
     assert f" {word('evaluate_judge')} " in ran(command, "--help", folder=tmp_path)
