@@ -54,7 +54,10 @@ def _problems(config: Config) -> Tree:
     if small is None:
         model = config.model if config.model in POLICIES else TINY
         return {"model": model, "task": {"prompts": ROWS} if task.row.fields is None else {}}
-    own: Tree = {"eval_path": None, "max_prompt_tokens": None, "system": None, "examples": 0}
+    own: Tree = {
+        **{"eval_path": None, "columns": {}, "where": None, "eval_where": None, "subset": None},
+        **{"max_prompt_tokens": None, "system": None, "examples": 0, "chat_template_kwargs": {}},
+    }
     if small in TASK_KINDS:
         generated = {"kind": small, "path": None, "terms": [3], "prompts": ROWS}
         return {"model": TINY, "task": own | generated, "sampling": {"max_tokens": 80, "stop": []}}

@@ -1,6 +1,6 @@
 """SGPO's online runs at 7B, on one node of eight H100: DeepSeek-R1-Distill-Qwen-7B on AIME 1997 to 2023.
 
-``python jobs/train.py sgpo_7b task.path=train_aime.jsonl --dry-run``
+``python jobs/train.py sgpo_7b task.path=train_aime.jsonl --dry-run``; rows without a ``year``: ``task.where=null``
 
 Model, data, group size, length, epochs, judge and judged epochs are the paper's (arXiv 2505.11595, section 4.2); its
 judges vote in table 4 alone (``judge.votes=4``). Learning rate and KL penalty are verl's defaults, which it names;
@@ -31,7 +31,7 @@ def sgpo_7b() -> Config:
         epochs=12,
         prompts_per_step=128,
         max_staleness=1,
-        task=TaskConfig(kind="math", path="train_aime.jsonl"),
+        task=TaskConfig(kind="math", path="train_aime.jsonl", where="1997 <= year <= 2023"),
         algorithm=AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo"), kl_coefficient=0.001),
         judge=JudgeConfig(
             kind="endpoint", base_url="https://api.openai.com/v1", model="o4-mini", epochs=3, concurrency=64
