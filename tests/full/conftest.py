@@ -126,12 +126,13 @@ def trained_here(config: Config) -> Iterator[RunFolder]:
     from raysgpo.groups.prepared import StartState
     from raysgpo.session.moving_parts import running_parts
     from raysgpo.session.serving_parts import serving_parts
+    from raysgpo.start.data_report import write_report
     from raysgpo.start.preparation import prepare
     from raysgpo.start.resume import open_folder
 
     with RunLock(print) as lock:
         run = open_folder(config, lock, print)
-        prepared = prepare(config, say=print)
+        prepared = write_report(prepare(config, say=print), run, print)
         with (
             serving_parts(prepared.config, run, None, print) as serving,
             running_parts(prepared, run, StartState(), serving, print) as parts,
