@@ -30,7 +30,7 @@ from tests.resolved import resolved
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
 SEGMENT_KEYS = {"role", "token_ids", "loss_weight", "logprobs"}
-NOT_IN_EVERY_ROW = ("store/", "checkpoint/", "eval/", "readings/", "start/")
+NOT_IN_EVERY_ROW = ("store/", "checkpoint/", "curriculum/", "eval/", "readings/", "start/")
 METRIC_KEYS = {"step", *(name for name in defined() if not name.startswith(NOT_IN_EVERY_ROW))} | {
     f"{name}/update_{number}" for name in NO_UPDATE for number in range(1, UPDATES + 1)
 }
