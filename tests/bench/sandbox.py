@@ -1,4 +1,4 @@
-"""How fast and how strict the sandbox is: ``python -m tests.bench.sandbox FOLDER``, of the question sets.
+"""How fast and how strict the sandbox is: ``python -m tests.bench.sandbox [FOLDER]``, of the question sets.
 
 Said are good programs a second on all cores, in both forms; HumanEval's own solutions that pass, and how fast; pairs
 of solutions whose verdicts are the recorded ones; and of the programs of ``tests/sandbox/programs.py`` those that got
@@ -28,11 +28,12 @@ RUNS = 200
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
     speed(f"asserts ({len(ADD)} tests)", lambda: all(run_tests(RIGHT, ADDING, Limits()).passed))
     speed("standard input", lambda: run_script(READS, SUM[0][0], Limits()).output == SUM[0][1].encode())
-    canonical(str(folder / "humaneval.jsonl"))
-    pairs(folder / "code_pairs_dev.jsonl")
+    if len(sys.argv) > 1:
+        folder = Path(sys.argv[1])
+        canonical(str(folder / "humaneval.jsonl"))
+        pairs(folder / "code_pairs_dev.jsonl")
     strict()
 
 
