@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +16,6 @@ from raysgpo.config import (
     AlgorithmConfig,
     Config,
     JudgeConfig,
-    TaskConfig,
     TrainerConfig,
     doubtful_algorithm,
     doubtful_optimizer,
@@ -29,9 +26,7 @@ from raysgpo.config.places import check_writable, in_store, user_path
 from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.config.trainer import VARLEN
 from raysgpo.data.plain_json import unwritable
-from raysgpo.data.report import DataReport
-from raysgpo.groups.curriculum import filtered
-from raysgpo.groups.prepared import Prepared, Prompt
+from raysgpo.groups.prepared import Prepared
 from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.planning.model_shape import ModelShape
@@ -51,6 +46,7 @@ from raysgpo.policy.prompts import (
 from raysgpo.policy.snapshot import check_fit
 from raysgpo.policy.special_tokens import special_ids
 from raysgpo.records import Problem
+from raysgpo.start.chosen_prompts import fitting, of_an_epoch
 from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
 from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
@@ -111,9 +107,9 @@ def prepare(
     _check_room(section, room[1], config.evaluation_tokens, context)
     check_template_arguments("task.chat_template_kwargs", tokenizer, config.task.chat_template_kwargs)
     fit = partial(encode_fitting, tokenizer, before=before, arguments=config.task.chat_template_kwargs)
-    train = _fitting(fit, problems, "training", room[0], config.task, report, say)
-    held_out = _fitting(fit, task.held_out, "held-out", room[1], config.task, report, say)
-    train = _filtered(config, train, report, say)
+    train = fitting(fit, problems, "training", room[0], config.task, report, say)
+    held_out = fitting(fit, task.held_out, "held-out", room[1], config.task, report, say)
+    train = of_an_epoch(config, train, report, say)
     report.train, report.held_out = len(train), len(held_out)
     if config.guidance.on:
         train = with_trajectories(tokenizer, train, task, config, context)
@@ -152,49 +148,6 @@ def _check_room(section: str, left: int, max_tokens: int, context: int) -> None:
         )
 
 
-def _fitting(
-    fit: Callable[[Sequence[Problem], int], tuple[list[Prompt], list[str]]],
-    problems: Sequence[Problem],
-    which: str,
-    room: int,
-    task: TaskConfig,
-    report: DataReport,
-    say: Callable[[str], None],
-) -> list[Prompt]:
-    """The prompts that leave room for an answer and are as short as asked; which do not is said."""
-    prompts, too_long = fit(problems, room)
-    report.drop(too_long, f"its prompt is longer than {room} tokens")
-    if too_long:
-        first = too_long[0]
-        say(f"{len(too_long)} {which} prompts are longer than {room} tokens and are left out (the first: {first})")
-    return prompts if task.max_prompt_tokens is None else _short(prompts, which, task.max_prompt_tokens, report, say)
-
-
-def _short(
-    prompts: list[Prompt], which: str, most: int, report: DataReport, say: Callable[[str], None]
-) -> list[Prompt]:
-    """Those of at most ``most`` tokens.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    short = [prompt for prompt in prompts if len(prompt.token_ids) <= most]
-    if not short:
-        least = min(len(prompt.token_ids) for prompt in prompts)
-        raise ConfigError(
-            f"task.max_prompt_tokens={most}: none of the {len(prompts)} {which} prompts is so short: the shortest has "
-            f"{least} tokens; raise it"
-        )
-    if (longer := len(prompts) - len(short)) > 0:
-        dropped = [prompt.problem.id for prompt in prompts if len(prompt.token_ids) > most]
-        report.drop(dropped, f"its prompt is longer than task.max_prompt_tokens={most}")
-        say(
-            f"{longer} {which} prompts are longer than task.max_prompt_tokens={most} and are left out (the first: "
-            f"{dropped[0]})"
-        )
-    return short
-
-
 def _check_records(task: Task, config: Config) -> None:
     """Refuse a problem that the run could not write into its records."""
     for problem in (*task.train, *task.held_out):
@@ -217,31 +170,6 @@ def _with_threshold(config: Config) -> AlgorithmConfig:
 def _doubts(config: Config, task: Task) -> Iterator[str]:
     yield from doubtful_algorithm(config.algorithm, *task.reward_range)
     yield from doubtful_optimizer(config.optimizer, config.prompts_per_step)
-
-
-def _filtered(config: Config, train: list[Prompt], report: DataReport, say: Callable[[str], None]) -> list[Prompt]:
-    """The training prompts of an epoch; one that stands there again has another id, so another answer is sampled."""
-    curriculum = config.curriculum
-    try:
-        indices = filtered([prompt.problem for prompt in train], curriculum, config.seed)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    times: Counter[int] = Counter()
-    prompts = []
-    for index in indices:
-        times[index] += 1
-        prompts.append(train[index] if times[index] == 1 else _again(train[index], times[index]))
-    if (hard := len(train) - len(times)) > 0:
-        fate = "left out" if len(prompts) < len(train) else f"replaced: {hard} easier ones stand in an epoch again"
-        report.drop(
-            (train[i].problem.id for i in range(len(train)) if i not in times), f"harder than {curriculum.above}"
-        )
-        say(f"{hard} training prompts are harder than {curriculum.above} and are {fate}")
-    return prompts
-
-
-def _again(prompt: Prompt, time: int) -> Prompt:
-    return replace(prompt, problem=replace(prompt.problem, id=f"{prompt.problem.id}#{time}"))
 
 
 def find_model(config: Config, say: Callable[[str], None]) -> str:

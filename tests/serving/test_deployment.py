@@ -209,14 +209,13 @@ def test_a_replica_that_hangs_in_a_broadcast_costs_the_others_the_patience_for_a
     finally:
         os.kill(hung.pid, signal.SIGCONT)
     assert time.monotonic() - started < 60
-    # Seldom, on a busy machine, one of the others stands until its own deadline, and is replaced as well.
-    assert report.landed and len(report.landed) + len(report.failures) == 3, report
+    assert len(report.landed) == 2, report
     assert hung.replica_id not in report.landed
     assert "given up" in report.problems[0]
     expected = named_checksums((name, tensor + 1) for name, tensor in large.items())
     said = handle.broadcast("state", True).results(timeout_s=10, return_exceptions=True)
     found = [s for s in said if isinstance(s, ReplicaState) and s.replica_id in report.landed]
-    assert [s.checksums for s in found] == [expected] * len(report.landed)
+    assert [s.checksums for s in found] == [expected] * 2
 
 
 def test_a_start_that_fails_says_why(deploy_fake: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
