@@ -210,10 +210,12 @@ class WeightGroup:
 
     def abort(self) -> None:
         """End it, whatever it is in the middle of; the other ranks notice. It never blocks."""
-        group, self._group = self._group, None
-        if group is not None:
-            own = self._store if self._rank == 0 else None
-            threading.Thread(target=_end, args=(group, own), name="end of a weight group", daemon=True).start()
+        if self._group is None:
+            return
+        # Held here as well, the last reference could go here, and to let go of a group is to wait for its broadcasts.
+        held, self._group = [self._group], None
+        own = self._store if self._rank == 0 else None
+        threading.Thread(target=_end, args=(held, own), name="end of a weight group", daemon=True).start()
 
     def _sizes(self, header: int, data: int) -> torch.Tensor:
         return torch.tensor([header, data], dtype=torch.int64, device=self._device)
@@ -259,9 +261,10 @@ class WeightGroup:
             raise RuntimeError("this group of weights was given up by another rank")
 
 
-def _end(group: dist.ProcessGroup, store: dist.TCPStore | None) -> None:
-    """The group's last reference goes here, and gloo's connections with it. ``store``: at rank 0, which has it, so that
-    the others hear of it."""
+def _end(held: list[dist.ProcessGroup], store: dist.TCPStore | None) -> None:
+    """The group's last reference, which is taken out of ``held``, goes here, and gloo's connections with it. ``store``:
+    at rank 0, which has it, so that the others hear of it."""
+    group = held.pop()
     if store is not None:
         store.set(_OVER, "")
     group.abort()
