@@ -1,4 +1,4 @@
-"""Over how many GPUs an engine spreads its model, and whether that is how many it has."""
+"""Over how many GPUs and processes an engine spreads its model, and whether that is how many it has."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ TENSOR, PIPELINE = "tensor_parallel_size", "pipeline_parallel_size"
 def tensor_parts(gpus: float, engine: Mapping[str, Any]) -> int:
     """Parts that each layer is split into: as ``engine`` says, else one for each GPU."""
     return int(engine.get(TENSOR) or max(1, int(gpus) // int(engine.get(PIPELINE) or 1)))
+
+
+def has_process(wanted: bool | None, gpus: float, engine: Mapping[str, Any]) -> bool:
+    """Whether the part of an engine that computes is a process of its own; several parts always are."""
+    several = tensor_parts(gpus, engine) * int(engine.get(PIPELINE) or 1) > 1
+    return wanted if wanted is not None and not several else gpus > 0 or several
 
 
 def impossible_parts(section: str, gpus: float, engine: Mapping[str, Any]) -> str | None:

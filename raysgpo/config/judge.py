@@ -9,6 +9,7 @@ from pydantic import Field
 
 from raysgpo.config.cluster import LabelSelector
 from raysgpo.config.deadlines import SHORTEST, answer_deadline
+from raysgpo.config.engine_parts import has_process
 from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.config.section import Section
 
@@ -95,6 +96,8 @@ class JudgeConfig(Section):
     max_model_len: int | None = Field(None, ge=2)
     """replicas: longest prompt plus answer, tokens; None: the longest question that the prompts and
     ``sampling.max_tokens`` allow and the judge's answer, within the model's own limit."""
+    engine_process: bool | None = None
+    """replicas: as ``rollout.engine_process``."""
     engine: dict[str, Any] = Field({})
     """replicas: further arguments of vLLM's engine, passed as they are. ``dtype`` on CPUs, if not said: bfloat16 for a
     real model where the CPU multiplies that by itself, else float32."""
@@ -103,6 +106,11 @@ class JudgeConfig(Section):
     start_deadline: float | None = Field(None, gt=0)
     """Seconds for the judge to answer its first question at the start; None: 120 and 15 for each GiB of the weights of
     replicas, 300 at least."""
+
+    @property
+    def core_process(self) -> bool:
+        """``engine_process``, settled."""
+        return has_process(self.engine_process, self.gpus, self.engine)
 
     @property
     def answer_tokens(self) -> int:

@@ -76,6 +76,7 @@ def wait_for_rollout(model_path: str, rollout: RolloutConfig, name: str, report:
 
 
 def _deployment_options(rollout: RolloutConfig, name: str, groups: int, quiet: LoggingConfig) -> dict[str, Any]:
+    threads = {"OMP_NUM_THREADS": str(rollout.threads or 1)} if rollout.gpus == 0 else {}
     return {
         "name": name,
         **rollout_options(rollout, groups),
@@ -83,6 +84,7 @@ def _deployment_options(rollout: RolloutConfig, name: str, groups: int, quiet: L
             "num_cpus": rollout.cpus,
             "num_gpus": rollout.gpus,
             "label_selector": rollout.label_selector or {},
+            "runtime_env": {"env_vars": threads},  # read when torch is imported
         },
         "max_ongoing_requests": UNLIMITED_REQUESTS,
         "health_check_period_s": HEALTH_PERIOD,

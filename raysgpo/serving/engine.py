@@ -18,6 +18,7 @@ from raysgpo.config import RolloutConfig
 from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.policy.text_ends import ends_of, has_pieces, text_ends, text_pieces
 from raysgpo.records import Completion, SampleRequest
+from raysgpo.serving.core_thread import core_in_thread
 from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.serving.token_count import TokenCount
 from raysgpo.serving.vllm_weights import VllmWeights
@@ -87,7 +88,7 @@ EngineFactory = Callable[[str, RolloutConfig], Engine]
 
 CPU_ENVIRONMENT = {
     "TORCHDYNAMO_DISABLE": "1",  # Else the first generation compiles a sampler for up to 25 s.
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # The model lives in the engine process: one process less.
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",  # The model lives with the core: one process less.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # The trainer shares these cores: claim none.
     "OMP_WAIT_POLICY": "PASSIVE",  # A spinning thread would steal the trainer's core.
 }
@@ -151,11 +152,12 @@ def cpu_arguments(kv_cache_gib: float) -> dict[str, Any]:
 
 
 class VllmEngine:
-    """vLLM's ``AsyncLLM``. On CPU it has two processes: this one, and the one with the model."""
+    """vLLM's ``AsyncLLM``, in this process as far as ``rollout.engine_process`` says."""
 
     def __init__(self, model_path: str, rollout: RolloutConfig) -> None:
         self._arguments = engine_arguments(model_path, rollout)
         self._environment = QUIET_ENVIRONMENT | (cpu_environment(rollout.threads) if rollout.gpus == 0 else {})
+        self._core_process = rollout.core_process
         self._on_update = rollout.on_update
         self._version = NOTHING_PUBLISHED
         self._llm: Any = None
@@ -176,7 +178,8 @@ class VllmEngine:
 
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
-        self._llm = AsyncLLM.from_engine_args(arguments)
+        with core_in_thread(not self._core_process):
+            self._llm = AsyncLLM.from_engine_args(arguments)
         self._tokens = TokenCount(self._llm.output_processor)
         self._tokenizer = self._llm.get_tokenizer()
         self._special = special_ids(self._tokenizer)

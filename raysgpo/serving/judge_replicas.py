@@ -39,7 +39,7 @@ def start_judge(judge: JudgeConfig, name: str) -> JudgeAddress:
     assert judge.kind == "replicas", f"judge.kind={judge.kind} needs no replicas"
     start_serve(http=True)
     deployment = serve.deployment(serve.ingress()(JudgeServer)).options(**_deployment_options(judge))
-    application = deployment.bind(_arguments(judge))
+    application = deployment.bind(_arguments(judge), judge.core_process)
     target = serve.RunTarget(application, name=name, route_prefix=f"/{name}", logging_config=quiet_logging())
     serve.run_many([target], wait_for_applications_running=False)
     return JudgeAddress(f"{http_address()}/{name}/v1", MODEL, SecretStr(cluster_key()))

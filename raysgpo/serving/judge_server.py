@@ -1,6 +1,7 @@
 """A judge replica: vLLM's own OpenAI-compatible server as a Ray Serve deployment.
 
-Engine, server and HTTP are one process, beside the one with the model. (``ray.serve.llm`` has an ingress of its own, a
+Engine, server and HTTP are one process; the core with the model is in it too, or beside it
+(``judge.engine_process``). (``ray.serve.llm`` has an ingress of its own, a
 worker process for each engine and an actor for usage statistics: 28 s of CPU more to start, on a laptop.)
 """
 
@@ -10,11 +11,13 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from raysgpo.serving.core_thread import core_in_thread
+
 
 class JudgeServer:
     """To be wrapped by ``serve.ingress()``."""
 
-    async def __init__(self, arguments: dict[str, Any]) -> None:  # type: ignore[misc]  # Serve awaits it
+    async def __init__(self, arguments: dict[str, Any], core_process: bool) -> None:  # type: ignore[misc]  # Serve awaits it
         """``arguments``: vLLM's, of its engine and of its server, by their names."""
         from vllm import AsyncEngineArgs
         from vllm.entrypoints.launchers.api_server.app_state import init_app_state
@@ -26,7 +29,8 @@ class JudgeServer:
         options = make_arg_parser(FlexibleArgumentParser()).parse_args([])
         for name, value in arguments.items():
             setattr(options, name, value)
-        self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(options))
+        with core_in_thread(not core_process):
+            self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(options))
         tasks = await self._llm.get_supported_tasks()
         self._app = build_app(options, tasks, self._llm.model_config)
         await init_app_state(self._llm, self._app.state, options, tasks)

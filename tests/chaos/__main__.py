@@ -34,7 +34,8 @@ DISK_MEBIBYTES, SHARED_MEMORY_MEBIBYTES = 256, 3072
 SETTINGS = """arithmetic judge=tiny task.terms=3 task.prompts=64 prompts_per_step=4 sampling.group_size=4
 sampling.max_tokens=24 optimizer.lr=1e-5 max_staleness=1 steps=100000 checkpoint.every=3 evaluation.every=0
 evaluation.prompts=8 trainer.workers=2 trainer.cpus=0.25 rollout.kv_cache_gib=0.1 judge.epochs=1000000 judge.deadline=8
-algorithm=sgpo_corpo max_restarts=1000 trainer.max_failures=1000 name=chaos""".split()
+algorithm=sgpo_corpo max_restarts=1000 trainer.max_failures=1000 rollout.engine_process=true judge.engine_process=true
+name=chaos""".split()
 
 
 def main() -> int:

@@ -79,7 +79,7 @@ class Strokes:
         self.most, self.now, self.elastic = replicas[1], 0, replicas[0] < replicas[1]
         rollout = RolloutConfig(
             replicas=replicas, cpus=0.1, kv_cache_gib=0.1, threads=1, start_deadline=120, update_deadline=20,
-            upscale_delay=0.5, downscale_delay=1.0,
+            upscale_delay=0.5, downscale_delay=1.0, engine_process=True,
             engine={} if real else {"token_seconds": 0.02, "answers": ["x" * LONG]},
         )  # fmt: skip
         self.transport = StoreTransport(start_weight_store(), group="gloo")

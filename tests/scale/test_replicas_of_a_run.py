@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.scale, pytest.mark.timeout(1800)]
 P, S = 8, 0
 SETTINGS = f"""arithmetic judge=rule task.terms=[3,4,5] task.prompts=640 prompts_per_step={P} sampling.group_size=8
 max_staleness={S} optimizer.updates_per_step=8 steps=1000 checkpoint.every=0 name=elastic
-rollout.replicas=[1,2] rollout.cpus=0.4 rollout.upscale_delay=1 rollout.downscale_delay=5""".split()
+rollout.replicas=[1,2] rollout.cpus=0.4 rollout.upscale_delay=1 rollout.downscale_delay=5
+rollout.engine_process=true""".split()
 HELD_OUT = ["evaluation.prompts=4000", "evaluation.every=1000"]
 """The evaluation before the first step keeps 256 answers under way, which calls for the second replica; then eight
 updates a step leave the replicas idle for most of the time."""

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import psutil
 import pytest
 
 pytestmark = pytest.mark.ray
 
-CHILD = "import raysgpo.weights.parent_watch, time; print('up', flush=True); time.sleep(600)"
-PARENT = f"""
-import subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", {CHILD!r}], stdout=subprocess.PIPE, start_new_session=True)
-child.stdout.readline()
-print(child.pid, flush=True)
-child.wait()
+PARENT = """
+import multiprocessing, time
+from tests.weights.test_parent_watch import watching
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")  # as vLLM starts its own
+    ours, theirs = context.Pipe()
+    child = context.Process(target=watching, args=(theirs,))
+    child.start()
+    ours.recv()
+    print(child.pid, flush=True)
+    child.join()
 """
 
 
-def test_a_child_does_not_outlive_a_parent_that_was_killed() -> None:
-    parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+def watching(parent: Connection) -> None:
+    import raysgpo.weights.parent_watch  # noqa: F401
+
+    os.setsid()
+    parent.send("up")
+    time.sleep(600)
+
+
+def test_a_child_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment)
     assert parent.stdout is not None
     child = psutil.Process(int(parent.stdout.readline()))
     time.sleep(1.5)
