@@ -24,6 +24,7 @@ from typing import Any
 
 from raysgpo.conductor.evaluation import evaluation_due
 from raysgpo.conductor.handle import ConductorHandle
+from raysgpo.conductor.idle_cores import IdleCores
 from raysgpo.conductor.issued_steps import IssuedSteps
 from raysgpo.conductor.judge_account import JudgeAccount
 from raysgpo.conductor.messages import Admission, Decision, Status, TrainReport
@@ -73,6 +74,7 @@ class Conductor:
         self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, start.sizes, facts)
         self._upload = None if run.store is None else RecordUpload(run, self._reporter.sizes(start.step), self.say)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
+        self._idle = IdleCores()
         self._tickets = Tickets(prepared, start, self._window, account.write)
         self._versions = Versions(start.version)
         self._progress = Progress(prepared.total_steps, trained=start.step)
@@ -242,6 +244,7 @@ class Conductor:
             **report.metrics,
             **replica_metrics(report.metrics),
             **time_metrics(groups, report.times(self._progress.step_start, interval)),
+            "time/idle_cores": self._idle.mean(),
             **evaluation,
         }
         if await self._reporter.record(row, groups):

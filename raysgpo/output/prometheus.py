@@ -163,6 +163,7 @@ SERIES: Mapping[str, Series] = {
     "eval/failed": _gauge("eval_failed_prompts"),
     "eval/weight_version": _gauge("eval_weight_version"),
     "time/step": _gauge("step_seconds"),
+    "time/idle_cores": _gauge("idle_cores"),
     **{f"time/{phase}": _gauge("phase_seconds", phase=phase) for phase in PHASES},
 }
 """Every number of a row whose name is whole."""

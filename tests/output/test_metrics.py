@@ -32,7 +32,7 @@ eval/accuracy/difficulty_N eval/accuracy/CATEGORY eval/prompts eval/failed eval/
 eval/pass_at_K readings/NAME_mean readings/NAME_std readings/unread_share start/host_gib/rank_N
 start/device_gib/rank_N checkpoint/seconds checkpoint/bytes
 store/seconds store/bytes store/failures store/step
-curriculum/target curriculum/difficulty""".split()
+curriculum/target curriculum/difficulty time/idle_cores""".split()
 """What only some runs have, or what the conductor knows."""
 
 INTERVALS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted).map(tuple), max_size=8)
