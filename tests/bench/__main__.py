@@ -29,6 +29,7 @@ BENCHES: dict[str, list[str]] = {
     "race, tiny": ["race.py", "arithmetic", "--steps", "16"],
     "race, SmolLM2": ["race.py", "smollm", "--steps", "4", "--rounds", "1"],
     "sampling, tiny": ["rollout.py", TINY],
+    "sampling, tiny, cores in processes": ["rollout.py", TINY, "--engine-process"],
     "sampling, SmolLM2": ["rollout.py", SMOLLM2, "--rounds", "1"],
     "update, tiny": ["update.py", TINY],
     "update, SmolLM2": ["update.py", SMOLLM2, "--rounds", "2", "--threads", "2", "--groups", "4"],
