@@ -97,7 +97,7 @@ def one(job: Job, one_rank: None) -> tuple[Result, Policy]:
 
 SHARDINGS: dict[str, dict[str, Any]] = {
     "2": {},
-    "2 with checkpointing": {"gradient_checkpointing": True, "layout": "padded"},
+    "2 with checkpointing": {"gradient_checkpointing": True},
     "4": {},
     "2 x 2": {"shard_size": 2},
 }
