@@ -24,6 +24,7 @@ import torch.distributed as dist
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
+from raysgpo.output.metrics import Number
 from raysgpo.policy.layout import Layout, Size, tokens_of
 from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
@@ -153,10 +154,12 @@ def prompts_once(arguments: argparse.Namespace, prompt: int) -> None:
     layouts: tuple[Layout, ...] = ("shared", "packed", "padded")
     given = {layout: planned(made, layout, arguments.budget) for layout in layouts}
     policies = {layout: built(arguments, layout) for layout in layouts}
-    padding = {layout: policies[layout].update(given[layout][0])["policy/padding"] for layout in layouts}
-    taken = alternating(
-        arguments.rounds, {layout: partial(policies[layout].update, given[layout][0]) for layout in layouts}
-    )
+    padding: dict[Layout, Number] = {}
+
+    def update(layout: Layout) -> None:
+        padding[layout] = policies[layout].update(given[layout][0])["policy/padding"]
+
+    taken = alternating(arguments.rounds, {layout: partial(update, layout) for layout in layouts})
     print(f"prompts of {prompt} tokens, {len(made)} answers of {arguments.answers}:")
     for layout, (share, computed) in given.items():
         print(
