@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from raysgpo.policy.arrangement import Arrangement, arrange
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.packing import Packing
 from raysgpo.policy.sequences import TrainSequence
+from raysgpo.policy.to_device import to_device
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,8 @@ def _tensors(
     device: torch.device,
     scored: Sequence[NDArray[np.bool_]],
 ) -> Batch:
-    def tensor(array: NDArray[np.generic], dtype: torch.dtype) -> Tensor:
-        return torch.from_numpy(array).to(device=device, dtype=dtype)
+    def tensor(array: NDArray[Any], dtype: torch.dtype) -> Tensor:
+        return to_device(array, device, dtype)
 
     def gather(field: str) -> NDArray[np.generic]:
         return np.concatenate([getattr(s, field)[mask_T] for s, mask_T in zip(sequences, scored, strict=True)])

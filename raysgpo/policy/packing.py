@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from raysgpo.policy.segments import Buckets, Segment, borders, bucketed
+from raysgpo.policy.to_device import to_device
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Packing:
     @classmethod
     def of(cls, segments: Sequence[Segment], device: torch.device) -> Packing:
         ends, of_keys = (
-            torch.from_numpy(borders(lengths)).to(device)
+            to_device(borders(lengths), device)
             for lengths in ([s.length for s in segments], [s.keys for s in segments])
         )
         return cls(segments, ends, of_keys, device)
@@ -82,4 +83,4 @@ class Packing:
         return torch.zeros_like(hidden_R1LM, dtype=dtype).masked_fill_(hidden_R1LM, -torch.inf)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+        return to_device(array, self.device)
