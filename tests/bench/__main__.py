@@ -36,10 +36,11 @@ BENCHES: dict[str, list[str]] = {
         TINY,
         *"--no-bare --rounds 1 --groups 4 --prompts 2048 --budget 8192".split(),
     ],
-    "update, SmolLM2": [
+    "update, SmolLM2": ["update.py", SMOLLM2, *"--rounds 2 --threads 2 --groups 4 --prompts".split(), ""],
+    "update, SmolLM2, prompts": [
         "update.py",
         SMOLLM2,
-        *"--rounds 2 --threads 2 --groups 1 --prompts 120 --answers 30,30".split(),
+        *"--no-bare --rounds 2 --threads 2 --groups 1 --prompts 120 --answers 30,30".split(),
     ],
     "sync, SmolLM2": ["sync.py", SMOLLM2],
     "sync, SmolLM2, two replicas": ["sync.py", SMOLLM2, "--replicas", "2"],

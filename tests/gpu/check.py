@@ -162,8 +162,8 @@ def packing(path: str, lengths: list[int]) -> Iterator[Row]:
         exact = measured("padded", "sdpa", dtype="float32")
         yield "packing", "padded against float32: logprob, gradient", "  ".join(apart(dense, exact))
         yield "packing", "packed against float32: logprob, gradient", "  ".join(apart(packed, exact))
-    ignored = mock.patch.object(Packing, "for_kernels", lambda _: {})
-    with ignored, mock.patch("raysgpo.policy.policy.check_scorer"):  # which would find out
+    borders: Any = mock.patch.object(Packing, "for_kernels", lambda _: {})
+    with borders, mock.patch("raysgpo.policy.policy.check_scorer"):  # which would find out
         yield "packing", "borders ignored: logprob, gradient", "  ".join(apart(measured("packed", "varlen"), dense))
 
 
