@@ -13,7 +13,9 @@ from raysgpo.config.replica_bounds import ReplicaBounds, bounds_text
 from raysgpo.config.section import Section
 
 VARLEN = "varlen"
-"""PyTorch's own attention over packed rows, as ``trainer.attention`` names it."""
+"""Our attention over rows without padding, as ``trainer.attention`` names it."""
+LOGITS = 2**29
+"""Bytes of a chunk of logits in float32, if nobody says how many tokens it has."""
 
 
 class OptimizerConfig(Section):
@@ -103,19 +105,20 @@ class TrainerConfig(Section):
     """Type of the forward and backward pass; weights and optimizer are float32. ``auto``: bfloat16 on GPUs, and on CPUs
     that multiply it by themselves (AMX, AVX512-BF16) for any model but a tiny one; else float32."""
     layout: Literal["auto", "shared", "padded", "packed"] = "auto"
-    """Rows of a micro-batch: ``packed`` for variable-length attention kernels (flash attention); for others ``shared``,
-    which computes the prompt of a group once, or ``padded``, one row a sequence, where the model or
-    ``trainer.gradient_checkpointing`` keeps no cache of keys and values."""
+    """Rows of a micro-batch: ``shared``, one row without padding in which the prompt of a group stands once;
+    ``packed``, the same with a prompt for each answer; ``padded``, one row a sequence. ``auto``: ``shared`` under
+    ``varlen``, ``packed`` for flash attention's own kernels, else ``padded``."""
     attention: str | None = None
-    """The attention kernel, by transformers' name, or ``varlen``, PyTorch's own for packed rows; None: ``varlen`` on
-    GPUs in bfloat16 for models that ask no more of it, else ``sdpa``."""
+    """The attention kernel, by transformers' name, or ``varlen``, our own over PyTorch's for rows without padding;
+    None: ``varlen`` for models that ask no more of it, else ``sdpa``."""
     attention_parity: int | None = Field(None, ge=1)
     """Tokens at which a sequence costs as much in attention as in all else, by which long answers are weighed when
     ranks are given equal work; None: by the model's shape."""
     tokens_per_micro_batch: int = Field(4096, ge=1)
     """Most tokens (padding included) in one forward and backward pass."""
-    logprob_chunk: int = Field(1024, ge=1)
-    """Tokens whose logits [chunk, vocabulary] exist at one time."""
+    logprob_chunk: int | None = Field(None, ge=1)
+    """Tokens whose logits [chunk, vocabulary] exist at one time; the head of a pass that is one chunk is computed once,
+    of others nearly twice. None: what fills 512 MiB, and at least 1,024."""
     gradient_checkpointing: bool | None = None
     """Compute activations again in the backward pass, to save memory; None: on GPUs, for models of a billion parameters
     or more."""
@@ -135,6 +138,10 @@ class TrainerConfig(Section):
     def alpha(self) -> float:
         """LoRA's."""
         return self.lora_alpha if self.lora_alpha is not None else 2.0 * (self.lora_rank or 1)
+
+    def chunk(self, vocabulary: int) -> int:
+        """``logprob_chunk``, of a model of so many tokens."""
+        return self.logprob_chunk or max(1024, LOGITS // (4 * vocabulary))
 
     @property
     def elastic(self) -> bool:
@@ -167,14 +174,14 @@ class TrainerConfig(Section):
         if self.lora_rank is None and (self.lora_alpha is not None or self.lora_targets is not None):
             key = "lora_alpha" if self.lora_alpha is not None else "lora_targets"
             raise ValueError(f"trainer.{key} is of adapters, and there are none: set trainer.lora_rank, such as 16")
-        if self.attention == VARLEN and self.layout in ("shared", "padded"):
+        if self.attention == VARLEN and self.layout == "padded":
             raise ValueError(
-                f"trainer.attention={VARLEN} is for packed rows, and trainer.layout={self.layout} makes no such: set "
-                "trainer.layout=packed, or trainer.attention=sdpa"
+                f"trainer.attention={VARLEN} is for rows without padding, and trainer.layout=padded makes no such: set "
+                "trainer.layout=shared, or trainer.attention=sdpa"
             )
-        if self.layout == "shared" and self.gradient_checkpointing:
+        if self.attention not in (None, VARLEN) and self.layout == "shared":
             raise ValueError(
-                "trainer.layout=shared computes the prompt of a group once and keeps its keys and values, which "
-                "trainer.gradient_checkpointing=true throws away: set trainer.layout=padded, or checkpoint nothing"
+                f"trainer.attention={self.attention} does not know of prompts that answers share: leave it out, or "
+                "set trainer.layout=padded"
             )
         return self

@@ -59,6 +59,7 @@ POLICY = {
     "mismatch_abs": "mismatch_mean_nats",
     "mismatch_max": "mismatch_max_nats",
     "ratio_mean": "token_ratio",
+    "padding": "padding_ratio",
     "grad_norm": "gradient_norm",
     "lr": "learning_rate",
 }

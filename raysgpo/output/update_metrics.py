@@ -45,6 +45,7 @@ COMBINED: Mapping[str, Combine] = {
     "policy/mismatch_abs": _first,
     "policy/mismatch_max": _first,
     "policy/ratio_mean": _token_mean,
+    "policy/padding": _mean,
     "policy/denominator": _total,
     "policy/grad_norm": _mean,
     "policy/lr": _last,

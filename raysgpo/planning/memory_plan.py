@@ -56,17 +56,31 @@ def trainer_account(shape: ModelShape, config: Config, longest: int) -> Account:
     ]
     static = sum(size for _, size in rows)
     tokens = max(trainer.tokens_per_micro_batch, longest)
-    # One layer is computed while the next is gathered; the root stays whole from its forward to its backward pass.
-    gathered = shape.root_numbers + 2 * shape.layer_numbers
+    copies = 2 if reference and not low else 1
+    rows += _gathered(shape, number, copies, low) if trainer.gpus else _kept_whole(shape, number, copies, low)
     rows += [
-        ("gathered: embedding, head, two layers", number * gathered * (2 if reference and not low else 1)),
-        ("gradients of embedding, head, a layer", 0 if low else number * (shape.root_numbers + shape.layer_numbers)),
         ("the head's gradient, float32", 0 if low else 4 * shape.vocabulary * shape.hidden),
         (f"activations of {tokens:,} tokens, about", activations(shape, tokens, number, config)),
-        ("logits of a chunk", min(trainer.logprob_chunk, tokens) * shape.vocabulary * (number + 12)),
+        ("logits of a chunk", min(trainer.chunk(shape.vocabulary), tokens) * shape.vocabulary * (number + 12)),
         ("CUDA, kernels, workspaces", CONTEXT if trainer.gpus else 0),
     ]
     return Account(f"trainer, each of {bounds_text(trainer.workers)}", [row for row in rows if row[1]], static)
+
+
+def _gathered(shape: ModelShape, number: int, copies: int, low: bool) -> list[tuple[str, int]]:
+    """One layer is computed while the next is gathered; the root stays whole from its forward to its backward pass."""
+    return [
+        ("gathered: embedding, head, two layers", number * copies * (shape.root_numbers + 2 * shape.layer_numbers)),
+        ("gradients of embedding, head, a layer", 0 if low else number * (shape.root_numbers + shape.layer_numbers)),
+    ]
+
+
+def _kept_whole(shape: ModelShape, number: int, copies: int, low: bool) -> list[tuple[str, int]]:
+    """A rank on CPUs gathers all once an update, and sums gradients of the whole model."""
+    return [
+        ("gathered: the whole model", number * copies * shape.parameters),
+        ("its gradients, float32", 0 if low else SLOPES * shape.parameters),
+    ]
 
 
 def activations(shape: ModelShape, tokens: int, number: int, config: Config) -> int:

@@ -1,81 +1,81 @@
 """Where the tokens of sequences stand in a forward pass, by layout. Numpy only.
 
-Shape legend: _P prompts, _S tokens of a shared prompt, _R rows, _L tokens of a row, _T tokens of a sequence.
+Shape legend: _R rows, _L tokens of a row, _T tokens of a sequence.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from raysgpo.policy.layout import Layout, Size, forced_length, shared_length
+from raysgpo.policy.layout import Layout
+from raysgpo.policy.segments import Segment
 from raysgpo.policy.sequences import TrainSequence
 
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """All tokens of a pass: those of the prompts, and then those of the rows."""
+    """All tokens of a pass."""
 
     token_ids_RL: NDArray[np.int32]
     places: list[NDArray[np.int64]]
-    """Of each sequence, [T]: the flat place of each token, in [P, S] followed by [R, L]."""
+    """Of each sequence, [T]: the flat place of each token in [R, L]."""
     position_ids_L: NDArray[np.int64] | None = None
-    """Of every row alike; None: 0 ... L - 1, which lets kernels take their path without a mask."""
-    prompt_ids_PS: NDArray[np.int32] | None = None
-    """None where each row holds its whole sequence."""
-    prompt_R: NDArray[np.int64] | None = None
-    """Which prompt a row goes on from."""
-    packed_lengths: list[int] | None = None
-    """Of the sequences of a packed row, in their order."""
+    """Of the one row; None: 0 ... L - 1 in each row."""
+    segments: list[Segment] | None = None
+    """Of the one row, in their order; None where a row is a sequence."""
+
+    @property
+    def tokens(self) -> int:
+        """Without padding."""
+        return self.token_ids_RL.size if self.segments is not None else sum(map(len, self.places))
 
 
-def arrange(sequences: Sequence[TrainSequence], layout: Layout, apart: bool | None = None) -> Arrangement:
-    """``shared`` is ``padded`` where no two sequences begin alike; ``apart``: where it is, whatever they are."""
-    if layout == "packed":
-        return _packed(sequences)
-    groups = _numbered([sequence.token_ids_T[: sequence.prompt_length].tobytes() for sequence in sequences])
-    sizes = [Size(len(s), s.prompt_length, group) for s, group in zip(sequences, groups, strict=True)]
-    if layout == "padded" or apart is False:
-        return _rows(sequences, 0)
-    return _rows(sequences, forced_length(sizes) if apart else shared_length(sizes))
+def arrange(sequences: Sequence[TrainSequence], layout: Layout) -> Arrangement:
+    """``shared`` is ``packed`` where no two sequences begin alike."""
+    return _rows(sequences) if layout == "padded" else _one_row(sequences, share=layout == "shared")
 
 
-def _packed(sequences: Sequence[TrainSequence]) -> Arrangement:
-    lengths = [len(sequence) for sequence in sequences]
-    starts = np.cumsum([0, *lengths[:-1]])
-    return Arrangement(
-        token_ids_RL=np.concatenate([sequence.token_ids_T for sequence in sequences])[None],
-        position_ids_L=np.concatenate([np.arange(length) for length in lengths]),
-        places=[start + np.arange(length) for start, length in zip(starts, lengths, strict=True)],
-        packed_lengths=lengths,
-    )
-
-
-def _rows(sequences: Sequence[TrainSequence], shared: int) -> Arrangement:
-    """A row a sequence, padded on the right; its first ``shared`` tokens stand among the prompts."""
-    width = max(len(sequence) for sequence in sequences) - shared
+def _rows(sequences: Sequence[TrainSequence]) -> Arrangement:
+    """A row a sequence, padded on the right."""
+    width = max(len(sequence) for sequence in sequences)
     token_ids_RL = np.zeros((len(sequences), width), dtype=np.int32)
     for row, sequence in enumerate(sequences):
-        token_ids_RL[row, : len(sequence) - shared] = sequence.token_ids_T[shared:]
-    heads = [sequence.token_ids_T[:shared] for sequence in sequences]
-    prompt_R = np.array(_numbered([head_S.tobytes() for head_S in heads]))
-    _, firsts_P = np.unique(prompt_R, return_index=True)
-    before = len(firsts_P) * shared
-    places = [
-        np.concatenate([prompt * shared + np.arange(shared), before + row * width + np.arange(len(sequence) - shared)])
-        for row, (prompt, sequence) in enumerate(zip(prompt_R, sequences, strict=True))
-    ]
-    if shared == 0:
-        return Arrangement(token_ids_RL, places)
+        token_ids_RL[row, : len(sequence)] = sequence.token_ids_T
+    return Arrangement(token_ids_RL, [row * width + np.arange(len(sequence)) for row, sequence in enumerate(sequences)])
+
+
+def _one_row(sequences: Sequence[TrainSequence], share: bool) -> Arrangement:
+    """Sequence after sequence. ``share``: a prompt of several stands before the first of them, and only there."""
+    heads = [sequence.token_ids_T[: sequence.prompt_length] for sequence in sequences]
+    keys = [head_S.tobytes() for head_S in heads]
+    several = {key for key, count in Counter(keys).items() if share and count > 1 and key}
+    tokens: list[NDArray[np.int32]] = []
+    segments: list[Segment] = []
+    prompts: dict[bytes, Segment] = {}
+    places = []
+
+    def added(token_ids_T: NDArray[np.int32], behind: Segment | None = None) -> Segment:
+        segment = Segment(segments[-1].end if segments else 0, len(token_ids_T), behind)
+        tokens.append(token_ids_T)
+        segments.append(segment)
+        return segment
+
+    for sequence, head_S, key in zip(sequences, heads, keys, strict=True):
+        if key not in several:
+            places.append(added(sequence.token_ids_T).places)
+            continue
+        prompt = prompts[key] = prompts.get(key) or added(head_S)
+        rest_T = sequence.token_ids_T[len(head_S) :]
+        own = added(rest_T, prompt).places if len(rest_T) else rest_T.astype(np.int64)
+        places.append(np.concatenate([prompt.places, own]))
     return Arrangement(
-        token_ids_RL, places, shared + np.arange(width), np.stack([heads[row] for row in firsts_P]), prompt_R
+        token_ids_RL=np.concatenate(tokens)[None],
+        places=places,
+        position_ids_L=np.concatenate([segment.before + np.arange(segment.length) for segment in segments]),
+        segments=segments,
     )
-
-
-def _numbered(keys: Sequence[bytes]) -> list[int]:
-    """The number of each key, in the order in which they first come."""
-    numbers: dict[bytes, int] = {}
-    return [numbers.setdefault(key, len(numbers)) for key in keys]

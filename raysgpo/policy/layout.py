@@ -1,12 +1,12 @@
 """How sequences stand in a forward pass, and how many tokens it then computes. Pure Python, no tensors.
 
-- ``padded``: one row a sequence, as wide as the longest.
-- ``shared``: the prompt of a group is computed once, and each row holds only what follows it::
+- ``shared``: one row without padding, in which the prompt of a group stands once, before its answers::
 
-      P prompts of S tokens  ->  keys and values, S a group  ->  R rows of the tokens behind S, padded
+      [prompt a][answer a1][answer a2]...[prompt b][answer b1]...
 
-  S is the shortest prompt of the pass; what another prompt has beyond it stands in that group's rows.
-- ``packed``: one row, sequence after sequence, for kernels that keep them apart.
+  Each answer attends to its prompt and to itself (Prefix Grouper, arXiv 2506.05433, section 3).
+- ``packed``: one row, sequence after sequence, each with a prompt of its own.
+- ``padded``: one row a sequence, as wide as the longest, for attention that knows nothing else.
 """
 
 from __future__ import annotations
@@ -32,38 +32,22 @@ class Size(NamedTuple):
 
 
 def choose_layout(trainer: TrainerConfig) -> Layout:
-    """``auto`` packs for variable-length attention kernels (varlen, flash), and shares prompts for the others.
+    """``auto`` shares prompts under ``varlen``, and packs for flash attention's own kernels.
 
-    A dense kernel computes the whole square of a packed row: on CPU with sdpa, 128 sequences took 1.57 s packed to
-    1,024 tokens and 0.56 s as length-sorted padded rows. Gradient checkpointing keeps no keys and values from one
-    forward pass to the next, so under it each answer has a prompt of its own.
+    Any other kernel computes the whole square of a packed row: on CPU with sdpa, 128 sequences took 1.57 s packed to
+    1,024 tokens and 0.56 s as length-sorted padded rows.
     """
     if trainer.layout != "auto":
         return trainer.layout
-    attention = trainer.attention or ""
-    if "flash" in attention or attention == VARLEN:
-        return "packed"
-    return "padded" if trainer.gradient_checkpointing else "shared"
+    attention = trainer.attention or VARLEN
+    if attention == VARLEN:
+        return "shared"
+    return "packed" if "flash" in attention else "padded"
 
 
-def shared_length(sizes: Sequence[Size]) -> int:
-    """S, the leading tokens that a ``shared`` pass computes once a group; 0 where nothing would be saved."""
-    if len(sizes) == len({size.group for size in sizes}):
-        return 0
-    return _common(sizes)
-
-
-def forced_length(sizes: Sequence[Size]) -> int:
-    """S of a pass that computes prompts apart whether or not it saves anything, because another rank's does.
-
-    At least 1: the first token of a sequence is given, whatever it says of its prompt.
-    """
-    return max(1, _common(sizes))
-
-
-def _common(sizes: Sequence[Size]) -> int:
-    """Leading tokens that every row can leave to a prompt, and keep one of its own."""
-    return min(min(size.prompt, size.length - 1) for size in sizes)
+def choose_attention(trainer: TrainerConfig) -> str:
+    """The kernel of the layout, where none is named."""
+    return trainer.attention or ("sdpa" if choose_layout(trainer) == "padded" else VARLEN)
 
 
 def cost_of(sizes: Sequence[Size], layout: Layout, parity: int | None) -> float:
@@ -75,20 +59,26 @@ def cost_of(sizes: Sequence[Size], layout: Layout, parity: int | None) -> float:
     tokens = tokens_of(sizes, layout)
     if parity is None or not sizes:
         return tokens
-    if layout == "packed":
-        return tokens + sum(size.length**2 for size in sizes) / parity
-    widest = max(size.length for size in sizes)
-    shared = shared_length(sizes) if layout == "shared" else 0
-    prompts = len({size.group for size in sizes}) if shared else 0
-    return tokens + (prompts * shared**2 + len(sizes) * (widest**2 - shared**2)) / parity
+    if layout == "padded":
+        return tokens + len(sizes) * max(size.length for size in sizes) ** 2 / parity
+    squares = sum(size.length**2 for size in sizes)
+    if layout == "shared":
+        squares -= sum(size.prompt**2 for size in sizes) - sum(prompt**2 for prompt in _prompts(sizes))
+    return tokens + squares / parity
 
 
 def tokens_of(sizes: Sequence[Size], layout: Layout) -> int:
     """Tokens that a forward pass over these sequences computes, padding included."""
     if not sizes:
         return 0
-    if layout == "packed":
-        return sum(size.length for size in sizes)
-    shared = shared_length(sizes) if layout == "shared" else 0
-    prompts = len({size.group for size in sizes}) if shared else 0
-    return prompts * shared + len(sizes) * (max(size.length for size in sizes) - shared)
+    if layout == "padded":
+        return len(sizes) * max(size.length for size in sizes)
+    tokens = sum(size.length for size in sizes)
+    if layout == "shared":
+        tokens -= sum(size.prompt for size in sizes) - sum(_prompts(sizes))
+    return tokens
+
+
+def _prompts(sizes: Sequence[Size]) -> list[int]:
+    """Tokens of each group's prompt."""
+    return list({size.group: size.prompt for size in sizes}.values())

@@ -15,6 +15,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from transformers import PreTrainedModel
 
 from raysgpo.config import TrainerConfig
+from raysgpo.policy.layout import choose_attention
 from raysgpo.policy.lora import add_adapters, start_adapters
 from raysgpo.policy.model import TokenScorer, build_causal, shard
 from raysgpo.policy.weight_files import names_in_files, read_weights, saved_buffers, shapes_in, weight_folder
@@ -45,7 +46,7 @@ def load_scorer(
     ``dtype``: of the parameters. Collective. Raises ValueError for a path that holds no model, an architecture we
     would get wrong, or weights that are not this architecture's.
     """
-    causal = build_causal(model_path, trainer.attention or "sdpa", dtype)
+    causal = build_causal(model_path, choose_attention(trainer), dtype)
     folder = weight_folder(model_path)
     names = _names(model_path, causal, folder)
     buffers = _unsaved_buffers(causal, torch.device(mesh.device_type))

@@ -4,7 +4,8 @@ Shape legend: _N scored tokens, _C tokens of a chunk, _H hidden size, _V vocabul
 
 A batch's logits [N, V] are by far its largest tensor (32k tokens times a vocabulary of 150k: 20 GB
 in float32). Here the head runs over chunks of C tokens, forward and again in backward, so at most
-a few [C, V] tensors exist at one time.
+a few [C, V] tensors exist at one time. The last chunk of the forward pass is the first of the backward pass, and its
+probabilities wait for it: a batch of one chunk is computed once.
 """
 
 from __future__ import annotations
@@ -37,20 +38,28 @@ def _log_softmax(hidden_CH: Tensor, head_VH: Tensor, temperature: float) -> Tens
     return torch.log_softmax(logits_CV, dim=-1)
 
 
+def _slices(length: int, chunk: int) -> list[slice]:
+    return [slice(start, start + chunk) for start in range(0, length, chunk)]
+
+
 class _ChunkedHead(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, hidden_NH: Tensor, head_VH: Tensor, targets_N: Tensor, temperature: float, chunk: int
     ) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(hidden_NH, head_VH, targets_N)
         ctx.temperature, ctx.chunk = temperature, chunk
         logprobs_N = hidden_NH.new_empty(len(hidden_NH), dtype=torch.float32)
         entropy_N = torch.empty_like(logprobs_N)
-        for start in range(0, len(hidden_NH), chunk):
-            part = slice(start, start + chunk)
+        pi_CV: Tensor | None = None
+        for part in _slices(len(hidden_NH), chunk):
+            del pi_CV
             logp_CV = _log_softmax(hidden_NH[part], head_VH, temperature)
             logprobs_N[part] = logp_CV.gather(-1, targets_N[part, None]).squeeze(-1)
-            entropy_N[part] = -(logp_CV.exp() * logp_CV).sum(-1)
+            pi_CV = logp_CV.exp()
+            entropy_N[part] = -torch.linalg.vecdot(pi_CV, logp_CV)
+            del logp_CV
+        ctx.save_for_backward(hidden_NH, head_VH, targets_N)
+        ctx.pi_CV = pi_CV  # by its name: what is saved cannot be written over, nor given up in the middle
         ctx.mark_non_differentiable(entropy_N)
         return logprobs_N, entropy_N
 
@@ -59,18 +68,20 @@ class _ChunkedHead(torch.autograd.Function):
     def backward(ctx: Any, grad_N: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         """d logp(y) / d logits = (onehot(y) - pi) / temperature."""
         hidden_NH, head_VH, targets_N = ctx.saved_tensors
+        pi_CV, ctx.pi_CV = ctx.pi_CV, None
         grad_hidden_NH = torch.empty_like(hidden_NH)
         # Summed over chunks in float32: in bfloat16 the later chunks would be rounded away.
         wanted = ctx.needs_input_grad[1]  # not of a head that is frozen, as beside adapters
-        grad_head_VH = torch.zeros_like(head_VH, dtype=torch.float32) if wanted else None
-        for start in range(0, len(hidden_NH), ctx.chunk):
-            part = slice(start, start + ctx.chunk)
+        grad_head_VH: Tensor | None = None
+        for part in reversed(_slices(len(hidden_NH), ctx.chunk)):
             hidden_CH, grad_C1 = hidden_NH[part], grad_N[part, None] / ctx.temperature
-            grad_CV = _log_softmax(hidden_CH, head_VH, ctx.temperature).exp_().mul_(-grad_C1)
-            grad_CV.scatter_add_(-1, targets_N[part, None], grad_C1)
-            grad_CV = grad_CV.to(head_VH.dtype)
+            if pi_CV is None:
+                pi_CV = _log_softmax(hidden_CH, head_VH, ctx.temperature).exp_()
+            grad_CV = pi_CV.mul_(-grad_C1).scatter_add_(-1, targets_N[part, None], grad_C1).to(head_VH.dtype)
+            pi_CV = None
             grad_hidden_NH[part] = grad_CV @ head_VH
-            if grad_head_VH is not None:
-                grad_head_VH += grad_CV.T @ hidden_CH
+            if wanted:
+                grad_part_VH = (grad_CV.T @ hidden_CH).float()
+                grad_head_VH = grad_part_VH if grad_head_VH is None else grad_head_VH.add_(grad_part_VH)
         grad_head = None if grad_head_VH is None else grad_head_VH.to(head_VH.dtype)
         return grad_hidden_NH, grad_head, None, None, None

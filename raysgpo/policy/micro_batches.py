@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 
-from raysgpo.policy.layout import Layout, Size, cost_of, shared_length, tokens_of
+from raysgpo.policy.layout import Layout, Size, cost_of, tokens_of
 
 Indices = list[int]
 Plan = list[list[Indices]]
@@ -34,16 +34,9 @@ def plan_micro_batches(
     planner = _Planner(sizes, world, tokens_per_micro_batch, layout, parity)
     if layout != "shared":
         return planner.by_sequence()
-    # The padded plan, and not one that was cut and halved by what is shared: sharing can only make its passes smaller.
-    padded = _Planner(sizes, world, tokens_per_micro_batch, "padded", parity).by_sequence()
-    return min((planner.by_group(), [planner.largest_first(rank) for rank in padded]), key=planner.slowest)
-
-
-def prompts_apart(plan: Plan, sizes: Sequence[Size], layout: Layout) -> bool | None:
-    """What ``Share.prompts_apart`` says: whether any pass of any rank saves anything by it."""
-    if layout != "shared" or len(plan) == 1:
-        return None
-    return any(shared_length([sizes[index] for index in cut]) > 0 for rank in plan for cut in rank if cut)
+    # The packed plan, and not one that was cut and halved by what is shared: sharing can only make its passes smaller.
+    packed = _Planner(sizes, world, tokens_per_micro_batch, "packed", parity).by_sequence()
+    return min((planner.by_group(), [planner.largest_first(rank) for rank in packed]), key=planner.slowest)
 
 
 class _Planner:
@@ -57,15 +50,19 @@ class _Planner:
     def by_sequence(self) -> Plan:
         """The longest first, whatever its group."""
         shared_out = self._share_out([[index] for index in range(len(self._sizes))])
-        cut = self._cut_packed if self._layout == "packed" else self._cut_rows
-        return self._stretched([cut([index for [index] in mine]) for mine in shared_out])
+        if self._layout == "padded":
+            return self._stretched([self._cut_rows([index for [index] in mine]) for mine in shared_out])
+        return self._stretched([self._first_fit(mine) for mine in shared_out])
 
     def by_group(self) -> Plan:
         """The sequences of a group stay on one rank, and side by side."""
         groups: dict[int, Indices] = {}
         for index in self._longest_first(range(len(self._sizes))):
             groups.setdefault(self._sizes[index].group, []).append(index)
-        return self._stretched([self._cut_groups(mine) for mine in self._share_out(list(groups.values()))])
+        shared_out = self._share_out(list(groups.values()))
+        return self._stretched(
+            [self._first_fit([p for group in mine for p in self._parts(group)]) for mine in shared_out]
+        )
 
     def slowest(self, plan: Plan) -> float:
         """What the rank with most to compute computes."""
@@ -95,43 +92,43 @@ class _Planner:
             heapq.heappush(loads, (load + weights[at], rank))
         return ranks
 
-    def _cut_rows(self, indices: Indices, shared: int = 0) -> list[Indices]:
-        """Neighbours in length share rows of one width: the first, longest one's. ``shared``: tokens that all have."""
+    def _cut_rows(self, indices: Indices) -> list[Indices]:
+        """Neighbours in length share rows of one width: the first, longest one's."""
         cuts: list[Indices] = []
         for index in indices:
-            width = self._sizes[cuts[-1][0]].length - shared if cuts else 0
-            if cuts and shared + (len(cuts[-1]) + 1) * width <= self._budget:
+            width = self._sizes[cuts[-1][0]].length if cuts else 0
+            if cuts and (len(cuts[-1]) + 1) * width <= self._budget:
                 cuts[-1].append(index)
             else:
                 cuts.append([index])
         return cuts
 
-    def _cut_groups(self, groups: list[Indices]) -> list[Indices]:
-        """Neighbours in the length of the prompt share passes, where that is not more to compute than one each."""
-        cuts: list[Indices] = []
-        for group in sorted(groups, key=lambda group: -self._sizes[group[0]].prompt):
-            for part in self._cut_rows(group, shared_length([self._sizes[index] for index in group])):
-                joined = [*cuts[-1], *part] if cuts else part
-                apart = self._cost(cuts[-1]) + PASS_TOKENS + self._cost(part) if cuts else 0
-                if self._cost(joined) <= apart and self._tokens(joined) <= self._budget:
-                    cuts[-1] = joined
-                else:
-                    cuts.append(part)
-        return cuts
+    def _parts(self, group: Indices) -> list[Indices]:
+        """A group, or parts of it that keep the budget, each with a prompt of its own."""
+        parts, tokens = [[group[0]]], self._sizes[group[0]].length
+        for index in group[1:]:
+            own = self._sizes[index].length - self._sizes[index].prompt
+            if tokens + own <= self._budget:
+                parts[-1].append(index)
+                tokens += own
+            else:
+                parts.append([index])
+                tokens = self._sizes[index].length
+        return parts
 
-    def _cut_packed(self, indices: Indices) -> list[Indices]:
-        """First fit, longest first."""
+    def _first_fit(self, units: list[Indices]) -> list[Indices]:
+        """Into as few passes as the largest first gives. What is shared is shared within a unit, or by chance."""
         cuts: list[Indices] = []
         room: list[int] = []
-        for index in indices:
-            length = self._sizes[index].length
-            place = next((at for at, left in enumerate(room) if length <= left), None)
+        tokens = [self._tokens(unit) for unit in units]
+        for at in sorted(range(len(units)), key=lambda at: -tokens[at]):
+            place = next((cut for cut, left in enumerate(room) if tokens[at] <= left), None)
             if place is None:
-                cuts.append([index])
-                room.append(self._budget - length)
+                cuts.append(list(units[at]))
+                room.append(self._budget - tokens[at])
             else:
-                cuts[place].append(index)
-                room[place] -= length
+                cuts[place] += units[at]
+                room[place] -= tokens[at]
         return cuts
 
     def _stretched(self, ranks: list[list[Indices]]) -> Plan:

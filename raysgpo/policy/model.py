@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from raysgpo.config import TrainerConfig
 from raysgpo.policy import varlen  # noqa: F401  the kernel that it names has to be known when a model is made
-from raysgpo.policy.batch import Borders, ScorerInput
+from raysgpo.policy.batch import ScorerInput
 from raysgpo.policy.logprobs import token_logprobs
 from raysgpo.policy.plain_head import changed_logits, refusal
 
@@ -44,15 +44,14 @@ class TokenScorer(nn.Module):
 
     def forward(self, inputs: ScorerInput) -> tuple[Tensor, Tensor]:
         """Logprobs [N] and entropies [N] at the sampling temperature."""
-        if inputs.prompts is None:
-            hidden_AH = self._hidden(inputs.token_ids_RL, inputs.position_ids_RL, None, inputs.borders)
-        else:
-            cache = DynamicCache()
-            prompts_AH = self._hidden(inputs.prompts.token_ids_PS, None, cache)
-            cache.batch_select_indices(inputs.prompts.prompt_R)
-            rows_AH = self._hidden(inputs.token_ids_RL, inputs.position_ids_RL, cache)
-            # Also where no token is predicted from a prompt: FSDP waits for a gradient of all that it computed.
-            hidden_AH = torch.cat([prompts_AH, rows_AH])
+        output = self.causal.base_model(
+            input_ids=inputs.token_ids_RL,
+            position_ids=inputs.position_ids_RL,
+            attention_mask=None,
+            use_cache=False,
+            **(inputs.packing.for_kernels() if inputs.packing is not None else {}),
+        )
+        hidden_AH = output.last_hidden_state.flatten(0, 1)
         head = self.causal.get_output_embeddings()
         return token_logprobs(hidden_AH[inputs.predict_N], head.weight, inputs.targets_N, self.temperature, self.chunk)
 
@@ -60,26 +59,6 @@ class TokenScorer(nn.Module):
         """The model's own [R, L, V], at no temperature: to compare with, for a few tokens."""
         logits_RLV: Tensor = self.causal(input_ids=token_ids_RL, use_cache=False).logits
         return logits_RLV
-
-    def _hidden(
-        self,
-        token_ids_RL: Tensor,
-        position_ids_RL: Tensor | None,
-        cache: DynamicCache | None,
-        borders: Borders | None = None,
-    ) -> Tensor:
-        """Last hidden states [R L, H]. ``cache``: keys and values of what stands before, to which these are added;
-        they carry their gradient."""
-        output = self.causal.base_model(
-            input_ids=token_ids_RL,
-            position_ids=position_ids_RL,
-            attention_mask=None,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            **(borders.for_kernels() if borders is not None else {}),
-        )
-        hidden_AH: Tensor = output.last_hidden_state.flatten(0, 1)
-        return hidden_AH
 
 
 def training_device() -> torch.device:
@@ -173,12 +152,28 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
-def sum_over_copies(scorer: TokenScorer, now: bool) -> None:
-    """Whether the next backward pass sums its gradients over the copies of the model: after the last one it is enough.
+def before_pass(scorer: TokenScorer, last: bool) -> None:
+    """What the next backward pass leaves to the update's ``last``.
 
-    Over the shards of a copy each pass sums, whatever is said here."""
+    Gradients are summed over the copies of the model once. On a CPU, which copies memory slowly and has much of it, so
+    are they over the shards of a copy, and the weights stay whole from the first pass to the end of the last."""
     assert isinstance(scorer, FSDPModule)
-    scorer.set_requires_all_reduce(now)
+    scorer.set_requires_all_reduce(last)
+    if keeps_whole(training_device().type):
+        scorer.set_requires_gradient_sync(last)
+        scorer.set_reshard_after_backward(last)
+
+
+def keeps_whole(device_type: str) -> bool:
+    """Whether a rank there has the weights whole from one pass to the next."""
+    return device_type == "cpu"
+
+
+def reshard(scorer: TokenScorer) -> None:
+    """After forward passes alone: whatever is still whole is given up."""
+    for module in scorer.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, mesh: DeviceMesh) -> TokenScorer:
@@ -189,9 +184,11 @@ def shard(causal: PreTrainedModel, trainer: TrainerConfig, temperature: float, m
     """
     if trainer.gradient_checkpointing:
         causal.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-    scorer = TokenScorer(causal, temperature, trainer.logprob_chunk)
+    scorer = TokenScorer(causal, temperature, trainer.chunk(causal.config.get_text_config().vocab_size))
     scorer.train()  # Gradient checkpointing acts in this mode only; there is no dropout to wake up.
     settings: dict[str, Any] = {"mesh": mesh}
+    if keeps_whole(mesh.device_type):
+        settings["reshard_after_forward"] = False
     if trainer.dtype == "bfloat16":
         settings["mp_policy"] = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
     for layer in decoder_layers(causal):

@@ -19,7 +19,6 @@ import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
@@ -30,7 +29,7 @@ from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.loading import load_scorer
 from raysgpo.policy.lora import adapted_layers, adapter_config, is_adapter, without_adapters
 from raysgpo.policy.loss import Objective, Terms, policy_loss
-from raysgpo.policy.model import TokenScorer, rank_mesh, sum_over_copies, training_device, whole
+from raysgpo.policy.model import TokenScorer, before_pass, rank_mesh, reshard, training_device, whole
 from raysgpo.policy.scorer_check import check_scorer
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.snapshot import Snapshot, load
@@ -132,7 +131,8 @@ class Policy:
 
         ``policy/loss`` is the objective itself; ``policy/entropy``, ``clip_share``, ``kl``,
         ``mismatch_kl``, ``mismatch_abs`` and ``ratio_mean`` are means over the sampled tokens,
-        ``mismatch_max`` the largest; ``denominator`` is the share's; ``grad_norm`` is the norm before clipping.
+        ``mismatch_max`` the largest; ``padding`` is the share of the computed tokens that were padding;
+        ``denominator`` is the share's; ``grad_norm`` is the norm before clipping.
         ``advantage/r_loss`` is the sum of |loss| over tokens with A > 0, over that of those with A < 0; None if there
         are none. An update whose gradient is not finite changes nothing and says ``policy/skipped`` = 1; without
         anything to train on it is none, and every number None.
@@ -156,11 +156,12 @@ class Policy:
         """The first half of ``update``: its gradient, summed over ranks, is left in the parameters."""
         self.optimizer.zero_grad()
         parts: list[Terms] = []
+        computed = needed = 0
         left = list(reversed(share.micro_batches))
         while left:
             sequences = left.pop()
-            sum_over_copies(self.scorer, not left)
-            batch = self._lay_out(sequences, apart=share.prompts_apart)
+            before_pass(self.scorer, last=not left)
+            batch = self._lay_out(sequences)
             try:
                 terms = self._terms(batch, share.denominator)
             except torch.OutOfMemoryError as error:
@@ -171,7 +172,9 @@ class Policy:
             except torch.OutOfMemoryError as error:  # FSDP does not come back from the middle of a backward pass
                 raise MemoryError(_too_large(batch)) from error
             parts.append(replace(terms, loss=terms.loss.detach()))
-        return _reduce(parts, share.num_tokens)
+            computed += batch.inputs.token_ids_RL.numel()
+            needed += batch.tokens
+        return _reduce(parts, share.num_tokens, computed, needed)
 
     def _halves(
         self, sequences: list[TrainSequence], batch: Batch, error: torch.OutOfMemoryError
@@ -183,9 +186,8 @@ class Policy:
         """
         if dist.get_world_size() > 1 or len(sequences) < 2:
             raise MemoryError(_too_large(batch)) from error
-        for scorer in (self.scorer, self.reference):
-            if isinstance(scorer, FSDPModule):
-                scorer.reshard()
+        for scorer in filter(None, (self.scorer, self.reference)):
+            reshard(scorer)
         self.cut_passes += 1
         middle = len(sequences) // 2
         return [sequences[middle:], sequences[:middle]]
@@ -200,7 +202,7 @@ class Policy:
 
     def _clip_gradients(self) -> float:
         """Scale the gradient down to the largest allowed norm; returns the global norm before that."""
-        norm = torch.nn.utils.clip_grad_norm_(trained(self.scorer), self._max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(trained(self.scorer), self._max_grad_norm, foreach=True)
         return whole(norm).item()
 
     @torch.no_grad()
@@ -208,7 +210,7 @@ class Policy:
         """log pi of the scored tokens under the weights of now, an array [T] a sequence; 0 elsewhere."""
         result = []
         for sequences in share.micro_batches:
-            batch = self._lay_out(sequences, apart=share.prompts_apart)
+            batch = self._lay_out(sequences)
             logprobs_N, _ = self.scorer(batch.inputs)
             rest_N = logprobs_N.cpu().numpy()
             arrays = []
@@ -218,6 +220,7 @@ class Policy:
                 logprobs_T[sequence.scored_T], rest_N = rest_N[:count], rest_N[count:]
                 arrays.append(logprobs_T)
             result.append(arrays)
+        reshard(self.scorer)
         return result
 
     @torch.no_grad()
@@ -281,20 +284,21 @@ def trained(scorer: TokenScorer) -> list[torch.nn.Parameter]:
 
 
 def _adamw(scorer: TokenScorer, settings: OptimizerConfig) -> torch.optim.Optimizer:
-    parameters = trained(scorer)
     return torch.optim.AdamW(
-        parameters,
+        trained(scorer),
         lr=settings.lr,
         betas=settings.betas,
         eps=settings.eps,
         weight_decay=settings.weight_decay,
-        # On a GPU the loop over all tensors at once holds another copy of them while it works; one kernel does not.
-        fused=True if parameters[0].is_cuda else None,
+        fused=True,  # one pass over memory, and no copy of all tensors while it works
     )
 
 
-def _reduce(parts: list[Terms], num_tokens: int) -> Metrics:
-    """Metrics of the whole update from every rank's micro-batches: two small collectives."""
+def _reduce(parts: list[Terms], num_tokens: int, computed: int, needed: int) -> Metrics:
+    """Metrics of the whole update from every rank's micro-batches: two small collectives.
+
+    ``computed`` and ``needed``: this rank's tokens with padding and without.
+    """
     names = list(parts[0].sums)
     sums = torch.stack(
         [
@@ -302,16 +306,18 @@ def _reduce(parts: list[Terms], num_tokens: int) -> Metrics:
             torch.stack([part.positive for part in parts]).sum(),
             torch.stack([part.negative for part in parts]).sum(),
             *(torch.stack([part.sums[name] for part in parts]).sum() for name in names),
+            *parts[0].positive.new_tensor([computed, needed]),
         ]
     )
     largest = torch.stack([part.mismatch_max for part in parts]).max()
     dist.all_reduce(sums, dist.ReduceOp.SUM)
     dist.all_reduce(largest, dist.ReduceOp.MAX)
-    loss, positive, negative, *totals = sums.tolist()
+    loss, positive, negative, *totals, computed, needed = sums.tolist()
     means = {f"policy/{name}": total / max(1, num_tokens) for name, total in zip(names, totals, strict=True)}
     return {
         "policy/loss": loss,
         **means,
         "policy/mismatch_max": largest.item(),
+        "policy/padding": 1 - needed / computed,
         "advantage/r_loss": positive / negative if negative > 0 else None,
     }

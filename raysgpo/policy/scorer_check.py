@@ -1,32 +1,32 @@
 """Are the scorer's logprobs the model's own? Asked once, of a few tokens, when a policy has been loaded.
 
-Also behind a prompt that is computed once, where that is how it trains: what keeps no cache of keys and values would
-answer as if there were no prompt.
+In the layout that it trains in: what is more than attention to its prompt and itself would see its neighbours in a row.
 
 The scorer multiplies the last hidden states with the head, chunk by chunk. Whatever else an architecture does to its
 logits (a cap, a multiplier, a bias) it would leave out, and train on logprobs of another distribution without a word.
 
-Shape legend: _R rows (one), _L tokens of a row, _N compared (place, token) pairs, _V vocabulary.
+Shape legend: _R rows, _L tokens of a row, _N compared (place, token) pairs, _V vocabulary.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.fsdp import FSDPModule
 
-from raysgpo.policy.batch import ScorerInput, SharedPrompts
+from raysgpo.policy.batch import ScorerInput
 from raysgpo.policy.layout import Layout
-from raysgpo.policy.model import TokenScorer
+from raysgpo.policy.model import TokenScorer, reshard
+from raysgpo.policy.packing import Packing
+from raysgpo.policy.segments import Segment
 
 TOKENS = 8
-"""Length of the row: enough for attention, and seconds for the largest model."""
+"""Length of a row: enough for attention, and seconds for the largest model."""
+PROMPT = TOKENS // 2
+"""How many of them both rows begin with."""
 TARGETS = 32
 """Tokens whose logprobs are compared at each place, spread over the vocabulary."""
 LARGEST = 64.0
@@ -49,19 +49,16 @@ def check_scorer(model_path: str, scorer: TokenScorer, layout: Layout, dtype: st
     if head is None:
         raise ValueError(f"model={model_path}: it has no output head over tokens: choose a causal language model")
     device, vocabulary = head.weight.device, len(head.weight)
-    ids_RL = _spread(TOKENS, vocabulary, device)[None]
-    predict_N = torch.arange(TOKENS, device=device).repeat_interleave(TARGETS)
-    targets_N = _spread(TARGETS, vocabulary, device).repeat(TOKENS)
+    ids_RL = _two_rows(vocabulary, device)
+    targets_N = _spread(TARGETS, vocabulary, device).repeat(ids_RL.numel())
     with _scaled(head) as scale:
-        logits_LV = scorer.own_logits(ids_RL)[0].float()
-        own_N = torch.log_softmax(logits_LV, dim=-1)[predict_N, targets_N]
+        logits_RLV = scorer.own_logits(ids_RL).float()
+        own_N = torch.log_softmax(logits_RLV.flatten(0, 1), dim=-1).gather(1, targets_N.view(-1, TARGETS)).flatten()
     # Dividing by a temperature is what multiplies the scorer's logits.
     with _at_temperature(scorer, 1 / (scale[0] if scale else 1.0)):
-        whole = ScorerInput(None, ids_RL, None, predict_N, targets_N)
-        gap = _largest_gap(scorer, whole, own_N)
-        shared_gap = _largest_gap(scorer, _behind_prompt(whole), own_N) if layout == "shared" else 0.0
-    if isinstance(scorer, FSDPModule):
-        scorer.reshard()  # After a forward pass alone its parameters are still whole.
+        gap = _gap(scorer, _padded(ids_RL, targets_N), own_N)
+        packed_gap = 0.0 if layout == "padded" else _gap(scorer, _packed(ids_RL, targets_N, layout), own_N)
+    reshard(scorer)
     rough = device.type == "cuda" and dtype == "bfloat16"
     tolerance = GPU_BFLOAT16_TOLERANCE if rough else TOLERANCE
     if not gap <= tolerance:
@@ -70,34 +67,42 @@ def check_scorer(model_path: str, scorer: TokenScorer, layout: Layout, dtype: st
             f"{gap:.3g} nats: {type(causal).__name__} changes its logits in a way that the trainer does not know. "
             "Choose a model of another architecture"
         )
-    if not shared_gap <= tolerance:
+    if not packed_gap <= tolerance:
         raise ValueError(
-            f"model={model_path}: {type(causal).__name__} keeps no cache of keys and values, so an answer cannot go on "
-            "from a prompt that was computed once for its group: set trainer.layout=padded"
+            f"model={model_path}: the sequences of a row without padding are not kept apart: by up to {packed_gap:.3g} "
+            f"nats: {type(causal).__name__} has more than attention between tokens: set trainer.layout=padded"
         )
 
 
-def _largest_gap(scorer: TokenScorer, inputs: ScorerInput, own_N: Tensor) -> float:
-    """Infinite for a model that cannot be called so."""
-    try:
-        ours_N, _ = scorer(inputs)
-    except Exception:  # of any kind: the model's own code meets a cache that it does not know
-        if inputs.prompts is None:
-            raise
-        return math.inf
+def _gap(scorer: TokenScorer, inputs: ScorerInput, own_N: Tensor) -> float:
+    ours_N, _ = scorer(inputs)
     return float((ours_N - own_N).abs().max())
 
 
-def _behind_prompt(whole: ScorerInput) -> ScorerInput:
-    """The same, with the first half of the row as a prompt of its own."""
-    head = TOKENS // 2
-    ids_RL = whole.token_ids_RL
-    prompts = SharedPrompts(ids_RL[:, :head], torch.zeros(1, dtype=torch.int64, device=ids_RL.device))
-    return replace(
-        whole,
-        prompts=prompts,
-        token_ids_RL=ids_RL[:, head:],
-        position_ids_RL=torch.arange(head, TOKENS, device=ids_RL.device)[None],
+def _two_rows(vocabulary: int, device: torch.device) -> Tensor:
+    """That begin alike."""
+    row_L = _spread(TOKENS, vocabulary, device)
+    return torch.stack([row_L, torch.cat([row_L[:PROMPT], row_L[PROMPT:].flip(0)])])
+
+
+def _padded(ids_RL: Tensor, targets_N: Tensor) -> ScorerInput:
+    places_A = torch.arange(ids_RL.numel(), device=ids_RL.device)
+    return ScorerInput(ids_RL, None, places_A.repeat_interleave(TARGETS), targets_N)
+
+
+def _packed(ids_RL: Tensor, targets_N: Tensor, layout: Layout) -> ScorerInput:
+    """One after the other; shared, their prompt stands there once."""
+    first, device = Segment(0, TOKENS), ids_RL.device
+    places, segments = torch.arange(ids_RL.numel(), device=device), [first, Segment(TOKENS, TOKENS)]
+    if layout == "shared":
+        prompt = Segment(0, PROMPT)
+        segments = [prompt, Segment(PROMPT, PROMPT, prompt), Segment(TOKENS, PROMPT, prompt)]
+        places = torch.cat([places[:TOKENS], places[:PROMPT], places[TOKENS : TOKENS + PROMPT]])
+    length = segments[-1].end
+    row_A, positions_A = (torch.empty(length, dtype=torch.int64, device=device) for _ in range(2))
+    row_A[places], positions_A[places] = ids_RL.flatten(), torch.arange(TOKENS, device=device).repeat(len(ids_RL))
+    return ScorerInput(
+        row_A[None], positions_A[None], places.repeat_interleave(TARGETS), targets_N, Packing.of(segments, device)
     )
 
 

@@ -80,9 +80,6 @@ class Share:
     """The one number that divides the summed loss: the same for all ranks and micro-batches of the update."""
     num_tokens: int
     """Sampled tokens of the whole update, over all ranks: what metrics are averaged over. 0: there is no update."""
-    prompts_apart: bool | None = None
-    """Under the layout ``shared``, whether every pass computes prompts apart: ranks that disagreed would meet in
-    different collectives. None, for one rank alone: each where it saves anything."""
 
     def __post_init__(self) -> None:
         assert self.micro_batches, "a share needs at least one micro-batch, even an empty one"

@@ -12,7 +12,7 @@ from raysgpo.algorithms.aggregation import aggregate
 from raysgpo.config import Config
 from raysgpo.config.presets import Denominator
 from raysgpo.policy.layout import Size, choose_layout
-from raysgpo.policy.micro_batches import Plan, plan_micro_batches, prompts_apart
+from raysgpo.policy.micro_batches import Plan, plan_micro_batches
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.records import Drop, Float_T, Group, Role, Rollout
 
@@ -57,10 +57,10 @@ def update_shares(update: int, groups_P: Sequence[Group], config: Config, world:
         for group, weights_G in weighted
         for rollout, weight_T in zip(group.rollouts_G, weights_G, strict=True)
     ]
-    plan, apart = _plan(trained, config, world)
+    plan = _plan(trained, config, world)
     num_tokens = sum(int(sequence.sampled_T.sum()) for sequence in sequences)
     divided = [[[sequences[index] for index in batch] for batch in rank] for rank in plan]
-    return [Share(update, batches, aggregation.denominator, num_tokens, apart) for batches in divided]
+    return [Share(update, batches, aggregation.denominator, num_tokens) for batches in divided]
 
 
 def counts(group: Group, denominator: Denominator) -> bool:
@@ -76,7 +76,7 @@ def with_logprobs(groups_P: Sequence[Group], config: Config, logprobs: Sequence[
     assert all(group.dropped is None for group in groups_P), "a dropped group has no sequences in a share"
     rollouts = [rollout for group in groups_P for rollout in group.rollouts_G]
     found: dict[int, Float_T] = {}
-    for batches, given in zip(_plan(groups_P, config, len(logprobs))[0], logprobs, strict=True):
+    for batches, given in zip(_plan(groups_P, config, len(logprobs)), logprobs, strict=True):
         for batch, arrays in zip(batches, given, strict=True):
             found.update(zip(batch, arrays, strict=True))
     scored = iter([_scored(rollout, found[index]) for index, rollout in enumerate(rollouts)])
@@ -93,17 +93,17 @@ def _scored(rollout: Rollout, logprobs_T: Float_T) -> Rollout:
     return replace(rollout, segments=segments)
 
 
-def _plan(groups_P: Sequence[Group], config: Config, world: int) -> tuple[Plan, bool | None]:
-    """Indices into the rollouts of all groups, one group after the other; and ``Share.prompts_apart``."""
+def _plan(groups_P: Sequence[Group], config: Config, world: int) -> Plan:
+    """Indices into the rollouts of all groups, one group after the other."""
     sizes = [
         Size(sum(len(segment.token_ids_T) for segment in rollout.segments), _prompt_length(rollout), number)
         for number, group in enumerate(groups_P)
         for rollout in group.rollouts_G
     ]
     trainer = config.trainer
-    layout = choose_layout(trainer)
-    plan = plan_micro_batches(sizes, world, trainer.tokens_per_micro_batch, layout, trainer.attention_parity)
-    return plan, prompts_apart(plan, sizes, layout)
+    return plan_micro_batches(
+        sizes, world, trainer.tokens_per_micro_batch, choose_layout(trainer), trainer.attention_parity
+    )
 
 
 def _prompt_length(rollout: Rollout) -> int:

@@ -93,7 +93,7 @@ def _checkpointing(trainer: TrainerConfig, parameters: int) -> bool:
     """A GPU's memory is what a large model runs out of; a CPU's time is what it has none of."""
     if trainer.gradient_checkpointing is not None:
         return trainer.gradient_checkpointing
-    return bool(trainer.gpus) and parameters >= LARGE and trainer.layout != "shared"
+    return bool(trainer.gpus) and parameters >= LARGE
 
 
 def cpu_dtype(parameters: int, machine: Machine) -> Dtype:

@@ -31,10 +31,10 @@ from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.planning.model_shape import ModelShape
 from raysgpo.planning.plan import check_fits
-from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import choose_layout
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.model_size import parameters
+from raysgpo.policy.plain_attention import attends_plainly
 from raysgpo.policy.prompts import (
     TODAY,
     brief_error,
@@ -264,24 +264,19 @@ def _check_resumable(run: RunFolder, architecture: PreTrainedModel) -> None:
 
 def _with_layout(config: Config, model: str, say: Callable[[str], None]) -> TrainerConfig:
     """The trainer with its kernel and layout chosen; that a prompt must be computed once an answer is said."""
-    trainer = config.trainer
-    trainer = trainer.model_copy(update={"attention": trainer.attention or _kernel(trainer, _settings(model))})
+    trainer, plain = config.trainer, attends_plainly(_settings(model))
+    ours = plain and trainer.layout != "padded"
+    chosen = {"attention": trainer.attention or (VARLEN if ours else "sdpa")}
+    if trainer.layout == "shared" and not plain:
+        chosen["layout"] = "padded"
+    trainer = trainer.model_copy(update=chosen)
     layout = choose_layout(trainer)
-    why = "trainer.gradient_checkpointing=true" if trainer.gradient_checkpointing else None
-    if layout == "shared" and not keeps_keys_and_values(_settings(model)):
-        layout, why = "padded", f"model={config.model}"
-    if trainer.layout == "auto" and layout == "padded" and why is not None:
-        say(f"{why} keeps no cache of keys and values: a prompt is computed once for each of its answers in training")
+    if layout == "padded" and config.trainer.layout != "padded" and not plain:
+        say(
+            f"model={config.model} has layers that are not plain attention: a prompt is computed once for each of its "
+            "answers in training"
+        )
     return trainer.model_copy(update={"layout": layout})
-
-
-def _kernel(trainer: TrainerConfig, settings: PretrainedConfig) -> str:
-    """The attention's: what packs, where it is there and enough."""
-    text = settings.get_text_config()
-    kinds = set(getattr(text, "layer_types", None) or ["full_attention"])
-    plain = kinds == {"full_attention"} and getattr(text, "attn_logit_softcapping", None) is None
-    may_pack = trainer.layout in ("auto", "packed") and trainer.dtype == "bfloat16"
-    return VARLEN if trainer.gpus and may_pack and plain else "sdpa"
 
 
 def _check_stop(config: Config, tokenizer: PreTrainedTokenizerBase) -> None:

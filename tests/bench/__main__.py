@@ -32,7 +32,17 @@ BENCHES: dict[str, list[str]] = {
     "sampling, tiny, cores in processes": ["rollout.py", TINY, "--engine-process"],
     "sampling, SmolLM2": ["rollout.py", SMOLLM2, "--rounds", "1"],
     "update, tiny": ["update.py", TINY],
-    "update, SmolLM2": ["update.py", SMOLLM2, "--rounds", "2", "--threads", "2", "--groups", "4"],
+    "update, tiny, long prompts": [
+        "update.py",
+        TINY,
+        *"--no-bare --rounds 1 --groups 4 --prompts 2048 --budget 8192".split(),
+    ],
+    "update, SmolLM2": ["update.py", SMOLLM2, *"--rounds 2 --threads 2 --groups 4 --prompts".split(), ""],
+    "update, SmolLM2, prompts": [
+        "update.py",
+        SMOLLM2,
+        *"--no-bare --rounds 2 --threads 2 --groups 1 --prompts 120 --answers 30,30".split(),
+    ],
     "sync, SmolLM2": ["sync.py", SMOLLM2],
     "sync, SmolLM2, two replicas": ["sync.py", SMOLLM2, "--replicas", "2"],
     "judging": ["judging.py"],

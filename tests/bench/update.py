@@ -1,11 +1,13 @@
 """Policy.update against a bare PyTorch loop on the same sequences, and prompts computed once against once an answer.
 
-    python tests/bench/update.py MODEL [--rounds 5] [--threads 1] [--prompts 12,120] [--groups 8] [--dtype float32]
+    python tests/bench/update.py MODEL [--rounds 5] [--threads 1] [--prompts 12,120] [--groups 8] [--answers 20,48]
+                                 [--budget 2048] [--dtype float32] [--checkpointing] [--no-bare]
 
 The bare loop is what one would write in a notebook: right-padded rows sorted by length, the full
 logits, the clipped surrogate, clip_grad_norm_, AdamW; no FSDP, no metrics, no chunked head.
-Both take turns in one process after one warm-up each; the medians are compared. So do the layouts ``padded`` and
-``shared``, on groups of eight answers behind prompts of each length of ``--prompts``.
+``Policy.update`` has the same rows, and then the layout of a run. All take turns in one process after one warm-up each;
+the medians are compared. So do the three layouts, on groups of eight answers behind prompts of each length of
+``--prompts``: what a pass computes for each answer's own prompt, in rows without padding and with it, and once a group.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -21,21 +24,23 @@ import torch.distributed as dist
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
-from raysgpo.policy.layout import Layout, Size
+from raysgpo.output.metrics import Number
+from raysgpo.policy.layout import Layout, Size, tokens_of
 from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 
-SEQUENCES, GROUP, PROMPT, BUDGET, LR = 256, 8, 12, 2048, 1e-6
+SEQUENCES, GROUP, PROMPT, LR = 256, 8, 12, 1e-6
 
 
-def sequences(vocabulary: int, groups: int = SEQUENCES // GROUP, prompt: int = PROMPT) -> list[TrainSequence]:
-    """Groups of answers of 20 to 48 random tokens behind a prompt, as in a step of the default recipe."""
-    rng = np.random.default_rng(0)
+def sequences(arguments: argparse.Namespace, prompt: int) -> list[TrainSequence]:
+    """Groups of answers of random tokens and lengths behind a prompt, as in a step of the default recipe."""
+    rng, vocabulary = np.random.default_rng(0), AutoConfig.from_pretrained(arguments.model).vocab_size
+    shortest, longest = map(int, arguments.answers.split(","))
     made = []
-    prompts = rng.integers(0, vocabulary, (groups, prompt)).repeat(GROUP, axis=0)
+    prompts = rng.integers(0, vocabulary, (arguments.groups, prompt)).repeat(GROUP, axis=0)
     for prompt_T in prompts:
-        length = prompt + int(rng.integers(20, 49))
+        length = prompt + int(rng.integers(shortest, longest + 1))
         sampled_T = np.arange(length) >= prompt
         made.append(
             TrainSequence(
@@ -50,11 +55,13 @@ def sequences(vocabulary: int, groups: int = SEQUENCES // GROUP, prompt: int = P
     return made
 
 
-def shares(made: list[TrainSequence], layout: Layout = "padded") -> Share:
+def planned(made: list[TrainSequence], layout: Layout, budget: int) -> tuple[Share, int]:
+    """The update, and the tokens that its passes compute."""
     sizes = [Size(len(sequence), sequence.prompt_length, at // GROUP) for at, sequence in enumerate(made)]
-    [plan] = plan_micro_batches(sizes, 1, BUDGET, layout)
+    [plan] = plan_micro_batches(sizes, 1, budget, layout)
+    computed = sum(tokens_of([sizes[index] for index in batch], layout) for batch in plan)
     tokens = sum(int(sequence.sampled_T.sum()) for sequence in made)
-    return Share(0, [[made[index] for index in batch] for batch in plan], float(tokens), tokens)
+    return Share(0, [[made[index] for index in batch] for batch in plan], float(tokens), tokens), computed
 
 
 def bare_update(model: torch.nn.Module, optimizer: torch.optim.Optimizer, share: Share) -> None:
@@ -93,52 +100,83 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--prompts", default="12,120", help="tokens of a prompt, a list")
     parser.add_argument("--groups", type=int, default=SEQUENCES // GROUP)
+    parser.add_argument("--answers", default="20,48", help="tokens of the shortest and longest answer")
+    parser.add_argument("--budget", type=int, default=2048, help="tokens of a pass")
     parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--checkpointing", action="store_true", help="compute layers again")
+    parser.add_argument("--no-bare", action="store_true", help="leave the bare loop out")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    against_a_bare_loop(arguments)
-    for prompt in arguments.prompts.split(","):
+    if not arguments.no_bare:
+        against_a_bare_loop(arguments)
+    for prompt in filter(None, arguments.prompts.split(",")):
         prompts_once(arguments, int(prompt))
     dist.destroy_process_group()
 
 
 def built(arguments: argparse.Namespace, layout: Layout) -> Policy:
-    words = {"threads": arguments.threads, "dtype": arguments.dtype, "tokens_per_micro_batch": BUDGET}
-    trainer = TrainerConfig(**words, layout=layout)
+    trainer = TrainerConfig(
+        threads=arguments.threads,
+        dtype=arguments.dtype,
+        layout=layout,
+        tokens_per_micro_batch=arguments.budget,
+        gradient_checkpointing=arguments.checkpointing,
+    )
     return Policy.build(arguments.model, trainer, OptimizerConfig(lr=LR), AlgorithmConfig(), 1.0, 100, 1)
 
 
 def against_a_bare_loop(arguments: argparse.Namespace) -> None:
-    policy = built(arguments, "padded")
+    rows, whole = built(arguments, "padded"), built(arguments, "shared")
     model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR)
-    share = shares(sequences(model.config.vocab_size, arguments.groups))
-    ours, bare = alternating(
-        arguments.rounds, lambda: policy.update(share), lambda: bare_update(model, optimizer, share)
+    made = sequences(arguments, PROMPT)
+    padded, shared = (planned(made, layout, arguments.budget)[0] for layout in ("padded", "shared"))
+    taken = alternating(
+        arguments.rounds,
+        {
+            "same rows": lambda: rows.update(padded),
+            "bare": lambda: bare_update(model, optimizer, padded),
+            "as a run": lambda: whole.update(shared),
+        },
     )
-    print(f"{arguments.groups} x {GROUP} sequences, {share.num_tokens} sampled tokens, {arguments.threads} threads")
-    print(f"Policy.update {ours:.3f} s   bare loop {bare:.3f} s   ratio {ours / bare:.2f}", flush=True)
-
-
-def prompts_once(arguments: argparse.Namespace, prompt: int) -> None:
-    vocabulary = AutoConfig.from_pretrained(arguments.model).vocab_size
-    made = sequences(vocabulary, arguments.groups, prompt)
-    (once, of_once), (each, of_each) = (
-        (built(arguments, layout), shares(made, layout)) for layout in ("shared", "padded")
-    )
-    shared, padded = alternating(arguments.rounds, lambda: once.update(of_once), lambda: each.update(of_each))
+    print(f"{len(made)} sequences, {padded.num_tokens} sampled tokens, {arguments.threads} threads")
+    ours, bare, run = taken["same rows"], taken["bare"], taken["as a run"]
     print(
-        f"prompts of {prompt} tokens: once a group {shared:.3f} s in {len(of_once.micro_batches)} passes   "
-        f"once an answer {padded:.3f} s in {len(of_each.micro_batches)}   ratio {shared / padded:.2f}",
+        f"Policy.update {ours:.3f} s   bare loop {bare:.3f} s   ratio {ours / bare:.3f}   as a run {run:.3f} s   "
+        f"ratio {run / bare:.3f}",
         flush=True,
     )
 
 
-def alternating(rounds: int, first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """The medians of both, after one warm-up each."""
-    pairs = [(seconds(first), seconds(second)) for _ in range(rounds + 1)][1:]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+def prompts_once(arguments: argparse.Namespace, prompt: int) -> None:
+    made = sequences(arguments, prompt)
+    layouts: tuple[Layout, ...] = ("shared", "packed", "padded")
+    given = {layout: planned(made, layout, arguments.budget) for layout in layouts}
+    policies = {layout: built(arguments, layout) for layout in layouts}
+    padding: dict[Layout, Number] = {}
+
+    def update(layout: Layout) -> None:
+        padding[layout] = policies[layout].update(given[layout][0])["policy/padding"]
+
+    taken = alternating(arguments.rounds, {layout: partial(update, layout) for layout in layouts})
+    print(f"prompts of {prompt} tokens, {len(made)} answers of {arguments.answers}:")
+    for layout, (share, computed) in given.items():
+        print(
+            f"  {layout:<7} {taken[layout]:.3f} s in {len(share.micro_batches)} passes, {computed:,} tokens, "
+            f"{padding[layout]:.1%} padding"
+        )
+    print(
+        f"  once a group against once an answer: {taken['packed'] / taken['shared']:.2f} times, against padded rows "
+        f"{taken['padded'] / taken['shared']:.2f}; by tokens {given['packed'][1] / given['shared'][1]:.2f}",
+        flush=True,
+    )
+
+
+def alternating(rounds: int, actions: Mapping[str, Callable[[], object]]) -> dict[str, float]:
+    """The medians of each, after one warm-up each."""
+    taken = [{name: seconds(action) for name, action in actions.items()} for _ in range(rounds + 1)][1:]
+    return {name: statistics.median(round_[name] for round_ in taken) for name in actions}
 
 
 if __name__ == "__main__":

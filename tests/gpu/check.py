@@ -44,11 +44,11 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2TokenizerFast
 from raysgpo.config import AlgorithmConfig, Config, OptimizerConfig, TrainerConfig
 from raysgpo.planning.memory_plan import trainer_account
 from raysgpo.planning.model_shape import ModelShape
-from raysgpo.policy.batch import Borders
 from raysgpo.policy.layout import Layout, Size
 from raysgpo.policy.loading import check_loadable
 from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.model import build_causal
+from raysgpo.policy.packing import Packing
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.snapshot import Stager
@@ -85,23 +85,25 @@ def build(path: str, kl: float = 0.0, **settings: Any) -> Policy:
     return Policy.build(path, trainer, OptimizerConfig(lr=1e-5), AlgorithmConfig(kl_coefficient=kl), 1.0, 100, 1)
 
 
-def share(path: str, lengths: list[int], layout: Layout, budget: int) -> Share:
-    """Sequences of random tokens, a quarter of each its prompt."""
+def share(path: str, lengths: list[int], layout: Layout, budget: int, one_prompt: bool = False) -> Share:
+    """Sequences of random tokens, a quarter of each its prompt; or one prompt for all, the shortest but a token."""
     vocabulary, draw = ModelShape.of(build_causal(path, "eager")).vocabulary, np.random.default_rng(0)
-    made = []
+    made, common = [], draw.integers(0, vocabulary, min(lengths) - 1)
     for length in lengths:
-        sampled_T = np.arange(length) >= length // 4
+        prompt = common if one_prompt else draw.integers(0, vocabulary, length // 4)
+        sampled_T = np.arange(length) >= len(prompt)
         made.append(
             TrainSequence(
-                token_ids_T=draw.integers(0, vocabulary, length).astype(np.int32),
+                token_ids_T=np.append(prompt, draw.integers(0, vocabulary, length - len(prompt))).astype(np.int32),
                 loss_weight_T=sampled_T.astype(np.float32),
                 advantages_T=np.where(sampled_T, draw.normal(), 0).astype(np.float32),
                 logprobs_T=np.where(sampled_T, -np.log(vocabulary), 0).astype(np.float32),
                 sampled_T=sampled_T,
-                prompt_length=length // 4,
+                prompt_length=len(prompt),
             )
         )
-    [plan] = plan_micro_batches([Size(len(s), s.prompt_length, n) for n, s in enumerate(made)], 1, budget, layout)
+    sizes = [Size(len(s), s.prompt_length, 0 if one_prompt else n) for n, s in enumerate(made)]
+    [plan] = plan_micro_batches(sizes, 1, budget, layout)
     tokens = sum(int(s.sampled_T.sum()) for s in made)
     return Share(0, [[made[index] for index in cut] for cut in plan], float(tokens), tokens)
 
@@ -121,17 +123,20 @@ def gradient(policy: Policy) -> torch.Tensor:
 
 def packing(path: str, lengths: list[int]) -> Iterator[Row]:
     """``lengths``: no two the same, so that the arrays can be put in one order."""
-    sampled: dict[int, Any] = {}
+    sampled: dict[tuple[bool, int], Any] = {}
 
-    def measured(layout: Layout, attention: str, **settings: Any) -> tuple[np.ndarray, torch.Tensor]:
+    def measured(
+        layout: Layout, attention: str, one_prompt: bool = False, **settings: Any
+    ) -> tuple[np.ndarray, torch.Tensor]:
         policy = build(path, layout=layout, attention=attention, **settings)
-        one = share(path, lengths, layout, budget=sum(lengths))
+        one = share(path, lengths, layout, sum(lengths), one_prompt)
         arrays = [array for cut in policy.logprobs(one) for array in cut]
         for array in arrays:
-            sampled.setdefault(len(array), array)
+            sampled.setdefault((one_prompt, len(array)), array)
         # Ratios near 1, as of a policy that has just been sampled: none lies beside a clip.
         cuts = [
-            [replace(s, logprobs_T=np.where(s.sampled_T, sampled[len(s)], 0)) for s in c] for c in one.micro_batches
+            [replace(s, logprobs_T=np.where(s.sampled_T, sampled[one_prompt, len(s)], 0)) for s in c]
+            for c in one.micro_batches
         ]
         policy.accumulate(replace(one, micro_batches=cuts))
         found = np.concatenate(sorted(arrays, key=len)), gradient(policy)
@@ -151,11 +156,14 @@ def packing(path: str, lengths: list[int]) -> Iterator[Row]:
     yield "packing", "the same twice: logprob, gradient", "  ".join(apart(measured("packed", "varlen"), packed))
     again = measured("packed", "varlen", gradient_checkpointing=True)
     yield "packing", "layers computed again: logprob, gradient", "  ".join(apart(again, packed))
+    each, once = (measured(layout, "varlen", one_prompt=True) for layout in ("packed", "shared"))
+    yield "packing", "a prompt once against once an answer", "  ".join(apart(once, each))
     if GPU:
         exact = measured("padded", "sdpa", dtype="float32")
         yield "packing", "padded against float32: logprob, gradient", "  ".join(apart(dense, exact))
         yield "packing", "packed against float32: logprob, gradient", "  ".join(apart(packed, exact))
-    with mock.patch.object(Borders, "for_kernels", lambda _: {}):
+    borders: Any = mock.patch.object(Packing, "for_kernels", lambda _: {})
+    with borders, mock.patch("raysgpo.policy.policy.check_scorer"):  # which would find out
         yield "packing", "borders ignored: logprob, gradient", "  ".join(apart(measured("packed", "varlen"), dense))
 
 

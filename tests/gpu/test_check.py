@@ -31,6 +31,7 @@ def test_the_script_prints_its_table() -> None:
     assert float(found["largest difference of a logprob"]) < 1e-5
     assert float(found["relative difference of the gradient"]) < 1e-5
     assert float(found["difference of the next loss"]) < 1e-6
+    assert float(found["a prompt once against once an answer"]) < 1e-5
     assert float(found["borders ignored: logprob, gradient"]) > 0.1
     assert found["tensors that the update changed in the copy"] == "0"
     assert float(found["small, tokens a second of an update"].replace(",", "")) > 0

@@ -153,9 +153,18 @@ def test_what_a_process_takes_of_a_gpu_beside_its_tensors_is_counted_where_it_ha
 ) -> None:
     same = ["trainer.dtype=bfloat16", "trainer.gradient_checkpointing=true"]
     with_one, without = (
-        trainer_account(shapes["7b"], ready(shapes["7b"], *same, f"trainer.gpus={gpus}"), 1).total for gpus in (1, 0)
+        dict(trainer_account(shapes["7b"], ready(shapes["7b"], *same, f"trainer.gpus={gpus}"), 1).rows)
+        for gpus in (1, 0)
     )
-    assert with_one - without == CONTEXT > 1.37 * GIB, "1.37 is what was measured"
+    what = "CUDA, kernels, workspaces"
+    assert with_one[what] == CONTEXT > 1.37 * GIB, "1.37 is what was measured"
+    assert what not in without
+
+
+def test_a_rank_on_cpus_holds_the_model_and_its_gradient_whole(shapes: dict[str, ModelShape]) -> None:
+    shape = shapes["7b"]
+    rows = dict(trainer_account(shape, ready(shape, "trainer.dtype=float32", "trainer.workers=4"), 1).rows)
+    assert rows["gathered: the whole model"] == rows["its gradients, float32"] == 4 * shape.parameters
 
 
 def test_the_cache_is_what_is_left_and_no_more_than_is_asked_for(shapes: dict[str, ModelShape]) -> None:

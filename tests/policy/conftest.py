@@ -15,7 +15,7 @@ from transformers import PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3C
 from raysgpo.config import AlgorithmConfig, OptimizerConfig, TrainerConfig
 from raysgpo.output.metrics import Metrics
 from raysgpo.policy.layout import Layout, Size
-from raysgpo.policy.micro_batches import plan_micro_batches, prompts_apart
+from raysgpo.policy.micro_batches import plan_micro_batches
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
 from raysgpo.policy.snapshot import Stager
@@ -44,6 +44,11 @@ def known(metrics: Metrics, name: str) -> float:
     value = metrics[name]
     assert value is not None, f"{name} is None"
     return value
+
+
+def learned(metrics: Metrics) -> Metrics:
+    """Without what only says how it was computed."""
+    return {name: value for name, value in metrics.items() if name != "policy/padding"}
 
 
 def saved(policy: Policy, folder: Path) -> list[Path]:
@@ -185,5 +190,4 @@ def _shares(
     sizes = [Size(len(s), s.prompt_length, groups.index(group)) for s, group in zip(sequences, groups, strict=True)]
     plan = plan_micro_batches(sizes, world, budget, layout)
     tokens = int(sum(s.sampled_T.sum() for s in sequences))
-    apart = prompts_apart(plan, sizes, layout)
-    return [Share(step, [[sequences[i] for i in cut] for cut in rank], 100.0, tokens, apart) for rank in plan]
+    return [Share(step, [[sequences[i] for i in cut] for cut in rank], 100.0, tokens) for rank in plan]

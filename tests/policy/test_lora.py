@@ -118,7 +118,7 @@ def test_an_update_changes_adapters_alone_and_what_is_published_is_merged(
 
 
 @pytest.mark.parametrize(
-    ("layout", "checkpointing"), [("padded", True), ("packed", False), ("packed", True), ("shared", False)]
+    ("layout", "checkpointing"), [("padded", True), ("packed", False), ("packed", True), ("shared", True)]
 )
 def test_every_layout_has_the_same_gradient(
     layout: Layout, checkpointing: bool, qwen2: str, build: Build, groups: Sequences, shares: Shares

@@ -48,12 +48,13 @@ def terms(
 ) -> Terms:
     count = len(logprobs)
     batch = Batch(
-        inputs=ScorerInput(None, NOWHERE, None, NOWHERE, NOWHERE),
+        inputs=ScorerInput(NOWHERE, None, NOWHERE, NOWHERE),
         sampler_logprobs_N=sampler,
         sampled_N=torch.ones(count, dtype=torch.bool) if sampled is None else torch.tensor(sampled),
         advantages_N=advantages,
         loss_weight_N=torch.ones(count) if weight is None else weight,
         sequence_N=torch.zeros(count, dtype=torch.int64) if sequence is None else torch.tensor(sequence),
+        tokens=count,
     )
     return policy_loss(logprobs, torch.arange(1.0, count + 1), reference, batch, objective, denominator)
 

@@ -10,7 +10,7 @@ from tests.policy.conftest import Build, Sequences, Shares
 
 NAMES = {f"policy/{name}" for name in (
     "loss entropy clip_share kl mismatch_kl mismatch_abs mismatch_max ratio_mean".split()
-    + "denominator grad_norm lr skipped".split()
+    + "padding denominator grad_norm lr skipped".split()
 )} | {"advantage/r_loss"}  # fmt: skip
 
 

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from raysgpo.config import TrainerConfig
-from raysgpo.policy.layout import Layout, Size, choose_layout, cost_of, forced_length, shared_length, tokens_of
-from raysgpo.policy.micro_batches import PASS_TOKENS, plan_micro_batches, prompts_apart
+from raysgpo.policy.layout import Layout, Size, choose_attention, choose_layout, cost_of, tokens_of
+from raysgpo.policy.micro_batches import PASS_TOKENS, plan_micro_batches
 
 SIZES = st.lists(st.tuples(st.integers(1, 120), st.lists(st.integers(1, 80), min_size=1, max_size=8)), max_size=9).map(
     lambda groups: [
@@ -80,13 +80,12 @@ def test_shared_prompts_cost_what_their_queries_attend_to(sizes: list[Size], par
     """Counted query by query: each attends to itself and what is before it in its sequence."""
     if parity is None or not sizes:
         return
-    shared, widest = shared_length(sizes), max(size.length for size in sizes)
 
     def queries(start: int, end: int) -> float:
         return sum(1 + (2 * at + 1) / parity for at in range(start, end))
 
-    groups = len({size.group for size in sizes}) if shared else 0
-    expected = groups * queries(0, shared) + len(sizes) * queries(shared, widest)
+    prompts = {size.group: size.prompt for size in sizes}.values()
+    expected = sum(queries(0, prompt) for prompt in prompts) + sum(queries(s.prompt, s.length) for s in sizes)
     assert abs(cost_of(sizes, "shared", parity) - expected) < 1e-6 * max(1, expected)
 
 
@@ -135,24 +134,23 @@ def test_ranks_without_a_sequence_still_make_a_pass() -> None:
 
 
 def test_a_hand_worked_shared_plan() -> None:
-    # Two prompts of 10 and 12 tokens with two answers each: 10 are shared, so 2 x 10 and four rows of up to 5.
+    # Two prompts of 10 and 12 tokens with two answers each: 10 + 3 + 2 and 12 + 3 + 2.
     sizes = [Size(13, 10, 0), Size(12, 10, 0), Size(15, 12, 1), Size(14, 12, 1)]
-    assert shared_length(sizes) == 10
-    assert tokens_of(sizes, "shared") == 2 * 10 + 4 * 5
-    assert plan_micro_batches(sizes, 1, 40, "shared") == [[[2, 3, 0, 1]]]
-    assert plan_micro_batches(sizes, 1, 39, "shared") == [[[2, 3], [0, 1]]]
-    assert plan_micro_batches(sizes, 2, 40, "shared") == [[[2, 3]], [[0, 1]]]
+    assert tokens_of(sizes, "shared") == 15 + 17
+    assert plan_micro_batches(sizes, 1, 32, "shared") == [[[2, 3, 0, 1]]]
+    assert plan_micro_batches(sizes, 1, 31, "shared") == [[[2, 3], [0, 1]]]
+    assert plan_micro_batches(sizes, 2, 32, "shared") == [[[2, 3]], [[0, 1]]]
 
 
 def test_a_group_over_the_budget_is_cut_and_its_prompt_computed_once_a_part() -> None:
     sizes = [Size(20 + answer, 20, 0) for answer in (5, 5, 4, 4, 1)]
-    assert plan_micro_batches(sizes, 1, 30, "shared") == [[[0, 1], [2, 3], [4]]]
+    assert plan_micro_batches(sizes, 1, 30, "shared") == [[[0, 1], [2, 3, 4]]]
+    assert plan_micro_batches(sizes, 1, 26, "shared") == [[[0], [1], [3, 4], [2]]]
 
 
 def test_what_has_nothing_in_common_shares_nothing() -> None:
-    assert shared_length([Size(9, 5, 0), Size(8, 5, 1)]) == 0
-    assert shared_length([]) == 0
-    assert shared_length([Size(5, 5, 0), Size(7, 5, 0)]) == 4, "a row has a token of its own"
+    assert tokens_of([Size(9, 5, 0), Size(8, 5, 1)], "shared") == 17
+    assert tokens_of([Size(9, 0, 0), Size(8, 0, 0)], "shared") == 17
 
 
 @example(
@@ -182,35 +180,26 @@ def test_sharing_never_leaves_the_slowest_rank_more_to_compute(sizes: list[Size]
         plan = plan_micro_batches(sizes, world, budget, layout)
         return max(sum(tokens_of([sizes[i] for i in cut], layout) + PASS_TOKENS for cut in rank) for rank in plan)
 
-    assert slowest("shared") <= slowest("padded")
+    assert slowest("shared") <= slowest("packed")
 
 
 @given(SIZES, BUDGET)
 def test_where_groups_are_handed_out_each_stays_on_one_rank(sizes: list[Size], budget: int) -> None:
     plan = plan_micro_batches(sizes, 2, budget, "shared")
     homes = [{sizes[i].group for cut in rank for i in cut} for rank in plan]
-    apart = plan_micro_batches(sizes, 2, budget, "padded")
+    apart = plan_micro_batches(sizes, 2, budget, "packed")
     assert not homes[0] & homes[1] or [sorted(rank) for rank in plan] == [sorted(rank) for rank in apart]
 
 
-def test_auto_packs_for_variable_length_kernels_and_shares_prompts_where_a_cache_can_be_kept() -> None:
-    def chosen(**settings: Any) -> Layout:
-        return choose_layout(TrainerConfig(**settings))
+def test_auto_shares_prompts_under_our_kernel_and_packs_for_flash_attention() -> None:
+    def chosen(**settings: Any) -> tuple[Layout, str]:
+        trainer = TrainerConfig(**settings)
+        return choose_layout(trainer), choose_attention(trainer)
 
-    assert chosen(attention="flash_attention_2") == "packed"
-    assert chosen(attention="kernels-community/flash-attn3") == "packed"
-    assert chosen(attention="sdpa") == chosen(attention="eager") == "shared"
-    assert chosen(attention="sdpa", gradient_checkpointing=True) == "padded"
-    assert chosen(layout="packed", attention="sdpa") == "packed"
-    assert chosen(layout="padded", attention="flash_attention_2") == "padded"
-
-
-def test_all_ranks_compute_prompts_apart_or_none() -> None:
-    """Else they would meet in different collectives: the second rank's only sequence shares nothing by itself."""
-    sizes = [Size(9, 5, 0), Size(8, 5, 0), Size(9, 5, 1)]
-    assert prompts_apart([[[0, 1]], [[2]]], sizes, "shared") is True
-    assert prompts_apart([[[0]], [[2]], [[]]], sizes, "shared") is False
-    assert prompts_apart([[[0, 1], [2]]], sizes, "shared") is None, "one rank"
-    assert prompts_apart([[[0, 1]], [[2]]], sizes, "padded") is None
-    assert forced_length([Size(9, 5, 1)]) == 5
-    assert forced_length([Size(2, 0, 1)]) == 1, "a filler"
+    assert chosen() == chosen(gradient_checkpointing=True) == chosen(layout="shared") == ("shared", "varlen")
+    assert chosen(attention="flash_attention_2") == ("packed", "flash_attention_2")
+    assert chosen(attention="kernels-community/flash-attn3") == ("packed", "kernels-community/flash-attn3")
+    assert chosen(attention="sdpa") == chosen(layout="padded") == ("padded", "sdpa")
+    assert chosen(layout="packed", attention="sdpa") == ("packed", "sdpa")
+    assert chosen(layout="packed") == ("packed", "varlen")
+    assert chosen(layout="padded", attention="flash_attention_2") == ("padded", "flash_attention_2")

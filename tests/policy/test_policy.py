@@ -18,7 +18,7 @@ from raysgpo.policy.layout import Layout
 from raysgpo.policy.learning_rate import learning_rate
 from raysgpo.policy.policy import Policy
 from raysgpo.policy.sequences import Share, TrainSequence
-from tests.policy.conftest import Build, Sequences, Shares, checkpoint, known, saved
+from tests.policy.conftest import Build, Sequences, Shares, checkpoint, known, learned, saved
 from tests.policy.tensors import distance, gradient, weights
 from tests.policy.test_scorer_check import SMALL
 
@@ -89,7 +89,7 @@ def test_splitting_a_step_into_more_micro_batches_leaves_the_gradient(
     made, found = sequences(12, seed=2), []
     for budget in (4096, 90, 1):
         share = shares(made, budget=budget, layout=layout)[0]
-        found.append((len(share.micro_batches), policy.accumulate(share), gradient(policy)))
+        found.append((len(share.micro_batches), learned(policy.accumulate(share)), gradient(policy)))
     assert [count for count, _, _ in found][::2] == [1, 12]
     for _, metrics, split in found[1:]:
         assert distance(split, found[0][2]) < 1e-5
@@ -100,13 +100,28 @@ def test_packed_and_padded_give_the_same_loss_and_gradient(
     qwen2: str, build: Build, sequences: Sequences, shares: Shares
 ) -> None:
     made, found = sequences(12, seed=3), []
-    for layout, attention in (("padded", "sdpa"), ("packed", "sdpa"), ("packed", "varlen")):
+    for layout, attention in (("padded", "sdpa"), ("packed", "sdpa"), ("packed", "varlen"), ("shared", "varlen")):
         policy = build(qwen2, layout=layout, attention=attention)
         metrics = policy.accumulate(shares(made, budget=128, layout=layout)[0])
-        found.append((metrics, gradient(policy)))
+        found.append((learned(metrics), gradient(policy)))
     for metrics, slope in found[1:]:
         assert metrics == pytest.approx(found[0][0], rel=1e-5)
         assert distance(slope, found[0][1]) < 1e-5
+
+
+def test_padding_is_counted_and_only_padded_rows_have_any(qwen2: str, build: Build, shares: Shares) -> None:
+    made = [_ones(length) for length in (6, 10, 9)]
+    padded = build(qwen2, layout="padded").accumulate(shares(made, budget=20)[0])
+    assert padded["policy/padding"] == pytest.approx(1 - 25 / (2 * 10 + 6))
+    whole = build(qwen2, layout="packed").accumulate(shares(made, layout="packed")[0])
+    assert whole["policy/padding"] == 0
+
+
+def _ones(length: int) -> TrainSequence:
+    """Whose tokens are all sampled but the first."""
+    sampled_T = np.arange(length) >= 1
+    ones_T = np.ones(length, dtype=np.float32)
+    return TrainSequence(np.arange(length, dtype=np.int32), ones_T * sampled_T, ones_T, -5 * ones_T, sampled_T)
 
 
 def test_the_kernel_for_packed_rows_refuses_what_it_does_not_do(tmp_path: Path, build: Build) -> None:
@@ -260,13 +275,14 @@ def test_a_forward_pass_that_does_not_fit_is_cut_and_nothing_is_lost_or_doubled(
     scorers = [policy.scorer] + ([policy.reference] if policy.reference is not None else [])
     hooks = [scorer.causal.model.layers[1].mlp.register_forward_pre_hook(room) for scorer in scorers]
     [share] = shares(made, budget=10_000, layout=layout)
-    found, expected = policy.accumulate(share), whole.accumulate(share)
+    found, expected = learned(policy.accumulate(share)), learned(whole.accumulate(share))
     assert policy.cut_passes > 1
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-7)
     assert distance(gradient(policy), gradient(whole)) < 1e-5
     for hook in hooks:
         hook.remove()
-    assert policy.update(share) == pytest.approx(whole.update(share), rel=1e-4, abs=1e-7), "and it goes on"
+    found, expected = learned(policy.update(share)), learned(whole.update(share))
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-7), "and it goes on"
 
 
 def test_one_sequence_that_does_not_fit_and_a_backward_pass_end_the_run(

@@ -24,9 +24,10 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from raysgpo.policy.key_value_cache import keeps_keys_and_values
+from raysgpo.config.trainer import VARLEN
 from raysgpo.policy.layout import Layout
 from raysgpo.policy.model import TokenScorer
+from raysgpo.policy.plain_attention import attends_plainly
 from raysgpo.policy.plain_head import changed_logits
 from raysgpo.policy.scorer_check import check_scorer
 from tests.policy.conftest import Build, checkpoint
@@ -41,7 +42,7 @@ SMALL = {
     "max_position_embeddings": 64,
 }
 FALCON_H1 = {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_chunk_size": 16}
-ARCHITECTURES: dict[str, tuple[type, type, dict[str, Any]]] = {
+ARCHITECTURES: dict[str, tuple[type, type[PreTrainedModel], dict[str, Any]]] = {
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, {}),
     "llama": (LlamaConfig, LlamaForCausalLM, {}),
     "gemma2": (Gemma2Config, Gemma2ForCausalLM, {"head_dim": 8, "final_logit_softcapping": None, "pad_token_id": 0}),
@@ -63,7 +64,8 @@ def random_model(name: str, **changes: Any) -> PreTrainedModel:
     """As small as usual: its logits are near 0, where a cap does nothing."""
     settings, model, own = ARCHITECTURES[name]
     torch.manual_seed(3)
-    return model(settings(**{**SMALL, **own, **changes})).eval()
+    config = settings(**{**SMALL, **own, **changes})
+    return model._from_config(config, attn_implementation=VARLEN if attends_plainly(config) else "eager").eval()
 
 
 def check(name: str, model: PreTrainedModel, layout: Layout) -> None:
@@ -76,8 +78,8 @@ def test_a_plain_head_of_any_architecture_agrees(name: str, tied: bool) -> None:
     model = random_model(name, tie_word_embeddings=tied)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     logits = model(input_ids=torch.arange(5)[None]).logits
-    check("m", model, "shared" if keeps_keys_and_values(model.config) else "padded")
-    assert (name == "falcon_h1") != keeps_keys_and_values(model.config)
+    check("m", model, "shared" if attends_plainly(model.config) else "padded")
+    assert attends_plainly(model.config) == (name not in ("falcon_h1", "gemma2"))
     assert changed_logits(model.config) is None
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert torch.equal(model(input_ids=torch.arange(5)[None]).logits, logits), "it came back as it was"
@@ -91,7 +93,7 @@ def test_changed_logits_are_refused_by_their_setting_and_without_knowing_it(
     [(setting, value)] = change.items()
     assert changed_logits(model.config) == f"{setting}={value}"
     with pytest.raises(ValueError, match=rf"^model=m: its own logprobs .* differ by up to .* {type(model).__name__}"):
-        check("m", model, "shared")
+        check("m", model, "shared" if attends_plainly(model.config) else "padded")
 
 
 class _Doubtful(Qwen2ForCausalLM):
@@ -115,7 +117,7 @@ def _one_token_off(logits: Tensor) -> Tensor:
     ids=["multiplier", "cap", "masked token"],
 )
 def test_what_no_setting_says_is_found_too(change: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = _Doubtful(Qwen2Config(**SMALL)).eval()
+    model = _Doubtful._from_config(Qwen2Config(**SMALL), attn_implementation=VARLEN).eval()
     check("m", model, "shared")
     monkeypatch.setattr(_Doubtful, "change", staticmethod(change))
     with pytest.raises(ValueError, match="in a way that the trainer does not know"):

@@ -8,11 +8,11 @@ import torch
 from transformers import MambaConfig, MambaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from raysgpo.policy.batch import lay_out
-from raysgpo.policy.key_value_cache import keeps_keys_and_values
 from raysgpo.policy.layout import Layout, Size, tokens_of
 from raysgpo.policy.model import TokenScorer
+from raysgpo.policy.plain_attention import attends_plainly
 from raysgpo.policy.scorer_check import check_scorer
-from tests.policy.conftest import SIZES, Build, Sequences, Shares, checkpoint
+from tests.policy.conftest import SIZES, Build, Sequences, Shares, checkpoint, learned
 from tests.policy.tensors import distance, gradient
 
 
@@ -23,23 +23,30 @@ def sliding(tmp_path_factory: pytest.TempPathFactory) -> str:
     return checkpoint(tmp_path_factory.mktemp("sliding"), Qwen2ForCausalLM, Qwen2Config(**SIZES, **window))
 
 
-@pytest.mark.parametrize("budget", [4096, 120, 1])
+@pytest.mark.parametrize(("budget", "checkpointing"), [(4096, False), (120, False), (1, False), (120, True)])
 @pytest.mark.parametrize("model", ["qwen2", "qwen3", "sliding"])
 def test_loss_metrics_and_gradient_are_those_of_a_prompt_each(
-    model: str, budget: int, request: pytest.FixtureRequest, build: Build, groups: Sequences, shares: Shares
+    model: str,
+    budget: int,
+    checkpointing: bool,
+    request: pytest.FixtureRequest,
+    build: Build,
+    groups: Sequences,
+    shares: Shares,
 ) -> None:
     made, found = groups(3, 4, seed=1), []
     for layout in ("padded", "shared"):
-        policy = build(request.getfixturevalue(model), kl=0.1, layout=layout)
+        again = checkpointing and layout == "shared"
+        policy = build(request.getfixturevalue(model), kl=0.1, layout=layout, gradient_checkpointing=again)
         policy.update(shares(groups(1, 4, seed=2), layout=layout)[0])  # away from the reference
         metrics = policy.accumulate(shares(made, budget=budget, layout=layout)[0])
-        found.append((metrics, gradient(policy)))
+        found.append((learned(metrics), gradient(policy)))
     assert found[1][0] == pytest.approx(found[0][0], rel=1e-5, abs=1e-7)
     assert distance(found[1][1], found[0][1]) < 1e-5
 
 
 def test_it_is_the_prompts_gradient_too(qwen2: str, build: Build, groups: Sequences, shares: Shares) -> None:
-    """Keys and values of the prompt carry a gradient: its tokens' embeddings, which stand in no answer, move."""
+    """Keys and values of the prompt carry a gradient: the embeddings of tokens that stand in no answer move."""
     [first, *rest] = groups(1, 4, seed=3)
     own = set(first.token_ids_T[: first.prompt_length])
     own -= {token for s in (first, *rest) for token in s.token_ids_T[s.prompt_length :]}
@@ -79,36 +86,42 @@ def test_a_bfloat16_model_shares_as_well(qwen2: str, build: Build, groups: Seque
 def test_each_token_stands_once_and_behind_the_one_that_predicts_it(groups: Sequences) -> None:
     made = groups(3, 4, seed=6)
     inputs = lay_out(made, "shared", torch.device("cpu")).inputs
-    assert inputs.prompts is not None and inputs.position_ids_RL is not None
-    heads, rows = inputs.prompts.token_ids_PS.numpy(), inputs.token_ids_RL.numpy()
-    shortest = min(s.prompt_length for s in made)
-    assert heads.shape == (3, shortest)
-    assert inputs.position_ids_RL[0].tolist() == list(range(shortest, max(map(len, made))))
-    for row, (s, prompt) in enumerate(zip(made, inputs.prompts.prompt_R, strict=True)):
-        assert [*heads[prompt], *rows[row]][: len(s)] == s.token_ids_T.tolist()
-    flat = np.concatenate([heads.ravel(), rows.ravel()])
+    assert inputs.position_ids_RL is not None
+    row, expected = inputs.token_ids_RL[0].numpy(), []
+    for group in (made[:4], made[4:8], made[8:]):
+        first = group[0]
+        expected += [first.token_ids_T[: first.prompt_length], *(s.token_ids_T[s.prompt_length :] for s in group)]
+    assert row.tolist() == np.concatenate(expected).tolist()
     before = np.concatenate([s.token_ids_T[:-1][s.scored_T[1:]] for s in made])
-    assert flat[inputs.predict_N.numpy()].tolist() == before.tolist()
-    computed = tokens_of([Size(len(s), s.prompt_length, at // 4) for at, s in enumerate(made)], "shared")
-    assert len(flat) == computed
+    assert row[inputs.predict_N.numpy()].tolist() == before.tolist()
+    positions = np.concatenate([np.flatnonzero(s.scored_T) - 1 for s in made])
+    assert inputs.position_ids_RL[0][inputs.predict_N].tolist() == positions.tolist()
+    assert len(row) == tokens_of([Size(len(s), s.prompt_length, at // 4) for at, s in enumerate(made)], "shared")
 
 
 def test_prompts_that_begin_alike_are_one(groups: Sequences) -> None:
     made = groups(1, 3, seed=7) + groups(1, 2, seed=7)
     inputs = lay_out(made, "shared", torch.device("cpu")).inputs
-    assert inputs.prompts is not None
-    assert len(inputs.prompts.token_ids_PS) == 1
+    assert inputs.packing is not None
+    assert len(inputs.packing.segments) == 1 + len(made)
+    assert len({id(segment.behind) for segment in inputs.packing.segments}) == 2, "the prompt, and nothing"
 
 
-@pytest.mark.parametrize("layout", ["padded", "shared"])
-def test_a_model_with_a_state_in_the_place_of_keys_and_values_is_refused(layout: Layout) -> None:
+def test_who_shares_with_nobody_stands_whole(groups: Sequences) -> None:
+    made = [groups(1, 1, seed=seed)[0] for seed in range(3)]
+    shared, packed = (lay_out(made, layout, torch.device("cpu")).inputs for layout in ("shared", "packed"))
+    assert shared.packing is not None and packed.packing is not None
+    assert shared.packing.segments == packed.packing.segments
+    assert torch.equal(shared.token_ids_RL, packed.token_ids_RL)
+
+
+@pytest.mark.parametrize("layout", ["padded", "packed", "shared"])
+def test_a_model_with_a_state_in_the_place_of_attention_is_refused(layout: Layout) -> None:
     sizes = {"vocab_size": 99, "hidden_size": 32, "num_hidden_layers": 2, "state_size": 8}
     model = MambaForCausalLM(MambaConfig(**sizes)).eval()
+    assert not attends_plainly(model.config)
     if layout == "padded":
         check_scorer("m", TokenScorer(model, 1.0, 64), layout, "float32")
-        assert not keeps_keys_and_values(model.config)
         return
-    with pytest.raises(
-        ValueError, match=r"MambaForCausalLM keeps no cache of keys and values, .* set trainer.layout=padded"
-    ):
+    with pytest.raises(ValueError, match=r"row without padding .* MambaForCausalLM .* set trainer.layout=padded"):
         check_scorer("m", TokenScorer(model, 1.0, 64), layout, "float32")
