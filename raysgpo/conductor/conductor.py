@@ -144,7 +144,8 @@ class Conductor:
                 f"the train workers were started again{count} and go on after step {step} (weight version {version})"
             )
         self._window.rewind(step)
-        self._decisions = {done: decision for done, decision in self._decisions.items() if done < step}
+        while self._decisions and next(reversed(self._decisions)) >= step:
+            self._decisions.popitem()  # they stand in the order of their steps
         await self._state.notify()
 
     async def step(self, step: int, rank: int, world: int) -> list[Share]:
@@ -196,7 +197,6 @@ class Conductor:
         if not replayed:
             await self._record(step, report, evaluation, interval)
             self._progress.trained = step + 1
-        self._issued.put_away(step)
         self._progress.step_start = time.time()
         self._progress.phase = "sampling"
         if report.version == self._versions.current:  # else the trainer has started again since
@@ -204,6 +204,7 @@ class Conductor:
         # It stays: a rank may ask later than rank 0 goes on, where a step has no collective.
         decision = self._decisions[step] = self._decide(step, self._is_new(report.leaving))
         await self._state.notify()
+        await asyncio.to_thread(self._issued.put_away, step)  # beside the sampling of the next
         return decision
 
     def _is_new(self, leaving: tuple[str, ...]) -> bool:
@@ -272,9 +273,9 @@ class Conductor:
     def checkpointed(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""
         self._covered = step
-        self._source.forget_before(step)
-        self._issued.forget_before(step)
-        self._reporter.forget_before(step)
+        for keeper in (self._source, self._issued, self._reporter, self._tickets):
+            keeper.forget_before(step)
+        self._decisions = {done: decision for done, decision in self._decisions.items() if done >= step}
 
     def unwritten(self, failure: WriteFailed) -> None:
         """A checkpoint could not be written, however long it was tried: the run ends."""
