@@ -73,7 +73,8 @@ class IssuedSteps:
         partial = self._file(step).with_suffix(".partial")
         try:
             self._folder.mkdir(exist_ok=True)
-            partial.write_bytes(pickle.dumps((issued.groups, issued.ranks), protocol=5))
+            with partial.open("wb") as file:
+                pickle.dump((issued.groups, issued.ranks), file, protocol=5)
             partial.replace(self._file(step))
         except OSError:
             with contextlib.suppress(OSError):

@@ -1,22 +1,28 @@
-"""What ``max_staleness`` gains where answers are as long as R1's: the real conductor, window, stream, Ray Serve and weight
-store; engines and trainer that sleep for as long as theirs would take.
+"""What ``max_staleness`` gains where answers are as long as R1's.
+
+The real conductor, window, stream, Ray Serve and weight store; engines and trainer sleep as long as theirs would take.
 
 python -m tests.bench.staleness [--steps 14] [--update 2.2] [--staleness 0,1,2]
 
 An engine works at a bounded number of answers, begins the next when one ends, and makes the tokens of each at one
-speed. Lengths are lognormal (median 3k, 99th of a hundred 25k, 32k at most); 32 tokens are one here. All settings sample
-the same answers, for their seeds are the same. Of each:
+speed. Lengths are lognormal (median 3k, 99th of a hundred 25k, 32k at most); 32 tokens are one here. All settings
+sample the same answers, for their seeds are the same. Of each:
 
 s/step       by the clock, without the first WARM steps
-bound        what lengths, slots and the update alone would take under this staleness: see ``bound``
-of bound     the second over the first
-sample       seconds in which any group of a step was sampled, mean of the steps
+x            times as fast as the first setting
+bound        what the two sides' times alone give: see ``bound``
+ideal        the same, where an answer also waits for a slot: see ``ideal``
+of bound     the bound over the first
+longest      seconds of a step's longest answer
+update       seconds from having a step to having published its weights
+wait         seconds in which the trainer waited for a step
 slots        share of the engines' slots that had an answer
 """
 
 from __future__ import annotations
 
 import argparse
+import heapq
 import sys
 import tempfile
 import time
@@ -72,8 +78,8 @@ class Measured:
     """When each step was over, seconds since the first began."""
     sampled: list[list[int]]
     """Tokens here of each answer, step by step."""
-    sample_seconds: float
     update_seconds: float
+    wait_seconds: float
 
 
 def bound(sampled: Sequence[Sequence[int]], update: float, staleness: int) -> list[float]:
@@ -86,6 +92,20 @@ def bound(sampled: Sequence[Sequence[int]], update: float, staleness: int) -> li
         opened.append(ends[before] if before >= 0 else 0.0)
         works = [sum(map(sum, sampled[first : step + 1])) * SECONDS / (REPLICAS * SLOTS) for first in range(step + 1)]
         there = max([opened[-1] + max(answers) * SECONDS, *(o + w for o, w in zip(opened, works, strict=True))])
+        ends.append(max(there, ends[-1] if ends else 0.0) + update)
+    return ends
+
+
+def ideal(sampled: Sequence[Sequence[int]], update: float, staleness: int) -> list[float]:
+    """When each step ends if all slots are one engine's, which takes the answers in their order and never pauses."""
+    free = [0.0] * (REPLICAS * SLOTS)
+    ends: list[float] = []
+    for step, answers in enumerate(sampled):
+        before = step - staleness - 1
+        opened, there = (ends[before] if before >= 0 else 0.0), 0.0
+        for length in answers:
+            there = max(there, done := max(heapq.heappop(free), opened) + length * SECONDS)
+            heapq.heappush(free, done)
         ends.append(max(there, ends[-1] if ends else 0.0) + update)
     return ends
 
@@ -117,23 +137,25 @@ class Setting:
         )  # fmt: skip
         try:
             self._publish(run, 0)
-            begun, ends, updates = time.monotonic(), [], []
+            begun, ends, updates, waits = time.monotonic(), [], [], []
             for step in range(steps):
+                asked = time.monotonic()
                 run.step(step)
                 there = time.monotonic()
                 time.sleep(update)
                 self._publish(run, step + 1)
+                updates.append(time.monotonic() - there)
                 run.trained(step)
                 ends.append(time.monotonic() - begun)
-                updates.append(time.monotonic() - there)
-            rows, groups = list(read_rows(run.folder.metrics)), list(read_rows(run.folder.groups))
+                waits.append(there - asked)
+            groups = list(read_rows(run.folder.groups))
         finally:
             run.close()
         sampled: list[list[int]] = [[] for _ in range(steps)]
         for group in groups:
             assert len(group["rollouts"]) == G and group["age"] <= staleness
             sampled[group["step"]] += [rollout["num_tokens"] for rollout in group["rollouts"]]
-        return Measured(ends, sampled, mean(row["time/sample"] for row in rows[WARM:]), mean(updates))
+        return Measured(ends, sampled, mean(updates[WARM:]), mean(waits[WARM:]))
 
     def _publish(self, run: FakeRun, step: int) -> None:
         self._version = run.version = run.call("next_version", step)
@@ -146,12 +168,14 @@ class Setting:
 
 
 def row(staleness: int, found: Measured, first: Measured) -> dict[str, Any]:
-    step, least = per_step(found.ends), per_step(bound(found.sampled, found.update_seconds, staleness))
+    step, given = per_step(found.ends), (found.sampled, found.update_seconds, staleness)
+    least = per_step(bound(*given))
     work = sum(map(sum, found.sampled[WARM:])) * SECONDS / (REPLICAS * SLOTS) / (len(found.ends) - WARM)
     longest = mean(max(answers) for answers in found.sampled[WARM:]) * SECONDS
     return {
-        "S": staleness, "s/step": step, "of S=0": per_step(first.ends) / step, "bound": least, "of bound": least / step,
-        "sample": found.sample_seconds, "update": found.update_seconds, "longest": longest, "slots": work / step,
+        "S": staleness, "s/step": step, "x": per_step(first.ends) / step, "bound": least,
+        "ideal": per_step(ideal(*given)), "of bound": least / step, "longest": longest, "update": found.update_seconds, "wait": found.wait_seconds,
+        "slots": work / step,
     }  # fmt: skip
 
 

@@ -35,7 +35,7 @@ from raysgpo.serving.sampler import serve_sampler
 from raysgpo.tasks.grader import make_grader
 from tests.conductor.fakes import prepared_for
 
-END = 256
+LINE = "so the sum of both is two, and two is what we wanted to know\n"
 
 
 class LocalHandle:
@@ -69,9 +69,10 @@ class Replica(Protocol):
 class Instant:
     """A replica that answers at once: the first of a group right, the others wrong, all of ``tokens`` tokens."""
 
-    def __init__(self, tokens: int, characters: int = 4) -> None:
-        """``characters``: of the text, for each token."""
-        self._filler = ("1+1=2\n" * (1 + tokens * characters // 6))[: max(0, tokens * characters - 8)]
+    def __init__(self, tokens: int, characters: int = 4, easy: bool = False) -> None:
+        """``characters``: of the text, for each token; ``easy``: where the right answer is even, all are right."""
+        self._easy = easy
+        self._filler = (LINE * (1 + tokens * characters // len(LINE)))[: max(0, tokens * characters - 8)]
         self._ids_T = np.arange(tokens, dtype=np.int32)
         self._logprobs_T = np.linspace(-2, 0, tokens, dtype=np.float32)
 
@@ -81,7 +82,7 @@ class Instant:
         yield [
             Completion(
                 self._ids_T.copy(), self._logprobs_T.copy(), "stop",
-                f"{self._filler}\n#### {right if g == 0 else right + 1}", versions,
+                f"{self._filler}\n#### {right if g == 0 or (self._easy and right % 2 == 0) else right + 1}", versions,
             )
             for g in range(len(request.seeds_G))
         ]  # fmt: skip
@@ -145,6 +146,7 @@ class LocalSource(LiveSource):
         if not direct:
             fleet.answers.clear()
         self._values: list[bytes] = []
+        self._count = 0
         self._made = asyncio.Event()
         self._flows: list[asyncio.Task[None]] = []
 
@@ -176,6 +178,7 @@ class LocalSource(LiveSource):
                     await self._take(value)
                 else:
                     self._values.append(value)
+                    self._count += 1
                     self._made.set()
 
     async def _take(self, value: bytes) -> None:
@@ -183,9 +186,11 @@ class LocalSource(LiveSource):
             await self._arrived(group)
 
     async def made(self, count: int) -> None:
-        """Make so many groups; they wait for their delivery."""
+        """Make groups until so many were made since the start; they wait for their delivery."""
+        if self._count >= count:  # with S > 0 they were made with those before
+            return
         self._fleet.answers.set()
-        while len(self._values) < count:
+        while self._count < count:
             self._made.clear()
             await self._made.wait()
         self._fleet.answers.clear()
