@@ -174,8 +174,8 @@ def row(staleness: int, found: Measured, first: Measured) -> dict[str, Any]:
     longest = mean(max(answers) for answers in found.sampled[WARM:]) * SECONDS
     return {
         "S": staleness, "s/step": step, "x": per_step(first.ends) / step, "bound": least,
-        "ideal": per_step(ideal(*given)), "of bound": least / step, "longest": longest, "update": found.update_seconds, "wait": found.wait_seconds,
-        "slots": work / step,
+        "ideal": per_step(ideal(*given)), "of bound": least / step, "longest": longest,
+        "update": found.update_seconds, "wait": found.wait_seconds, "slots": work / step,
     }  # fmt: skip
 
 
