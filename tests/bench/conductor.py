@@ -3,7 +3,7 @@
 python -m tests.bench.conductor [--parts steps,groups,replicas,tokens,stream] [--long STEPSxGROUPS ...]
 
 steps      the same step early and late in a run: the conductor's median step in the second tenth and in the last
-groups     from 1 to 4,096 groups a step
+groups     from 1 to 4,096 groups a step, of 2 answers of 128 tokens
 replicas   from 1 to 256 of them, in this process, weights of no bytes pulled each step
 tokens     groups of 8 answers of 1,024 tokens: by part, and tokens for each second of the conductor's CPU
 stream     the same groups through Ray: group workers, Ray Data, and the shares to the trainer; by the clock
@@ -34,6 +34,8 @@ from tests.scale.fleets import engines
 from tests.scale.step_costs import middle, step_costs
 
 ANSWERS, TOKENS = 8, 1024
+SHORT = 128
+"""Tokens of an answer where groups are counted: a pass of the trainer then holds as many at any size of a step."""
 SIZES = ((1, 1000), (32, 200), (256, 30), (1024, 12), (4096, 10))
 """Groups a step, and steps."""
 WARM = 2
@@ -50,7 +52,7 @@ def steps(runs: list[tuple[int, int]]) -> None:
 def groups() -> None:
     print(f"{'groups':>10}{'ms a step':>11}{'us a group':>12}{'workers, us':>13}")
     for size, count in SIZES:
-        costs = step_costs(count, groups=size)
+        costs = step_costs(count, groups=size, tokens=SHORT)
         step, made = middle(costs.conductor), middle(costs.made)
         print(f"{size:>10,}{step * 1e3:>11.2f}{step / size * 1e6:>12.0f}{made / size * 1e6:>13.0f}", flush=True)
 
