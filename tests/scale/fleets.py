@@ -21,7 +21,7 @@ class NoBytes:
         self.version = version
 
     async def pieces(self) -> AsyncGenerator[Description]:
-        for piece in ():
+        for piece in list[Description]():
             yield piece
 
     async def spare(self) -> None:
@@ -44,7 +44,8 @@ class Engine:
 
     async def sample(self, request: SampleRequest, run_id: str) -> AsyncIterator[Any]:
         if self._replica is None:
-            made, transport = RolloutReplica.__new__(RolloutReplica), AtHand()
+            made = RolloutReplica.__new__(RolloutReplica)
+            transport: Any = AtHand()
             await RolloutReplica.__init__(  # type: ignore[misc]
                 made, "model", RolloutConfig(), transport, fake_engine, replica_id=self._name, end_process=os._exit
             )  # fmt: skip
