@@ -7,6 +7,7 @@ calls ``train``.
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -228,6 +229,7 @@ class LocalRun:
         return self.sources[-1]
 
     async def start(self) -> None:
+        self._thresholds = gc.get_threshold()
         handle: Any = LocalHandle(self.conductor)
         await self.publish(0)
         await self.conductor.start(handle)
@@ -256,4 +258,7 @@ class LocalRun:
         await self.finish(step)
 
     def close(self) -> None:
+        """The process is as it was before."""
         self.conductor.close()
+        gc.set_threshold(*self._thresholds)
+        gc.unfreeze()
