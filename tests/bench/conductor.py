@@ -36,7 +36,7 @@ from tests.scale.step_costs import middle, step_costs
 ANSWERS, TOKENS = 8, 1024
 SHORT = 128
 """Tokens of an answer where groups are counted: a pass of the trainer then holds as many at any size of a step."""
-SIZES = ((1, 1000), (32, 200), (256, 30), (1024, 12), (4096, 10))
+SIZES = ((1, 1000), (32, 200), (256, 30), (1024, 7), (4096, 5))
 """Groups a step, and steps."""
 WARM = 2
 
@@ -66,7 +66,7 @@ def replicas() -> None:
 
 def tokens() -> None:
     print(f"{'groups':>10}{'hand out, us':>14}{'record, us':>12}{'M tokens a CPU second':>23}{'workers':>9}")
-    for size, count in ((32, 60), (256, 12), (1024, 10)):
+    for size, count in ((32, 60), (256, 12), (1024, 4)):
         costs = step_costs(count, groups=size, size=ANSWERS, tokens=TOKENS)
         out, recorded, made = (middle(part) / size * 1e6 for part in (costs.handed_out, costs.recorded, costs.made))
         carried = ANSWERS * TOKENS / middle(costs.conductor) * size / 1e6
