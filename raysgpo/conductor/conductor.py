@@ -280,6 +280,7 @@ class Conductor:
         self._covered = step
         for keeper in (self._source, self._issued, self._reporter, self._tickets):
             keeper.forget_before(step)
+        self._versions.forget_before(step - self._config.max_staleness)
         self._decisions = {done: decision for done, decision in self._decisions.items() if done >= step}
         gc.collect()
 
