@@ -1,4 +1,4 @@
-"""The actor of the stream, in this process: blocks of positions in, a group a row out, in the order of the positions."""
+"""The actor of the stream, in this process: blocks of positions in, a group a row out, in order of position."""
 
 from __future__ import annotations
 
