@@ -10,9 +10,10 @@ logprobs and advantages.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,17 @@ TESTS = "tests"
 
 Int_T = NDArray[np.int32]
 Float_T = NDArray[np.float32]
+
+
+Record = TypeVar("Record")
+
+
+def pickled_by_fields(cls: type[Record]) -> type[Record]:
+    """A dataclass whose values pickle as a call of the class, in a third of the time that dataclasses take to look
+    their own fields up: a step has tens of thousands of them."""
+    values = attrgetter(*(one.name for one in fields(cls)))  # type: ignore[arg-type]
+    cls.__reduce__ = lambda self: (cls, values(self))  # type: ignore[method-assign, assignment]
+    return cls
 
 
 Turns = tuple[tuple[str, str], ...]
@@ -120,6 +132,7 @@ class SampleRequest:
     min_version: int = 0
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class Completion:
     """One sampled answer as the replica returns it."""
@@ -152,6 +165,7 @@ class Role(StrEnum):
     COMPLETION = "completion"
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class Segment:
     """A run of tokens with one origin. All arrays have one entry a token."""
@@ -210,6 +224,7 @@ class Drop(StrEnum):
     """More optimizer steps than ``max_staleness`` passed between sampling and training."""
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """One answer to a prompt, from its tokens to its advantage."""
@@ -301,6 +316,7 @@ class Rollout:
         return self.guidance_tokens > 0
 
 
+@pickled_by_fields
 @dataclass(frozen=True, slots=True)
 class Group:
     """The G rollouts of one prompt: the unit of comparison, and one row of the stream."""

@@ -7,23 +7,24 @@ from raysgpo.records import Group
 
 
 class Assembly:
-    """Groups by position; the window says which positions a step has. A step's groups go out once; that they came
-    is known until a checkpoint covers them."""
+    """Groups by position; the window says which positions a step has. A step's groups go out once."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, step: int = 0) -> None:
+        """``step``: the first that is asked for; the positions before it count as having come."""
         self._window = window
         self._groups: dict[int, Group] = {}
-        self._gone: set[int] = set()
-        """Positions whose groups went out."""
+        self._next = step
+        self._first = window.first_position(step)
+        """Of the next step: the groups of all positions before it went out."""
         self._looked = range(0)
         """The positions, from a step's first, that were here when the step was last asked for."""
 
     def __contains__(self, position: int) -> bool:
-        return position in self._groups or position in self._gone
+        return position in self._groups or position < self._first
 
     def add(self, group: Group) -> None:
         """A position that arrives twice (a re-run of a stream task) keeps its first group."""
-        if group.position in self._gone:
+        if group.position < self._first:
             return
         self._groups.setdefault(group.position, group)
         if self._groups[group.position].dropped is not None:
@@ -32,12 +33,12 @@ class Assembly:
     def step(self, step: int) -> list[Group] | None:
         """The groups of a step in order of position, or None while some are missing. Steps are asked for in order,
         and each once."""
+        assert step == self._next, f"step {step} was asked for, and the next to go out is {self._next}"
         if not self._complete(self._window.positions(step)):
             return None
         self._window.close(step)
         positions = self._window.positions(step)
-        assert self._gone.isdisjoint(positions), f"the groups of step {step} went out before"
-        self._gone.update(positions)
+        self._next, self._first = step + 1, positions.stop
         return [self._groups.pop(position) for position in positions]
 
     def _complete(self, positions: range) -> bool:
@@ -50,9 +51,3 @@ class Assembly:
 
     def missing(self, step: int) -> list[int]:
         return [position for position in self._window.positions(step) if position not in self]
-
-    def forget_before(self, step: int) -> None:
-        first = self._window.first_position(step)
-        for position in [p for p in self._groups if p < first]:
-            del self._groups[position]
-        self._gone = {position for position in self._gone if position >= first}

@@ -19,6 +19,7 @@ loses nothing.
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import Any
 
@@ -55,6 +56,9 @@ from raysgpo.output.whole_file import WriteFailed
 from raysgpo.policy.sequences import Share
 from raysgpo.policy.shares import Logprobs
 from raysgpo.stores.record_upload import RecordUpload
+
+RARE = 1_000
+"""Collections of the middle generation from one of everything to the next, where Python has 10."""
 
 
 class Conductor:
@@ -98,6 +102,7 @@ class Conductor:
 
     async def start(self, myself: ConductorHandle) -> None:
         """Begin. ``myself``: this actor's handle, for the group workers."""
+        _collect_rarely()
         await self._source.start(myself)
 
     async def admit(self, positions: list[int], seen: int | None) -> Admission:
@@ -144,7 +149,8 @@ class Conductor:
                 f"the train workers were started again{count} and go on after step {step} (weight version {version})"
             )
         self._window.rewind(step)
-        self._decisions = {done: decision for done, decision in self._decisions.items() if done < step}
+        while self._decisions and next(reversed(self._decisions)) >= step:
+            self._decisions.popitem()  # they stand in the order of their steps
         await self._state.notify()
 
     async def step(self, step: int, rank: int, world: int) -> list[Share]:
@@ -196,7 +202,6 @@ class Conductor:
         if not replayed:
             await self._record(step, report, evaluation, interval)
             self._progress.trained = step + 1
-        self._issued.put_away(step)
         self._progress.step_start = time.time()
         self._progress.phase = "sampling"
         if report.version == self._versions.current:  # else the trainer has started again since
@@ -204,6 +209,7 @@ class Conductor:
         # It stays: a rank may ask later than rank 0 goes on, where a step has no collective.
         decision = self._decisions[step] = self._decide(step, self._is_new(report.leaving))
         await self._state.notify()
+        await asyncio.to_thread(self._issued.put_away, step)  # beside the sampling of the next
         return decision
 
     def _is_new(self, leaving: tuple[str, ...]) -> bool:
@@ -272,9 +278,11 @@ class Conductor:
     def checkpointed(self, step: int) -> None:
         """A checkpoint covers the steps before ``step``: their groups may go."""
         self._covered = step
-        self._source.forget_before(step)
-        self._issued.forget_before(step)
-        self._reporter.forget_before(step)
+        for keeper in (self._source, self._issued, self._reporter, self._tickets):
+            keeper.forget_before(step)
+        self._versions.forget_before(step - self._config.max_staleness)
+        self._decisions = {done: decision for done, decision in self._decisions.items() if done >= step}
+        gc.collect()
 
     def unwritten(self, failure: WriteFailed) -> None:
         """A checkpoint could not be written, however long it was tried: the run ends."""
@@ -324,3 +332,10 @@ class Conductor:
         self._source.close()
         self._issued.close()
         self._reporter.close()
+
+
+def _collect_rarely() -> None:
+    """Of this process. Groups have no cycles, and to look for some among the objects of a step of 4,096 took a third of
+    its time. What else has left cycles goes when a checkpoint covers its step."""
+    gc.freeze()
+    gc.set_threshold(*gc.get_threshold()[:2], RARE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pickle
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from raysgpo.conductor.admissions import Admissions
+from raysgpo.conductor.group_maker import GroupMaker, write_group
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.heartbeats import PERIOD
 from raysgpo.config.resolved import ResolvedConfig
@@ -26,7 +25,7 @@ from raysgpo.groups.pipeline import Pipeline
 from raysgpo.groups.retrying_sampler import RetryingSampler
 from raysgpo.judging.address import JudgeAddress, build_judge
 from raysgpo.judging.panel import Panel
-from raysgpo.records import Group, Ticket
+from raysgpo.records import Group
 from raysgpo.sandbox import check_sandbox
 from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.sampler import serve_sampler
@@ -55,17 +54,16 @@ class GroupWorker:
         if config.task.row.sandboxed:
             check_sandbox()
         self._conductor = conductor
-        self._admissions = Admissions(conductor)
-        self._refill = config.algorithm.refill
         self._progress = LastProgress()
         told = self._progress.made
-        self._pipeline = Pipeline(
+        pipeline = Pipeline(
             config=config,
             task=task,
             grader=make_grader(task, config, max(1, (os.cpu_count() or 1) // workers), told),
             panel=_panel(config, judge, workers, told),
             sample=RetryingSampler(serve_sampler(rollout), config.rollout, self._outage, told),
         )
+        self._maker = GroupMaker(conductor, pipeline, config.algorithm.refill)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="groups", daemon=True).start()
         context = ray.get_runtime_context()
@@ -83,24 +81,11 @@ class GroupWorker:
     def __call__(self, block: Block) -> Iterator[Block]:
         """Positions in, groups out in the same order: a re-run of the task must give the same rows."""
         positions = [int(position) for position in block["position"]]
-        groups = asyncio.run_coroutine_threadsafe(self._begin(positions), self._loop).result()
+        groups = asyncio.run_coroutine_threadsafe(self._maker.begin(positions), self._loop).result()
         for group in groups:
             # Each wait inside has its own deadline.
             finished = asyncio.run_coroutine_threadsafe(_result(group), self._loop).result()
-            yield {"group": np.array([pickle.dumps(finished)], dtype=object)}
-
-    async def _begin(self, positions: list[int]) -> list[asyncio.Task[Group | None]]:
-        return [asyncio.create_task(self._group(ticket)) for ticket in await self._admissions.tickets(positions)]
-
-    async def _group(self, admitted: asyncio.Future[Ticket | None]) -> Group | None:
-        """None if the conductor has the group already (this task is a re-run)."""
-        ticket = await admitted
-        if ticket is None:
-            return None
-        group = await self._pipeline.run(ticket)
-        if self._refill and group.dropped is not None:
-            await self._conductor.dropped.remote(ticket.position)  # before it comes out: its place may be taken now
-        return group
+            yield {"group": np.array([write_group(finished)], dtype=object)}
 
 
 async def _result(task: asyncio.Task[Group | None]) -> Group | None:
@@ -112,9 +97,3 @@ def _panel(
 ) -> Panel | None:
     judge = build_judge(config.judge, address) if config.needs_judge else None
     return Panel(judge, config.judge, workers, told) if judge is not None else None
-
-
-def read_group(value: bytes) -> Group | None:
-    group = pickle.loads(value)
-    assert group is None or isinstance(group, Group), f"the stream carries groups, not {type(group).__name__}"
-    return group

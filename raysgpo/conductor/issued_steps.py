@@ -31,8 +31,8 @@ class IssuedSteps:
 
     Where the number of ranks has changed since, the same groups are shared out among those that there are.
 
-    They stay until a checkpoint covers them: in memory while the step is trained, then in a file, since ten
-    steps of 1,024 prompts with long answers are gigabytes.
+    They stay until a checkpoint covers them: in memory while the step is trained, then the groups in a file, since ten
+    steps of 1,024 prompts with long answers are gigabytes. The shares follow from the groups.
     """
 
     def __init__(self, config: Config, versions: Versions, folder: Path) -> None:
@@ -64,19 +64,23 @@ class IssuedSteps:
         return [update[rank] for update in issued.updates]
 
     def put_away(self, step: int) -> None:
-        """The step is trained: most likely nobody asks for it again. Where the disk is full it stays in memory."""
-        if step not in self._issued:
+        """The step is trained: most likely nobody asks for it again. Where the disk is full it stays in memory.
+
+        May run in a thread beside the others: the step is in memory until its file is there.
+        """
+        if (issued := self._issued.get(step)) is None:
             return
         partial = self._file(step).with_suffix(".partial")
         try:
             self._folder.mkdir(exist_ok=True)
-            partial.write_bytes(pickle.dumps(self._issued[step]))
+            with partial.open("wb") as file:
+                pickle.dump((issued.groups, issued.ranks), file, protocol=5)
             partial.replace(self._file(step))
         except OSError:
             with contextlib.suppress(OSError):
                 partial.unlink()
             return
-        del self._issued[step]
+        self._issued.pop(step, None)
 
     def forget_before(self, step: int) -> None:
         for done in [s for s in self._issued if s < step]:
@@ -89,12 +93,11 @@ class IssuedSteps:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _get(self, step: int) -> _Issued:
-        if step not in self._issued:
-            with contextlib.closing(self._file(step).open("rb")) as file:
-                issued = pickle.load(file)
-            assert isinstance(issued, _Issued), f"{self._file(step)} was written by another program"
-            self._issued[step] = issued
-        return self._issued[step]
+        if (issued := self._issued.get(step)) is None:
+            with self._file(step).open("rb") as file:
+                groups, ranks = pickle.load(file)
+            issued = self._issued[step] = self._shared(step, groups, ranks)
+        return issued
 
     def _shared(self, step: int, groups: list[Group], ranks: int) -> _Issued:
         return _Issued(groups, ranks, step_shares(step, groups, self._config, ranks))

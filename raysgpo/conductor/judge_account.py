@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 
 from raysgpo.groups.judge_budget import Spent
 from raysgpo.groups.prepared import StartState
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.output.whole_file import write_whole
 
 KEY = "judge_budget"
 """The controller of a checkpoint that has the same, as of its step."""
+WIDTH = 100
+"""Characters of the line: the next one covers it whole."""
 
 
 class JudgeAccount:
@@ -21,8 +23,15 @@ class JudgeAccount:
         self._file = run.judge_spent
 
     def write(self, spent: Spent) -> None:
+        """Over what was there, in one call, which the death of this process does not part. Neither a new file nor the
+        disk is waited for: each judged group writes it, and that took the conductor 4 ms of each."""
+        line = json.dumps(spent).ljust(WIDTH) + "\n"
         try:
-            write_whole(self._file, json.dumps(spent))
+            descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.write(descriptor, line.encode())
+            finally:
+                os.close(descriptor)
         except OSError:  # a full disk is told where records are written
             return
 

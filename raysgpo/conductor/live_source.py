@@ -38,9 +38,8 @@ class LiveSource:
         self._state = state
         self._rollout = rollout
         self._judge = judge
-        self._assembly = Assembly(state.window)
+        self._assembly = Assembly(state.window, state.progress.trained)
         self._evaluator = Evaluator(state.prepared, RetryingSampler(serve_sampler(rollout), state.config.rollout))
-        self._covered = state.progress.trained
         self._failure: BaseException | None = None
         self._stream: StreamThread | None = None
         self._heartbeats = Heartbeats()
@@ -86,13 +85,10 @@ class LiveSource:
         return self._state.window.limit if self._state.versions.ready else -1
 
     def _settled(self, position: int) -> bool:
-        return position < self._limit or self._is_here(position)
-
-    def _is_here(self, position: int) -> bool:
-        return position in self._assembly or position < self._state.window.first_position(self._covered)
+        return position < self._limit or position in self._assembly
 
     def _ticket(self, position: int) -> Ticket | None:
-        if self._state.progress.over or self._is_here(position):
+        if self._state.progress.over or position in self._assembly:
             return None
         return self._state.tickets.ticket(position, self._state.versions.current)
 
@@ -158,8 +154,7 @@ class LiveSource:
             self._state.say(f"{workers} group workers had hung and were started again")
 
     def forget_before(self, step: int) -> None:
-        self._covered = step
-        self._assembly.forget_before(step)
+        """The groups of a step are kept by whoever was handed them."""
 
     def unscored(self, batch: int, rank: int, world: int) -> Share | None:
         """None: the engine gives each token's logprob with it."""

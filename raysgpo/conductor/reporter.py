@@ -55,6 +55,7 @@ class Reporter:
         self._evaluations, self._answers = JsonLines(run.evaluations), JsonLines(run.answers)
         self._recording, self._recorded = asyncio.Lock(), step
         self._sizes: dict[int, dict[str, int]] = {}
+        self._accuracies = {row["step"]: row.get("eval/accuracy") for row in read_rows(run.evaluations)}
         self._measure(step)
         self._exporter = Exporter(run, step, facts or {})
         self._messages: list[str] = []
@@ -90,7 +91,9 @@ class Reporter:
         rows = [{"step": row["step"], **answer} for answer in answers]
         async with self._recording:
             await self._write(lambda: [(self._answers, rows), (self._evaluations, [row])])
-        self._show(row, int(row["step"] or 0))
+        step = int(row["step"] or 0)
+        self._accuracies[step] = row.get("eval/accuracy")
+        self._show(row, step)
 
     async def _write(self, parts: Callable[[], list[tuple[JsonLines, Iterable[Row]]]]) -> None:
         """In a thread: a step with its tokens is gigabytes of text, and whoever asks meanwhile gets an answer."""
@@ -113,12 +116,12 @@ class Reporter:
 
     def accuracy(self, step: int) -> float | None:
         """Held-out accuracy of the policy of ``step`` optimizer steps; None if it was not evaluated."""
-        rows = read_rows(self._evaluations.path)
-        return next((row.get("eval/accuracy") for row in rows if row["step"] == step), None)
+        return self._accuracies.get(step)
 
     def forget_before(self, step: int) -> None:
         """No resumed run goes back behind ``step`` any more."""
         self._sizes = {done: sizes for done, sizes in self._sizes.items() if done >= step}
+        self._accuracies = {done: found for done, found in self._accuracies.items() if done >= step}
 
     def _measure(self, step: int) -> None:
         self._sizes[step] = {file.path.name: file.size for file in self._files}

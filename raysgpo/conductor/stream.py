@@ -12,7 +12,8 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from raysgpo.conductor.group_worker import GroupWorker, read_group
+from raysgpo.conductor.group_maker import read_group
+from raysgpo.conductor.group_worker import GroupWorker
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.heartbeats import PATIENCE as WORKER_PATIENCE
 from raysgpo.config import Config

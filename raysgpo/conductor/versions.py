@@ -12,6 +12,8 @@ class Versions:
         """``newest``: of the run so far; those given out are above it."""
         self.current = self.newest = newest
         self._steps: dict[int, int] = {}
+        self._forgotten: int | None = None
+        """The most steps that one has which is forgotten."""
 
     @property
     def ready(self) -> bool:
@@ -39,4 +41,18 @@ class Versions:
     def oldest_step(self, group: Group) -> int | None:
         """Optimizer steps of the weights that sampled the group's oldest token; None if this run sampled none."""
         versions = {version for rollout in group.rollouts_G for version, _ in rollout.weight_versions}
-        return min((self._steps[version] for version in versions), default=None)
+        return min(map(self._steps_of, versions), default=None)
+
+    def forget_before(self, step: int) -> None:
+        """No group in time has tokens of weights with fewer than ``step`` steps any more: such weights count as having
+        one less."""
+        old = [version for version, steps in self._steps.items() if steps < step and version != self.current]
+        for version in old:
+            del self._steps[version]
+        if old:
+            self._forgotten = step - 1
+
+    def _steps_of(self, version: int) -> int:
+        if (steps := self._steps.get(version, self._forgotten)) is None:
+            raise KeyError(f"weight version {version} was not given out by this run")
+        return steps

@@ -76,6 +76,14 @@ class EpochRanks:
         epochs = {e: ranks for e, ranks in self._epochs.items() if e >= now and self._opens(e) <= steps}
         return {**self._measured.state(steps), "epochs": epochs}
 
+    def forget_before(self, step: int) -> None:
+        """Nothing before ``step`` is trained or asked for any more."""
+        if self._measured is None:
+            return
+        now = self._epoch_of(step)
+        self._epochs = {epoch: ranks for epoch, ranks in self._epochs.items() if epoch >= now}
+        self._measured.forget_before(step)
+
     def metrics(self, step: int, groups_P: Sequence[Group]) -> dict[str, float | int | None]:
         """What a step's row says of its prompts' difficulty, where they are chosen by it."""
         found: dict[str, float | int | None] = {}
@@ -113,5 +121,5 @@ def _measured(
         case "success":
             return MeasuredSuccess(problems, trained, state)
         case "target":
-            return TargetDifficulty(problems, config.curriculum, trained, state)
+            return TargetDifficulty(problems, config.curriculum, trained, state, config.max_staleness)
     return None

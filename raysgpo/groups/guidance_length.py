@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from raysgpo.config.resolved import ResolvedConfig
@@ -12,7 +13,17 @@ from raysgpo.guidance.schedule import Mean, adapted, concave, guided_count, line
 from raysgpo.records import Drop, Group, Hint
 
 State = dict[str, Any]
-"""``lengths``: l after 0, 1, 2, ... trained steps; ``means``: r of each of them. Empty unless adaptive."""
+"""``lengths``: l after the last S + 1 trained steps, the newest last; ``means``: the smoothed r of the last W + 1 of
+them that had one, W being ``guidance.window``. Empty unless adaptive."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What the controller knows after a step."""
+
+    length: float
+    means: tuple[float, ...] = ()
+    """Smoothed, of the newest steps that were measured: as many as the next length follows from."""
 
 
 class GuidanceLength:
@@ -30,10 +41,14 @@ class GuidanceLength:
         self._staleness = config.max_staleness
         self._steps = config.guidance.decay_steps or max(1, total_steps - 1)
         self._first = float(config.guidance.length or 0)
-        state = state or {"lengths": [self._first] * (trained + 1), "means": [None] * trained}
-        self._lengths: list[float] = list(state["lengths"])
-        self._means: list[Mean] = list(state["means"])
-        assert len(self._lengths) == len(self._means) + 1 == trained + 1, "a length more than steps trained"
+        self._trained = trained
+        lengths = list(state["lengths"]) if state else [self._first]
+        kept = range(self._oldest(trained), trained + 1)
+        lengths = [lengths[0]] * (len(kept) - len(lengths)) + lengths[-len(kept) :]
+        self._after = {steps: _Learned(length) for steps, length in zip(kept, lengths, strict=True)}
+        """By the number of steps trained."""
+        if state:
+            self._after[trained] = _Learned(lengths[-1], tuple(state["means"]))
 
     def length(self, step: int) -> float | None:
         """l of a step whose slots are open; None without guidance."""
@@ -50,7 +65,7 @@ class GuidanceLength:
             case "stepwise":
                 return stepwise(first, step, settings.factor, settings.every)
             case "adaptive":
-                return self._lengths[max(step - self._staleness, 0)]
+                return self._after[self._oldest(step)].length
 
     def hint(self, prompt: Prompt, step: int) -> Hint | None:
         """What the group of a prompt is given in a step."""
@@ -64,29 +79,49 @@ class GuidanceLength:
 
         ``groups_P``: all of its groups; those without rewards tell nothing.
         """
-        settings = self._settings
-        if settings.schedule != "adaptive" or step < len(self._means):
+        if self._settings.schedule != "adaptive" or step < self._trained:
             return
-        assert step == len(self._means), f"step {step} after {len(self._means)} steps"
+        assert step == self._trained, f"step {step} after {self._trained} steps"
+        before, mean = self._after[step], self._mean(groups_P)
+        self._trained = step + 1
+        self._after[self._trained] = before if mean is None else self._learned(before, mean)
+
+    def _learned(self, before: _Learned, mean: float) -> _Learned:
+        settings = self._settings
         assert settings.max_length is not None, "the preparation fills the limit in"
-        self._means.append(self._mean(groups_P))
-        length = self._lengths[-1]
-        if len(self._means) % settings.adapt_every == 0:
-            length = adapted(
-                length,
-                smoothed(self._means, settings.smoothing),
-                window=settings.window,
-                shortest=settings.min_length,
-                longest=settings.max_length,
-                max_change=settings.max_change or math.inf,
-            )
-        self._lengths.append(length)
+        [*_, now] = smoothed([*before.means[-1:], mean], settings.smoothing)
+        assert now is not None, "of a mean that there is"
+        means = (*before.means, now)[-settings.window - 1 :]
+        if self._trained % settings.adapt_every != 0:
+            return replace(before, means=means)
+        length = adapted(
+            before.length,
+            means,
+            window=settings.window,
+            shortest=settings.min_length,
+            longest=settings.max_length,
+            max_change=settings.max_change or math.inf,
+        )
+        return _Learned(length, means)
 
     def state(self, steps: int) -> State:
         """What a checkpoint after ``steps`` steps must hold: nothing where the length follows from the step alone."""
         if self._settings.schedule != "adaptive":
             return {}
-        return {"lengths": self._lengths[: steps + 1], "means": self._means[:steps]}
+        kept = range(self._oldest(steps), steps + 1)
+        return {
+            "lengths": [self._after[known].length for known in kept],
+            "means": list(self._after[steps].means),
+        }
+
+    def forget_before(self, step: int) -> None:
+        """Nothing before ``step`` is trained or asked for any more."""
+        for steps in [steps for steps in self._after if steps < self._oldest(step)]:
+            del self._after[steps]
+
+    def _oldest(self, step: int) -> int:
+        """Steps trained when the slots of ``step`` opened."""
+        return max(step - self._staleness, 0)
 
     def _mean(self, groups_P: Sequence[Group]) -> Mean:
         settings = self._settings

@@ -42,6 +42,12 @@ class MeasuredSuccess:
         asked, right = self._counts(steps)
         return {"asked": dict(asked), "right": dict(right)}
 
+    def forget_before(self, step: int) -> None:
+        """Nobody asks for the rates after fewer steps any more."""
+        self._before = self._counts(step)
+        del self._steps[: step - self._first]
+        self._first = step
+
     def _counts(self, steps: int) -> tuple[Counter[str], Counter[str]]:
         asked, right = (Counter(counts) for counts in self._before)
         for more_asked, more_right in self._steps[: steps - self._first]:

@@ -61,5 +61,6 @@ def _by_bytes(rollout: Rollout, steps: Sequence[str]) -> tuple[int, ...]:
     starts = accumulate((len(step) for step in steps), initial=0)
     own = [step[max(0, rollout.guidance_characters - start) :] for start, step in zip(starts, steps, strict=False)]
     until = list(accumulate(len(part.encode("utf-8", "surrogatepass")) for part in own))
-    shares = [rollout.num_tokens * end // max(until[-1], 1) for end in until[:-1]]
-    return tuple(b - a for a, b in pairwise([0, *shares, rollout.num_tokens]))
+    tokens = rollout.num_tokens
+    shares = [tokens * end // max(until[-1], 1) for end in until[:-1]]
+    return tuple(b - a for a, b in pairwise([0, *shares, tokens]))

@@ -25,8 +25,9 @@ class TargetDifficulty:
         config: CurriculumConfig,
         trained: int = 0,
         state: dict[str, Any] | None = None,
+        staleness: int = 0,
     ) -> None:
-        """``trained``: steps done; ``state``: what ``state(trained)`` gave: T after 0, 1, 2, ... steps.
+        """``trained``: steps done; ``state``: what ``state(trained)`` gave: T after the last ``staleness`` + 1 of them.
 
         Raises:
             ValueError: a problem has no difficulty.
@@ -35,17 +36,22 @@ class TargetDifficulty:
         self._difficulty = ranks(problems, config)
         self._least, self._most = min(self._difficulty), max(self._difficulty)
         first = self._clamped(self._least if config.target is None else config.target)
-        self._targets: list[float] = list(state["targets"]) if state else [first] * (trained + 1)
-        assert len(self._targets) == trained + 1, "a target more than steps trained"
+        self._staleness, self._trained = staleness, trained
+        targets = list(state["targets"]) if state else [first]
+        kept = self._kept(trained)
+        targets = [targets[0]] * (len(kept) - len(targets)) + targets[-len(kept) :]
+        self._targets: dict[int, float] = dict(zip(kept, targets, strict=True))
+        """By the number of steps trained."""
 
     def learn(self, groups_P: Iterable[Group]) -> None:
         """The next step has been trained. Without a graded answer T stays."""
         answers = [bool(rollout.correct) for group in groups_P for rollout in telling(group)]
-        target, config = self._targets[-1], self._config
+        target, config = self._targets[self._trained], self._config
         if answers:
             ahead = math.tanh(config.target_sensitivity * (sum(answers) / len(answers) - config.target_success))
             target = self._clamped(target + config.target_change * (self._most - self._least) * ahead)
-        self._targets.append(target)
+        self._trained += 1
+        self._targets[self._trained] = target
 
     def after(self, steps: int) -> float:
         """T after ``steps`` trained steps."""
@@ -57,7 +63,16 @@ class TargetDifficulty:
 
     def state(self, steps: int) -> dict[str, Any]:
         """What a checkpoint after ``steps`` steps must hold."""
-        return {"targets": self._targets[: steps + 1]}
+        return {"targets": [self._targets[known] for known in self._kept(steps)]}
+
+    def forget_before(self, step: int) -> None:
+        """Nobody asks for T of an earlier step any more."""
+        for steps in [steps for steps in self._targets if steps < self._kept(step).start]:
+            del self._targets[steps]
+
+    def _kept(self, steps: int) -> range:
+        """What whoever goes on after so many steps asks for: T of when the slots of that step opened, and since."""
+        return range(max(steps - self._staleness, 0), steps + 1)
 
     def _clamped(self, target: float) -> float:
         return min(max(target, self._least), self._most)

@@ -57,6 +57,12 @@ class Tickets:
         self._guidance_length.learn(step, groups_P)
         self._epoch_ranks.learn(step, groups_P)
 
+    def forget_before(self, step: int) -> None:
+        """No resumed run goes back behind ``step`` any more, and its groups went out."""
+        self._guidance_length.forget_before(step)
+        self._epoch_ranks.forget_before(step)
+        self._window.forget_before(step)
+
     def metrics(self, step: int, groups_P: Sequence[Group]) -> dict[str, float | int | None]:
         """What the row of a step says of them."""
         return self._epoch_ranks.metrics(step, groups_P)

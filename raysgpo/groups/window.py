@@ -114,6 +114,13 @@ class Window:
             self._dropped.insert(place, position)
             self._limit = None
 
+    def forget_before(self, step: int) -> None:
+        """Nobody asks for a step before ``step`` any more: the window is as one that began there."""
+        self.close(step - 1)
+        del self._firsts[: step - self._base]
+        self._base = step
+        del self._dropped[: bisect_left(self._dropped, self._firsts[0])]
+
     def close(self, step: int) -> None:
         """The groups of all positions of ``step`` are there: its end, and where the next begins, is final."""
         while len(self._firsts) <= step + 1 - self._base:

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from raysgpo.records import pickled_by_fields
 
+
+@pickled_by_fields
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainSequence:
     """One prompt with one answer; all arrays have one entry a token.

@@ -48,6 +48,8 @@ BENCHES: dict[str, list[str]] = {
     "judging": ["judging.py"],
     "sandbox": ["sandbox.py"],
     "fleet": ["fleet.py"],
+    "conductor": ["conductor.py"],
+    "staleness": ["staleness.py"],
     "advantages": ["advantages.py"],
     "head": ["head.py"],
 }

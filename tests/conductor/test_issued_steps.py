@@ -11,7 +11,7 @@ import pytest
 from raysgpo.conductor.issued_steps import IssuedSteps
 from raysgpo.conductor.versions import Versions
 from raysgpo.config import Config
-from raysgpo.records import Group, Rollout
+from raysgpo.records import Drop, Group, Rollout
 
 pytestmark = pytest.mark.ray
 
@@ -125,3 +125,24 @@ def test_other_ranks_share_the_same_groups_out_anew(
     assert sequences(1) == sequences(3) == two and [group.age for group in steps.groups(0)] == ages
     denominators = {share.denominator for rank in range(3) for share in steps.shares(0, rank, 3)}
     assert denominators == {share.denominator for share in steps.shares(0, 0, 1)}
+
+
+def test_tokens_of_weights_that_are_forgotten_are_too_old(
+    make_group: Make, make_rollout: Callable[..., Rollout], tmp_path: Path
+) -> None:
+    versions = Versions(0)
+    for step in range(8):
+        versions.land(versions.give_out(step), step)
+    steps = IssuedSteps(Config(max_staleness=1), versions, tmp_path / "issued")
+    versions.forget_before(5)
+    assert versions.ready and sorted(versions._steps.values()) == [5, 6, 7]
+    groups = [
+        make_group(n, [make_rollout(advantage=a, weight_versions=((version, 3),)) for a in (1.0, -1.0)])
+        for n, version in enumerate((1, 5, 6, 7))
+    ]
+    steps.add(6, groups, ranks=1)
+    assert [(group.age, group.dropped) for group in steps.groups(6)] == [
+        (2, Drop.TOO_OLD), (2, Drop.TOO_OLD), (1, None), (0, None),
+    ]  # fmt: skip
+    with pytest.raises(KeyError, match="version 9 was not given out"):
+        Versions(0).oldest_step(make_group(0, [make_rollout(weight_versions=((9, 1),))]))

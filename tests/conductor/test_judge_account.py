@@ -22,6 +22,13 @@ def test_a_resumed_run_knows_what_was_spent_since_its_checkpoint(tmp_path: Path)
     assert (found.step, found.solved) == (2, ())
 
 
+def test_what_is_written_last_stands_alone(tmp_path: Path) -> None:
+    account = JudgeAccount(RunFolder(tmp_path))
+    account.write({"calls": 10.0**15, "tokens": 10.0**15})
+    account.write({"calls": 4, "tokens": 9})
+    assert account.brought_up_to_date(StartState()).controllers == {"judge_budget": {"calls": 4, "tokens": 9}}
+
+
 @pytest.mark.parametrize("text", ["", "[1]", '{"calls": "many"}', "{"])
 def test_an_account_that_cannot_be_read_costs_the_account_alone(text: str, tmp_path: Path) -> None:
     run = RunFolder(tmp_path)

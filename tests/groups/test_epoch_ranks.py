@@ -118,6 +118,7 @@ def test_a_resumed_ranking_goes_on_as_if_it_had_not_stopped(
     for step, (problem, right) in enumerate(results):
         whole.learn(step, [group_of(problem, right, 4 - right)])
     resumed = ranking_of(config, stop, json.loads(json.dumps(whole.state(stop))))
+    whole.forget_before(stop)
     first = stop * prompts_per_step // len(PROBLEMS)
     for step in range(stop, len(results) + 1):
         last = ((step + staleness + 1) * prompts_per_step - 1) // len(PROBLEMS)

@@ -175,3 +175,25 @@ def test_weights_from_the_future_are_a_programming_error() -> None:
         age(3, 4)
     with pytest.raises(AssertionError, match="before step 2"):
         Window(prompts_per_step=4, max_staleness=0, step=2, position=8).first_position(1)
+
+
+@given(PROMPTS, STALENESS, REFILL, st.sets(st.integers(0, 30)), st.integers(0, 3), st.sets(st.integers(0, 60)))
+def test_one_that_forgets_is_as_one_that_began_there(
+    prompts: int, staleness: int, refill: int, early: set[int], step: int, late: set[int]
+) -> None:
+    window = Window(prompts, staleness, refill=refill, total_steps=9)
+    for position in early:
+        window.dropped(position)
+    for done in range(step):
+        window.close(done)
+        window.release_to(done + 1)
+    first = window.first_position(step)
+    window.forget_before(step)
+    began = Window(prompts, staleness, refill=refill, total_steps=9, step=step, position=first)
+    for position in sorted(late | early):
+        if position >= first:
+            window.dropped(position)
+            began.dropped(position)
+    assert state(window) == state(began)
+    assert [window.step_of(position) for position in range(60)] == [began.step_of(position) for position in range(60)]
+    assert (window._firsts, window._dropped) == (began._firsts, began._dropped)
