@@ -6,6 +6,7 @@ One JSON file a paper, one row of a table a line; ``doubts`` of a table say what
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +19,8 @@ from raysgpo.config.section import no_such
 FOLDER = Path(__file__).parent
 ALIASES = {"lcb": "livecodebench", "olympiads": "olympiadbench", "grademath": "gradeschool", "gsm8ktest": "gsm8k"}
 """A set that two call differently, as ``same_set`` writes it."""
+_DOMAIN = re.compile(r"(?:in|out-of)-domain (\w+): ")
+"""How CoRPO's table begins a column; the runs call it ``pass@16, code/first_correct``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ class PaperTable:
 
 def same_set(name: str) -> str:
     """One spelling of a set's name: ``MATH500``, ``math-500`` and ``Math500`` are one, and so are the ALIASES."""
-    plain = "".join(character for character in name.casefold() if character.isalnum())
+    named = _DOMAIN.sub(r"pass@16, \1/", name)
+    plain = "".join(character for character in named.casefold() if character.isalnum())
     return ALIASES.get(plain, plain)
 
 

@@ -18,18 +18,18 @@ from raysgpo.studies.reports.trained import Trained, Training, setting
 ACCURACY = "held-out accuracy"
 MARKED = "A dotted line marks where judging ends; lines are means over runs, bands one standard deviation."
 FIGURES = (
-    ("Held-out accuracy over epochs", None, True, "Figure 4 of SGPO. "),
+    ("Held-out accuracy", None, True, "Figure 4 of SGPO. "),
     (
-        "Entropy over epochs",
+        "Entropy",
         "entropy/sampled",
         False,
         "Figure 5 of SGPO: nats, minus the mean logprob of all sampled tokens. ",
     ),
-    ("Accuracy of unguided samples over epochs", "accuracy/unguided", True, "In the training. "),
-    ("All-negative groups over epochs", "groups/all_negative_share", True, "Groups in which every answer is wrong. "),
-    ("Reasoning Trajectory Score over epochs", "judge/rts_mean", True, "Mean RTS of the judged rollouts. "),
-    ("Spread of the advantages over epochs", "advantage/std", False, "Standard deviation over all rollouts. "),
-    ("Guidance over epochs", "guidance/tokens", False, "Tokens given to a guided rollout. "),
+    ("Accuracy of unguided samples", "accuracy/unguided", True, "In the training. "),
+    ("All-negative groups", "groups/all_negative_share", True, "Groups in which every answer is wrong. "),
+    ("Reasoning Trajectory Score", "judge/rts_mean", True, "Mean RTS of the judged rollouts. "),
+    ("Spread of the advantages", "advantage/std", False, "Standard deviation over all rollouts. "),
+    ("Guidance", "guidance/tokens", False, "Tokens given to a guided rollout. "),
 )
 """Title, metric (None: held-out accuracy), whether it is a share, and what is said of it."""
 
@@ -68,7 +68,7 @@ def over_epochs(training: Training) -> list[Picture]:
         curves(
             names,
             training.records,
-            name,
+            f"{title} over {'epochs' if by_epoch else 'steps'}",
             _curve(metric, place),
             x,
             share=share,
@@ -76,7 +76,7 @@ def over_epochs(training: Training) -> list[Picture]:
             ends=ends,
             caption=caption + MARKED,
         )
-        for name, metric, share, caption in FIGURES
+        for title, metric, share, caption in FIGURES
     ]
     return [picture for picture in drawn if picture is not None]
 
