@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,7 +59,3 @@ class Document:
     @property
     def pictures(self) -> list[Picture]:
         return [block for section in self.sections for block in section.blocks if isinstance(block, Picture)]
-
-
-def titles(words: Sequence[str]) -> tuple[Entry, ...]:
-    return tuple(Entry(word) for word in words)

@@ -9,16 +9,11 @@ from pathlib import Path
 import pytest
 
 from raysgpo.command import report
-from raysgpo.output.group_json import group_row
-from raysgpo.output.json_lines import JsonLines
-from raysgpo.output.run_folder import RunFolder
-from raysgpo.records import Verdict
-from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.runs import claim
-from tests.conftest import build_group, build_rollout
 from tests.studies.comparison.synthetic import plan_in, write_all
 from tests.studies.comparison.test_report import parse
 from tests.studies.reports.evaluated import write_evaluation
+from tests.studies.reports.records import write_groups
 
 Say = Callable[..., tuple[int, str, str]]
 ASKED = {
@@ -124,19 +119,6 @@ def test_the_report_of_a_comparison_and_of_its_runs(say: Say, tmp_path: Path) ->
     names = [plan.run_path(run).name for run in plan.runs]
     assert say(*runs, "--method", f"GRPO: {names[0]}, {names[2]}", "--method", f"SGPO: {names[1]}, {names[3]}")[0] == 0
     assert "GRPO: 2 runs, SGPO: 2 runs." in parse(Path(runs[0]) / "runs.html").texts
-
-
-def write_groups(plan: Plan) -> RunFolder:
-    """Records of the first run, a judged group with words of a model that look like markup among them."""
-    folder = RunFolder(plan.run_path(plan.runs[0]))
-    groups = JsonLines(folder.groups)
-    text = "1+1=<b>3</b>\n```\n| 3"
-    steps = {"reasoning_steps": 3, "step_tokens": (1, 1, 1), "guidance_characters": 3}
-    judged = build_rollout(text, verdict=Verdict.ERROR, first_error=0, votes=(0, 0, 1), rts=0.0, **steps)
-    groups.write(group_row(build_group(0, [judged, judged], judged=True)))
-    groups.write(group_row(build_group(1, [build_rollout("2", correct=True), build_rollout("3")], step=19)))
-    groups.close()
-    return folder
 
 
 @pytest.mark.slow
