@@ -15,6 +15,9 @@ from raysgpo.studies.comparison.results import Floats, RunRecords
 from raysgpo.studies.comparison.summary import Json, of_variant
 from raysgpo.studies.page.pictures import COLORS, STYLES, Picture, canvas, png
 
+MANY = 6
+"""Variants beyond which their names stand beside a picture, which is wider then."""
+
 Curve = Callable[[RunRecords], tuple[Sequence[float], Sequence[float] | Floats]]
 """x and y of one run."""
 
@@ -103,7 +106,8 @@ def curves(
     caption: str = "",
 ) -> Picture | None:
     """One line a variant; None if no run has a value. ``ends``: where on the axis the judging of a run ends."""
-    figure, axes = canvas(x)
+    many = len(names) > MANY
+    figure, axes = canvas(x, width=10.4 if many else 6.4)
     drawn = False
     for index, name in enumerate(names):
         found = [(list(xs), np.asarray(ys, dtype=np.float64)) for xs, ys in map(curve, of_variant(name, runs))]
@@ -127,7 +131,10 @@ def curves(
         _draw_target(axes, target)
     if share:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.legend(frameon=False, fontsize=9)
+    if many:
+        figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+    else:
+        axes.legend(frameon=False, fontsize=9)
     return Picture(title, caption, png(figure))
 
 

@@ -14,6 +14,8 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 """Okabe and Ito's, apart for colour-blind eyes too."""
 STYLES = ("-", "--", "-.", ":")
 DPI = 144
+WIDE = 7.0
+"""Inches: two narrower pictures stand beside one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class Picture:
     title: str
     caption: str
     png: bytes
+
+    @property
+    def wide(self) -> bool:
+        """Whether it wants the whole width of a page: its pixels, as the head of a PNG says them."""
+        return int.from_bytes(self.png[16:20], "big") > WIDE * DPI
 
 
 def canvas(x: str = "", width: float = 6.4, height: float = 3.6) -> tuple[Figure, Axes]:

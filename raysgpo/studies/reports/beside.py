@@ -20,7 +20,7 @@ def laid_out(
     Columns are the paper's, in its order, and then those that it does not have. The paper's Overall is that of its
     own columns, so no difference is taken to one of other columns.
     """
-    columns, scale = _columns(scores, paper), 1.0 if counts else 100.0
+    columns, scale = columns_of(scores, paper), 1.0 if counts else 100.0
     lines: list[tuple[Entry, ...]] = []
     for name in scores.methods:
         found = {title: scores.of(name, own) if own is not None else None for title, own in columns.items()}
@@ -50,7 +50,7 @@ def check_paper(paper: PaperTable, methods: Sequence[str]) -> None:
         )
 
 
-def _columns(scores: Scores, paper: PaperTable | None) -> dict[str, str | None]:
+def columns_of(scores: Scores, paper: PaperTable | None) -> dict[str, str | None]:
     """Title of each column to the name that its scores have, None where there are none."""
     own = {same_set(name): name for name in scores.columns}
     printed = {title: own.get(same_set(title)) for title in paper.columns} if paper else {}
@@ -83,7 +83,8 @@ def _spread(score: Score, scale: float) -> str:
         return f"± {_number(scale * score.std, scale)}"
     if score.low is None or score.high is None:
         return ""
-    return f"{_number(scale * score.low, scale)} to {_number(scale * score.high, scale)}"
+    low, high = (f"{scale * bound:.1f}" for bound in (score.low, score.high))
+    return f"{low} to {high}"
 
 
 def _printed(row: PaperRow, title: str) -> Entry:

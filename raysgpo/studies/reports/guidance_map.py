@@ -91,7 +91,7 @@ def _draw(accuracy: Mapping[Place, float], without: float | None) -> Picture:
     reach = max(float(np.nanmax(np.abs(values - middle))), 0.01)
     figure, axes = canvas(width=1.15 * len(ratios) + 2.4, height=0.62 * len(lengths) + 1.5)
     axes.grid(visible=False)
-    image = axes.imshow(values, cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, aspect="auto", origin="lower")
+    image = axes.imshow(values, cmap="RdBu_r", vmin=middle - reach, vmax=middle + reach, aspect="auto")
     for row, column in zip(*np.nonzero(~np.isnan(values)), strict=True):
         dark = abs(values[row, column] - middle) > 0.7 * reach
         text = f"{100 * values[row, column]:.1f}"

@@ -41,7 +41,8 @@ def evaluation_report(
         *_levels(evaluated, methods, shares),
     ]
     several = [f"{name}: {len(labels)} models" for name, labels in methods.items() if len(labels) > 1]
-    lead = f"{len(methods)} methods, {len(scores.columns)} columns." + (f" {'; '.join(several)}." if several else "")
+    sets = len({name for labels in methods.values() for label in labels for name in evaluated.sets(label)})
+    lead = f"{len(methods)} methods on {sets} sets." + (f" {'; '.join(several)}." if several else "")
     return Document(title, lead, tuple(sections))
 
 

@@ -69,7 +69,8 @@ def _glance(run: Trained) -> Table:
     held = list(run.records.evaluated.values())
     if held:
         rows.append((Entry("held-out accuracy"), _mean(held[:1], ""), _mean(held[-1:], "")))
-    return Table(("of the run", f"first {tenth} steps", f"last {tenth} steps"), tuple(rows))
+    some = f"{tenth} steps" if tenth > 1 else "step"
+    return Table(("of the run", f"first {some}", f"last {some}"), tuple(rows))
 
 
 def _mean(values: list[float], name: str) -> Entry:

@@ -44,11 +44,17 @@ def training_report(title: str, training: Training, paper: PaperTable | None) ->
         check_paper(paper, list(training.methods))
     grid = map_section(training, paper)
     pictures = Section("Over epochs", tuple(over_epochs(training)))
-    runs = ", ".join(
-        f"{name}: {len(found)} run{'s' if len(found) != 1 else ''}" for name, found in training.methods.items()
-    )
     found = [_at_the_end(training, paper), *([grid] if grid is not None else []), pictures]
-    return Document(title, f"{runs}.", tuple(found))
+    return Document(title, _counted(training), tuple(found))
+
+
+def _counted(training: Training) -> str:
+    """How many runs each method has."""
+    counts = {name: len(runs) for name, runs in training.methods.items()}
+    if len(set(counts.values())) == 1:
+        each = next(iter(counts.values()))
+        return f"{len(counts)} methods, {each} run{'s' if each > 1 else ''} each."
+    return f"Runs: {', '.join(f'{name} {count}' for name, count in counts.items())}."
 
 
 def over_epochs(training: Training) -> list[Picture]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from raysgpo.output.group_json import group_row
 from raysgpo.output.json_lines import JsonLines
 from raysgpo.output.run_folder import RunFolder
@@ -15,7 +17,7 @@ def write_groups(plan: Plan) -> RunFolder:
     folder = RunFolder(plan.run_path(plan.runs[0]))
     groups = JsonLines(folder.groups)
     text = "1+1=<b>3</b>\n```\n| 3"
-    steps = {"reasoning_steps": 3, "step_tokens": (1, 1, 1), "guidance_characters": 3}
+    steps: dict[str, Any] = {"reasoning_steps": 3, "step_tokens": (1, 1, 1), "guidance_characters": 3}
     judged = build_rollout(text, verdict=Verdict.ERROR, first_error=0, votes=(0, 0, 1), rts=0.0, **steps)
     groups.write(group_row(build_group(0, [judged, judged], judged=True)))
     groups.write(group_row(build_group(1, [build_rollout("2", correct=True), build_rollout("3")], step=19)))

@@ -14,7 +14,7 @@ from raysgpo.studies.reports.evaluations import read_evaluations
 from raysgpo.studies.reports.methods import named_methods
 from raysgpo.studies.reports.scores import Measured, Scores, gathered
 from raysgpo.studies.reports.solved import solved_section
-from tests.studies.reports.evaluated import write_evaluation
+from tests.studies.reports.evaluated import Right, write_evaluation
 
 YES, NO = True, False
 
@@ -75,7 +75,7 @@ def test_several_models_are_a_mean_with_their_standard_deviation() -> None:
     entry = laid_out(found, None).rows[0][1]
     assert (entry.text, entry.more, entry.mark) == ("60.00", "± 14.14", "")
     alone = laid_out(gathered({"SGPO": [{"a": Measured(0.5, 0.4, 0.65)}]}), None).rows[0][1]
-    assert (alone.text, alone.more) == ("50.00", "40.00 to 65.00")
+    assert (alone.text, alone.more) == ("50.00", "40.0 to 65.0")
 
 
 def test_signs_are_those_of_what_is_shown() -> None:
@@ -88,7 +88,7 @@ def test_a_paper_without_any_of_the_methods_is_named_with_its_rows() -> None:
     check_paper(paper_table("sgpo_table_2:QwQ-32B"), ["a", "grpo"])
 
 
-ASKED = {
+ASKED: dict[str, dict[str, Right]] = {
     "old": {"aime24": {"1": [NO, YES], "2": [NO, NO], "3": [NO, NO], "4": [YES, YES]}},
     "new": {"aime24": {"1": [NO, NO], "2": [NO, YES], "3": [YES, None], "4": [YES, YES]}},
 }
