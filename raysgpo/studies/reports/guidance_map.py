@@ -25,9 +25,7 @@ def map_section(training: Training, paper: PaperTable | None) -> Section | None:
     accuracy = {place: value for place, name in places.items() if (value := mean_accuracy(training, name)) is not None}
     if len(lengths) < 2 or len(ratios) < 2 or not accuracy:
         return None
-    plain = [
-        name for name, runs in training.methods.items() if setting(runs[0].settings, "guidance.schedule") == "none"
-    ]
+    plain = [name for name, settings in training.settings.items() if setting(settings, "guidance.schedule") == "none"]
     without = mean_accuracy(training, plain[0]) if plain else None
     printed = {place: value for place, name in places.items() if (value := _printed(paper, name)) is not None}
     table = _table(accuracy, printed, without)
@@ -37,8 +35,7 @@ def map_section(training: Training, paper: PaperTable | None) -> Section | None:
 def guided_places(training: Training) -> dict[Place, str]:
     """Length and alpha to the method that has them; none where two have the same, which something else tells apart."""
     places: dict[Place, str] = {}
-    for name, runs in training.methods.items():
-        settings = runs[0].settings
+    for name, settings in training.settings.items():
         length = setting(settings, "guidance.length")
         if setting(settings, "guidance.schedule") == "none" or length is None:
             continue

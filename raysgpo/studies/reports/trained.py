@@ -62,6 +62,11 @@ class Training:
         return [run for runs in self.methods.values() for run in runs]
 
     @property
+    def settings(self) -> dict[str, Tree]:
+        """Of each method that has a run, those of its first."""
+        return {name: runs[0].settings for name, runs in self.methods.items() if runs}
+
+    @property
     def records(self) -> list[RunRecords]:
         return [run.records for run in self.runs]
 

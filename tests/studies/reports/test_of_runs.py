@@ -43,6 +43,7 @@ def test_a_comparison_is_read_by_its_folder_alone(tmp_path: Path) -> None:
         read_comparison(plan.folder)
     write_run(plan.run_path(plan.runs[0]), plan.runs[0], 0.3, steps=3)
     assert [len(runs) for runs in read_comparison(plan.folder).methods.values()] == [1, 0]
+    assert map_section(read_comparison(plan.folder), None) is None, "not of a variant that has not begun"
     for run in plan.runs[1:]:
         write_run(plan.run_path(run), run, 0.3)
     methods = read_comparison(plan.folder).methods
