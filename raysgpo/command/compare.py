@@ -1,6 +1,7 @@
 """Compare settings: ``python jobs/compare.py RECIPE [key=value ...] --vary key=a,b [--vary ...] --seeds 0,1,2``.
 
-``--variant "NAME: key=value key=value"`` adds a variant of several settings. Every variant is trained with every seed,
+``--variant "NAME: key=value key=value"`` adds a variant of several settings; ``--sweep g2rpo_a_table_1`` takes those of
+a paper's table, and the recipe of it where none is named. Every variant is trained with every seed,
 all else being equal, and one report is written (docs/comparison.md). The same command again goes on where it stopped.
 Exit status 1 if a run failed, 2 if something is set wrong, 130 after Ctrl-C.
 """
@@ -9,21 +10,26 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 
 from raysgpo.command.checks import check_places
 from raysgpo.command.parser import add_words
 from raysgpo.command.words import Words
 from raysgpo.config.command_name import command_name
-from raysgpo.config.overrides import ConfigError
+from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.output.exit_status import DONE, STOPPED, WRONG_SETTING
 from raysgpo.recipes import RECIPES
 from raysgpo.studies.comparison.plan import Plan, make_plan
 from raysgpo.studies.comparison.report import write_report
 from raysgpo.studies.comparison.runs import claim, claim_existing, run_all
 from raysgpo.studies.comparison.table import print_plan, print_summary
+from raysgpo.studies.sweeps.named import SWEEPS, named_sweep
+from raysgpo.studies.sweeps.sweep import in_miniature, small_words
 
 TRAIN = [sys.executable, "-P", "-m", "raysgpo.command.main", "train"]
 """What trains a variant; ``-P``: the working folder has no part in it."""
+
+SEEDS = "0,1,2"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,7 +53,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="'NAME: key=value ...'",
         help="a further variant, of several settings; the name may be left out",
     )
-    command.add_argument("--seeds", default="0,1,2", metavar="0,1,2", help="one run of each variant for each of them")
+    command.add_argument(
+        "--sweep", metavar="NAME", help=f"the variants of a paper's table (docs/papers.md): {', '.join(SWEEPS)}"
+    )
+    command.add_argument(
+        "--miniature", action="store_true", help="the same variants with a tiny model and few rows that come along"
+    )
+    command.add_argument(
+        "--seeds", metavar="0,1,2", help="one run of each variant for each; default: 0,1,2, or those of the sweep"
+    )
     command.add_argument(
         "--target", type=_share, metavar="SHARE", help="accuracy to reach; default: the first variant's last"
     )
@@ -74,8 +88,20 @@ def plan(arguments: argparse.Namespace) -> Plan:
         ConfigError: a wrong setting, or variants that do not differ.
     """
     words = Words.of(arguments)
-    varied = (arguments.vary, arguments.seeds, arguments.name, arguments.variant)
-    return make_plan(words.layers(RECIPES), words.overrides, *varied)
+    if arguments.sweep is None:
+        seeds = arguments.seeds or SEEDS
+        layers = words.layers(RECIPES)
+        return make_plan(layers, words.overrides, arguments.vary, seeds, arguments.name, arguments.variant)
+    sweep = named_sweep(arguments.sweep)
+    words = words if words.recipe or words.file else replace(words, recipe=sweep.recipe)
+    common, listed = sweep.common(words.overrides), sweep.listed(arguments.sweep)
+    layers = words.layers(RECIPES)
+    if words.miniature:
+        large = resolve(*replace(words, miniature=False).layers(RECIPES))
+        common, listed = list(small_words(common, 1.0)), in_miniature(listed, large, resolve(*layers))
+    seeds = arguments.seeds or sweep.seeds
+    overrides = [*common, *words.overrides]
+    return make_plan(layers, overrides, arguments.vary, seeds, arguments.name, arguments.variant, listed)
 
 
 def main() -> int:

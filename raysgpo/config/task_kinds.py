@@ -41,6 +41,10 @@ class TaskKind:
     """``module:name`` of what makes the policy that ``model=tiny`` stands for, called with the storage folder and
     ``report``; None: the tiny policy, which knows chained arithmetic."""
 
+    splitter: str | None = None
+    """``module:name``, called with the TaskConfig; gives what cuts an answer into its steps, for who reads a record
+    and builds no task. None: a record shows its answers whole."""
+
     miniature: str | None = None
     """What ``--miniature`` puts in the place of its rows: a file of ``raysgpo/tasks/rows``, or the task that generates
     such problems. None: nothing, its own are few enough, or are the user's."""
@@ -56,16 +60,25 @@ class TaskKind:
 
 
 TASK_KINDS: Mapping[str, TaskKind] = {
-    "arithmetic": TaskKind("raysgpo.tasks.arithmetic:ArithmeticTask", bounded_grading=True, steps_by_rule=True),
+    "arithmetic": TaskKind(
+        "raysgpo.tasks.arithmetic:ArithmeticTask",
+        bounded_grading=True,
+        steps_by_rule=True,
+        splitter="raysgpo.tasks.splitters:lines",
+    ),
     # math-verify may take for ever over an answer.
     "math": TaskKind(
-        "raysgpo.tasks.math:MathTask", fields=("question", "answer", "solution"), miniature="chains.jsonl"
+        "raysgpo.tasks.math:MathTask",
+        fields=("question", "answer", "solution"),
+        splitter="raysgpo.tasks.splitters:paragraphs",
+        miniature="chains.jsonl",
     ),
     "code": TaskKind(
         "raysgpo.tasks.code:CodeTask",
         fields=("question", "tests", "entry_point", "solution"),
         threshold=0.5,
         sandboxed=True,
+        splitter="raysgpo.tasks.splitters:programs",
         miniature="programs.jsonl",
     ),
     "verifier": TaskKind(
@@ -76,6 +89,7 @@ TASK_KINDS: Mapping[str, TaskKind] = {
         bounded_grading=True,
         judgement=True,
         tiny="raysgpo.tiny.tiny_verifier:ensure_tiny_verifier",
+        splitter="raysgpo.tasks.splitters:paragraphs",
         miniature="arithmetic_verifier",
     ),
     "arithmetic_verifier": TaskKind(
@@ -85,6 +99,7 @@ TASK_KINDS: Mapping[str, TaskKind] = {
         bounded_grading=True,
         judgement=True,
         tiny="raysgpo.tiny.tiny_verifier:ensure_tiny_verifier",
+        splitter="raysgpo.tasks.splitters:lines",
     ),
 }
 """By the word that ``task.kind`` takes."""

@@ -13,8 +13,11 @@ import pytest
 from PIL import Image
 
 from raysgpo.studies.comparison.report import write_report
+from raysgpo.studies.reports.places import Places, written_report
 from tests.studies.comparison.synthetic import plan_in, write_all
 from tests.studies.comparison.test_report import PICTURES
+from tests.studies.reports.evaluated import write_evaluation
+from tests.studies.reports.records import write_groups
 
 pytestmark = [
     pytest.mark.full,
@@ -32,10 +35,16 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
     write_all(plan, {"grpo": 0.3, "sgpo": 0.6})
     write_report(plan)
     picture = folder / "screenshot.png"
-    line = [sys.executable, str(BROWSER), str(plan.folder / "report.html"), str(picture)]
+    return opened(plan.folder / "report.html", picture), picture
+
+
+def opened(page: Path, picture: Path) -> dict[str, Any]:
+    """What the browser found on a page; its screenshot is at ``picture``."""
+    line = [sys.executable, str(BROWSER), str(page), str(picture)]
     result = subprocess.run(line, capture_output=True, text=True, timeout=180)
     assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1]), picture
+    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    return found
 
 
 def test_the_page_is_laid_out_with_every_section_and_nothing_cut_off(seen: tuple[dict[str, Any], Path]) -> None:
@@ -80,3 +89,38 @@ def test_the_screenshot_shows_the_curves_in_the_variants_colours(seen: tuple[dic
     counts = {color: count for count, color in image.getcolors(image.width * image.height) or []}
     for color in ((0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)):
         assert counts.get(color, 0) > 200, "a variant's line is on the page"
+
+
+def whole(found: dict[str, Any], name: str) -> None:
+    """Every picture is there, nothing is cut off, fetched or complained of."""
+    assert all(image["complete"] and image["natural"] > 700 for image in found["images"])
+    assert found["overflow"] <= 0 and found["clipped"] == [] and found["complaints"] == []
+    assert [url.rpartition("/")[2] for url in found["requests"]] == [name]
+
+
+def test_the_report_of_an_evaluation_is_whole_beside_the_paper(tmp_path: Path) -> None:
+    sets = "kaoyan gradeschool math500 olympiadbench chmath24 aime25 aime24 gaokao amc23".split()
+    answers = {name: {str(n): [n % 2 == 0, n % 3 == 0] for n in range(10)} for name in sets}
+    models = {"a": answers, "b": {**answers, "aime24": {str(n): [n < 7, False] for n in range(10)}}}
+    folder = write_evaluation(tmp_path / "seven-001", models, {str(n): str(n % 5 + 1) for n in range(10)})
+    methods = ["GRPO: a", "SGPO+QwQ-32B w/o {beta, gamma}: b"]
+    paper = "sgpo_table_2:DeepSeek-R1-Distill-Qwen-7B"
+    page = written_report(Places.named([str(folder)], tmp_path), paper, methods, None, 1, None)
+    found = opened(page, tmp_path / "screenshot.png")
+    whole(found, "report.html")
+    assert found["headings"][:2] == ["Accuracy by set", "Solved by one and not by the other"]
+    assert {"Accuracy by set", "math500 by level"} <= {image["name"] for image in found["images"]}
+
+
+def test_the_sampled_answers_of_a_run_are_whole_and_in_their_colours(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, "algorithm=grpo,sgpo", words=("task.prompts=16",), seeds="0")
+    write_all(plan, {"grpo": 0.3, "sgpo": 0.6})
+    folder = write_groups(plan)
+    page = written_report(Places.named([str(folder.path)], tmp_path), None, [], None, 1, None)
+    found = opened(page, tmp_path / "screenshot.png")
+    whole(found, "report.html")
+    assert found["headings"] == ["At a glance", "Sampled answers", "Over epochs"]
+    image = Image.open(tmp_path / "screenshot.png").convert("RGB")
+    counts = {color: count for count, color in image.getcolors(image.width * image.height) or []}
+    for what, color in (("the first error", (0xFD, 0xEE, 0xE6)), ("guidance", (0xE3, 0xEC, 0xFA))):
+        assert counts.get(color, 0) > 100, f"{what} is on the page"

@@ -10,16 +10,21 @@ import pytest
 from raysgpo.command.configure import Mode, configure
 from raysgpo.command.words import Words
 from raysgpo.recipes import RECIPES
+from raysgpo.studies.papers.tables import paper_tables
+from raysgpo.studies.sweeps.named import SWEEPS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "papers.md").read_text(encoding="utf-8")
 TABLES = {"SGPO": 5, "G2RPO-A": 11, "CoRPO": 1}
 MODES: dict[str, Mode] = {"train": "online", "offline": "offline"}
 
 
+def part(paper: str) -> str:
+    return PAGE.partition(f"\n## {paper} (")[2].partition("\n## ")[0]
+
+
 def rows(paper: str) -> list[tuple[str, str]]:
     """(table, command) of each line."""
-    part = PAGE.partition(f"\n## {paper} (")[2].partition("\n## ")[0]
-    return re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|", part, re.MULTILINE)
+    return re.findall(r"^\| (\d+) \| [^|]+ \| ([^|]+) \|", part(paper), re.MULTILINE)
 
 
 def spans(command: str) -> list[list[str]]:
@@ -51,6 +56,16 @@ def test_the_words_of_a_line_are_settings(paper: str, table: str, command: str) 
         configure(Words(recipe, None, [*own, *more]), RECIPES, MODES[mode])
         tried += 1
     assert tried or (paper, table) == ("SGPO", "5")
+
+
+def test_each_table_names_its_sweep_or_its_report() -> None:
+    for paper, key in (("SGPO", "sgpo"), ("G2RPO-A", "g2rpo_a"), ("CoRPO", "corpo")):
+        for line in re.findall(r"^\| \d+ \|.*$", part(paper), re.MULTILINE):
+            assert f"{key}_table_{line.split()[1]}" in line
+    assert set(re.findall(r"--sweep (\w+_table_\w+)", PAGE)) <= set(SWEEPS)
+    assert set(re.findall(r"--paper (\w+_table_\w+)", PAGE)) <= set(paper_tables())
+    tables = {re.sub(r"(_table_\d+).*", r"\1", name) for name in SWEEPS}
+    assert tables <= set(re.findall(r"--sweep (\w+_table_\d+)", PAGE)), "every sweep is on the page"
 
 
 def test_the_twins_of_the_page_are_those_of_the_recipes() -> None:

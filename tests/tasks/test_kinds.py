@@ -20,6 +20,7 @@ from raysgpo.records import TESTS
 from raysgpo.tasks.grader import DeadlineGrader, InlineGrader, make_grader
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.ratings import COIN_FLIP, REWARD_RANGE
+from raysgpo.tasks.splitters import splitter
 from raysgpo.tasks.task import Task
 
 FIELDS: dict[str, Any] = {
@@ -58,6 +59,16 @@ def test_a_row_is_true_of_the_task_that_it_names(kind: str, tmp_path: Path) -> N
     assert row.tiny is None or callable(resolve_name(row.tiny))
     # A field that the task does not read is kept as metadata, where a judge finds the tests too.
     assert not set(row.fields or ()) & {name for problem in task.train for name in problem.metadata} - {TESTS}
+
+
+@pytest.mark.parametrize("kind", TASK_KINDS)
+def test_the_splitter_of_a_row_cuts_as_the_task_does(kind: str, tmp_path: Path) -> None:
+    config = settings(kind, tmp_path)
+    few = config.task.model_copy(update={"max_reasoning_steps": 3, "code_steps": "lines"})
+    task, split = build_task(config.model_copy(update={"task": few})), splitter(few)
+    assert split is not None
+    for text in ("", "3+4=7\n7-2=5\n#### 5", "One.\n\nTwo.\n\n```python\na = 1\nb = 2\n```\n\nThree.\n\nFour."):
+        assert split(text) == task.split(text)
 
 
 @pytest.mark.parametrize("kind", TASK_KINDS)

@@ -75,6 +75,8 @@ def test_the_wheel_holds_raysgpo_and_nothing_else(wheel: Path) -> None:
     assert "raysgpo" in tops and {top for top in tops if not top.endswith(".dist-info")} == {"raysgpo"}
     assert {f"raysgpo/recipes/{name}.py" for name in NAMES} < set(names)
     assert {"raysgpo/__init__.pyi", "raysgpo/studies/comparison/report.html.j2"} < set(names)
+    data = {file for ending in ("j2", "css", "json") for file in (ROOT / "raysgpo" / "studies").rglob(f"*.{ending}")}
+    assert len(data) > 7 and {str(file.relative_to(ROOT)) for file in data} < set(names)
     kept = {str(file.relative_to(ROOT)) for file in (ROOT / "raysgpo").rglob("*.py")}
     assert kept == {name for name in names if name.endswith(".py")}
 

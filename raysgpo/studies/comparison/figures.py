@@ -2,51 +2,40 @@
 
 from __future__ import annotations
 
-import io
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
 from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.results import Floats, RunRecords
 from raysgpo.studies.comparison.summary import Json, of_variant
+from raysgpo.studies.page.pictures import COLORS, STYLES, Picture, canvas, png
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's, apart for colour-blind eyes too."""
-STYLES = ("-", "--", "-.", ":")
-DPI = 144
+MANY = 6
+"""Variants beyond which their names stand beside a picture, which is wider then."""
 
 Curve = Callable[[RunRecords], tuple[Sequence[float], Sequence[float] | Floats]]
 """x and y of one run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    title: str
-    caption: str
-    png: bytes
-
-
 def draw_all(plan: Plan, runs: Sequence[RunRecords], summary: Json) -> list[Picture]:
     """Every picture that the records have something for."""
-    matplotlib.use("Agg")
+    names = [variant.name for variant in plan.variants]
+    target, steps, ends = summary["target"], "optimizer steps", judging_ends
     pictures = [
-        _curves(plan, runs, "Held-out accuracy", _accuracy, share=True, target=summary["target"], points=True),
+        curves(names, runs, "Held-out accuracy", accuracy, steps, share=True, target=target, points=True, ends=ends),
         _differences(plan, summary),
-        _curves(plan, runs, "Held-out accuracy by time", _accuracy_by_time, x="seconds of training", share=True),
+        curves(names, runs, "Held-out accuracy by time", _accuracy_by_time, "seconds of training", share=True),
         *(
-            _curves(plan, runs, title, _metric(name), share=share, caption=caption)
+            curves(names, runs, title, metric(name), steps, share=share, caption=caption, ends=ends)
             for title, name, share, caption in METRICS
         ),
-        _curves(plan, runs, "Groups with gradient per 1,000 sampled tokens", _efficiency),
-        _curves(plan, runs, "pass@k on held-out prompts", _coverage, x="k", share=True, points=True, marks=False),
+        curves(names, runs, "Groups with gradient per 1,000 sampled tokens", _efficiency, steps, ends=ends),
+        curves(names, runs, "pass@k on held-out prompts", _coverage, "k", share=True, points=True),
     ]
     return [picture for picture in pictures if picture is not None]
 
@@ -77,15 +66,19 @@ METRICS = (
 )
 
 
-def _accuracy(run: RunRecords) -> tuple[Sequence[float], Sequence[float]]:
+def accuracy(run: RunRecords) -> tuple[Sequence[float], Sequence[float]]:
     return list(run.evaluated), list(run.evaluated.values())
+
+
+def judging_ends(run: RunRecords) -> float | None:
+    return run.judging_ends
 
 
 def _accuracy_by_time(run: RunRecords) -> tuple[Sequence[float], Sequence[float]]:
     return [run.seconds_at(step) for step in run.evaluated], list(run.evaluated.values())
 
 
-def _metric(name: str) -> Curve:
+def metric(name: str) -> Curve:
     return lambda run: (run.x, run.values(name))
 
 
@@ -99,69 +92,82 @@ def _coverage(run: RunRecords) -> tuple[Sequence[float], Sequence[float]]:
     return list(curve), list(curve.values())
 
 
-def _curves(
-    plan: Plan,
+def curves(
+    names: Sequence[str],
     runs: Sequence[RunRecords],
     title: str,
     curve: Curve,
+    x: str,
     *,
-    x: str = "optimizer steps",
     share: bool = False,
     target: float | None = None,
     points: bool = False,
-    marks: bool = True,
+    ends: Callable[[RunRecords], float | None] | None = None,
     caption: str = "",
 ) -> Picture | None:
-    """One line a variant; None if no run has a value. ``marks``: where judging ends, on an axis of steps."""
-    figure, axes = _canvas(x)
+    """One line a variant; None if no run has a value. ``ends``: where on the axis the judging of a run ends."""
+    many = len(names) > MANY
+    figure, axes = canvas(x, width=10.4 if many else 6.4)
     drawn = False
-    for index, variant in enumerate(plan.variants):
-        found = [(list(xs), np.asarray(ys, dtype=np.float64)) for xs, ys in map(curve, of_variant(variant.name, runs))]
+    for index, name in enumerate(names):
+        found = [(list(xs), np.asarray(ys, dtype=np.float64)) for xs, ys in map(curve, of_variant(name, runs))]
         found = [(xs, ys) for xs, ys in found if len(xs) and not np.isnan(ys).all()]
         if not found:
             continue
         drawn = True
         grid, mean, std = _mean_curve(found)
         color, style = COLORS[index % len(COLORS)], STYLES[index // len(COLORS) % len(STYLES)]
-        axes.plot(grid, mean, style, color=color, label=variant.name, marker="o" if points else None, markersize=4)
+        axes.plot(grid, mean, style, color=color, label=name, marker="o" if points else None, markersize=4)
         low, high = mean - std, mean + std
         if share:
             low, high = low.clip(0, 1), high.clip(0, 1)
         axes.fill_between(grid, low, high, color=color, alpha=0.18, linewidth=0)
-        if marks and x == "optimizer steps":
-            ends = {run.judging_ends for run in of_variant(variant.name, runs)}
-            for end in sorted(end for end in ends if end is not None):
-                axes.axvline(end, color=color, linestyle=":", linewidth=1.2)
-                axes.annotate(
-                    "judging ends",
-                    (end, 1),
-                    xycoords=("data", "axes fraction"),
-                    fontsize=8,
-                    color=color,
-                    rotation=90,
-                    va="top",
-                    ha="right",
-                    xytext=(-2, -4),
-                    textcoords="offset points",
-                )
+        marked = {ends(run) for run in of_variant(name, runs)} if ends is not None else set()
+        for end in sorted(end for end in marked if end is not None):
+            _mark(axes, end, color)
     if not drawn:
         return None
     if target is not None:
-        axes.axhline(target, color="#777777", linestyle="--", linewidth=1)
-        axes.annotate(
-            f"target {100 * target:.0f} %",
-            (1, target),
-            xycoords=("axes fraction", "data"),
-            fontsize=8,
-            color="#555555",
-            ha="right",
-            va="bottom",
-            xytext=(-3, 2),
-            textcoords="offset points",
-        )
+        _draw_target(axes, target)
     if share:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    return Picture(title, caption, _png(figure, axes))
+    if many:
+        figure.legend(frameon=False, fontsize=8, loc="outside right upper")
+    else:
+        axes.legend(frameon=False, fontsize=9)
+    return Picture(title, caption, png(figure))
+
+
+def _mark(axes: Axes, end: float, color: str) -> None:
+    """A dotted line where judging ends."""
+    axes.axvline(end, color=color, linestyle=":", linewidth=1.2)
+    axes.annotate(
+        "judging ends",
+        (end, 1),
+        xycoords=("data", "axes fraction"),
+        fontsize=8,
+        color=color,
+        rotation=90,
+        va="top",
+        ha="right",
+        xytext=(-2, -4),
+        textcoords="offset points",
+    )
+
+
+def _draw_target(axes: Axes, target: float) -> None:
+    axes.axhline(target, color="#777777", linestyle="--", linewidth=1)
+    axes.annotate(
+        f"target {100 * target:.0f} %",
+        (1, target),
+        xycoords=("axes fraction", "data"),
+        fontsize=8,
+        color="#555555",
+        ha="right",
+        va="bottom",
+        xytext=(-3, 2),
+        textcoords="offset points",
+    )
 
 
 def _mean_curve(curves: Sequence[tuple[list[float], Floats]]) -> tuple[Floats, Floats, Floats]:
@@ -181,7 +187,7 @@ def _mean_curve(curves: Sequence[tuple[list[float], Floats]]) -> tuple[Floats, F
 
 def _differences(plan: Plan, summary: Json) -> Picture | None:
     """Difference of held-out accuracy to the first variant at each evaluation, with its interval."""
-    figure, axes = _canvas("optimizer steps")
+    figure, axes = canvas("optimizer steps")
     known = {name: pair for name, pair in summary["paired"].items() if pair["reason"] is None}
     if not known:
         return None
@@ -206,22 +212,6 @@ def _differences(plan: Plan, summary: Json) -> Picture | None:
             label=variant.name,
         )
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    title = f"Difference of held-out accuracy to {plan.variants[0].name}"
-    return Picture(title, "Percentage points, 95 % paired bootstrap intervals.", _png(figure, axes))
-
-
-def _canvas(x: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_xlabel(x)
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    return figure, axes
-
-
-def _png(figure: Figure, axes: Axes) -> bytes:
     axes.legend(frameon=False, fontsize=9)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
-    return buffer.getvalue()
+    title = f"Difference of held-out accuracy to {plan.variants[0].name}"
+    return Picture(title, "Percentage points, 95 % paired bootstrap intervals.", png(figure))

@@ -11,7 +11,7 @@ from typing import Any
 
 from raysgpo.config import Config, Section
 from raysgpo.config.overrides import ConfigError, Tree, resolve
-from raysgpo.studies.comparison.variants import OWN_KEYS, Wording, worded
+from raysgpo.studies.comparison.variants import OWN_KEYS, Listed, Wording, worded
 
 MISSING = "nothing"
 """Stands for the value of a setting that the other side does not have."""
@@ -74,6 +74,7 @@ def make_plan(
     seeds: str,
     name: str | None,
     variants: Sequence[str] = (),
+    listed: Listed | None = None,
 ) -> Plan:
     """Every variant's settings, resolved and checked.
 
@@ -82,18 +83,19 @@ def make_plan(
         overrides: ``key=value`` words that hold for all variants.
         vary: ``key=a,b,c`` words; of several, every combination is a variant.
         seeds: such as ``0,1,2``.
-        name: of the folder; None makes it from the recipe's name and the varied keys.
+        name: of the folder; None makes it from the recipe's name and the sweep's, or the varied keys.
         variants: further ones, ``[NAME:] key=value ...`` each.
+        listed: those of a sweep, which come first.
 
     Raises:
         ConfigError: unknown keys or values, or variants that do not differ.
     """
-    wordings = worded(vary, variants, overrides)
+    wordings = worded(vary, variants, overrides, listed)
     seeds_tuple = _seeds(seeds)
     made: list[Variant] = []
     for wording in wordings:
         config = resolve(*layers, overrides=[*overrides, *wording.words])
-        made.append(Variant(wording.name, _slug(wording.name, made), config))
+        made.append(Variant(wording.name, slug_of(wording.name, [variant.slug for variant in made]), config))
     _check_difference(made)
     if all(variant.config.evaluation.every == 0 for variant in made):
         raise ConfigError(
@@ -104,7 +106,7 @@ def make_plan(
         raise ConfigError(
             f"storage={first.store}: a comparison is kept in a folder: set storage to one that all nodes share"
         )
-    folder = name or "-".join([first.name, *_varied(wordings)])
+    folder = name or "-".join([first.name, *([listed.name] if listed is not None else _varied(wordings))])
     if _safe(folder) != folder:
         raise ConfigError(f"--name {folder}: use letters, digits, '.', '_' and '-' alone, such as {_safe(folder)}")
     return Plan(first.storage_root / "comparisons" / folder, tuple(made), seeds_tuple)
@@ -166,10 +168,11 @@ def _planned(variant: Variant, seed: int) -> PlannedRun:
     return PlannedRun(variant, seed, config)
 
 
-def _slug(name: str, taken: Sequence[Variant]) -> str:
-    slug, others = _safe(name), {variant.slug for variant in taken}
+def slug_of(name: str, taken: Sequence[str]) -> str:
+    """A variant's name as a part of file names. ``taken``: the slugs of the variants before it."""
+    slug = _safe(name)
     numbered = (f"{slug}-{number}" for number in itertools.count(2))
-    return next(each for each in itertools.chain([slug], numbered) if each not in others)
+    return next(each for each in itertools.chain([slug], numbered) if each not in taken)
 
 
 def _safe(name: str) -> str:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from raysgpo.output.whole_file import write_whole
-from raysgpo.studies.comparison.figures import Picture, draw_all
+from raysgpo.studies.comparison.figures import draw_all
 from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.results import read_results
 from raysgpo.studies.comparison.summary import Json, considered, summarize
+from raysgpo.studies.page.environment import page_environment
+from raysgpo.studies.page.pictures import Picture
 
 SHARES = (
     "held-out accuracy",
@@ -41,17 +40,9 @@ def write_report(plan: Plan, target: float | None = None) -> Json:
 
 def page(summary: Json, pictures: Sequence[Picture], title: str) -> str:
     """The report as HTML; pictures are data URIs."""
-    environment = Environment(
-        loader=PackageLoader("raysgpo.studies.comparison", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
+    environment = page_environment()
     environment.filters.update(number=number, signed=signed, points=points, spread=spread_text)
-    images = [
-        {"title": one.title, "caption": one.caption, "data": base64.b64encode(one.png).decode()} for one in pictures
-    ]
-    return environment.get_template("report.html.j2").render(title=title, s=summary, images=images)
+    return environment.get_template("comparison/report.html.j2").render(title=title, s=summary, images=pictures)
 
 
 def number(value: float | int | None, name: str = "") -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from raysgpo.output.json_lines import Row, read_rows
 from raysgpo.output.pass_at_k import mean_pass_at_k, pass_at_k, reported_k
 from raysgpo.output.run_folder import RunFolder
-from raysgpo.studies.comparison.plan import Plan, PlannedRun
+from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.comparison.runs import finished
 from raysgpo.studies.comparison.statistics import first_reach
 
@@ -154,7 +154,11 @@ class RunRecords:
 def read_results(plan: Plan) -> list[RunRecords]:
     """The records of the plan's runs that have begun, in the order of the variants."""
     runs = sorted(plan.runs, key=lambda run: [variant.name for variant in plan.variants].index(run.variant.name))
-    return [_read(plan, run) for run in runs if plan.run_path(run).is_dir()]
+    return [
+        read_run(RunFolder(plan.run_path(run)), run.variant.name, run.seed)
+        for run in runs
+        if plan.run_path(run).is_dir()
+    ]
 
 
 def correct_SEP(runs: Sequence[RunRecords], steps: Sequence[int], prompts: Sequence[str]) -> Floats:
@@ -177,17 +181,17 @@ def common_prompts(runs: Sequence[RunRecords]) -> list[str] | None:
     return sorted(asked.pop()) if len(asked) == 1 else None
 
 
-def _read(plan: Plan, run: PlannedRun) -> RunRecords:
-    folder = RunFolder(plan.run_path(run))
+def read_run(folder: RunFolder, variant: str, seed: int) -> RunRecords:
+    """The records of a run of a comparison, or of any other. ``variant``: what it is called where it is compared."""
     answers: dict[int, dict[str, Row]] = {}
     for row in read_rows(folder.answers):
         answers.setdefault(row["step"], {})[row["prompt_id"]] = row
     evaluations = list(read_rows(folder.evaluations))
     complete = {row["step"] for row in evaluations}  # a line of evaluations has all its answers on disk
     return RunRecords(
-        variant=run.variant.name,
-        seed=run.seed,
-        name=run.slug,
+        variant=variant,
+        seed=seed,
+        name=folder.path.name,
         finished=finished(folder.path),
         steps=list(read_rows(folder.metrics)),
         evaluations=evaluations,

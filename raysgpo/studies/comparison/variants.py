@@ -28,8 +28,21 @@ class Wording:
         return [_key(word) for word in self.words]
 
 
-def worded(vary: Sequence[str], variants: Sequence[str], overrides: Sequence[str]) -> list[Wording]:
-    """Every combination of what is varied, then the variants that were spelled out.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Variants that come along, under one name (``raysgpo/studies/sweeps``)."""
+
+    name: str
+    wordings: tuple[Wording, ...]
+
+    def __post_init__(self) -> None:
+        assert len(self.wordings) > 1, f"{self.name}: one variant is no comparison"
+
+
+def worded(
+    vary: Sequence[str], variants: Sequence[str], overrides: Sequence[str], listed: Listed | None = None
+) -> list[Wording]:
+    """The listed variants, every combination of what is varied, then the variants that were spelled out.
 
     ``overrides``: the words that hold for all of them.
 
@@ -40,12 +53,22 @@ def worded(vary: Sequence[str], variants: Sequence[str], overrides: Sequence[str
     fixed = {_key(word) for word in overrides}
     choices = _choices(vary, fixed)
     combined = [Wording(" ".join(words), words) for words in itertools.product(*choices)] if choices else []
-    found = [*combined, *(_spelled_out(text, fixed) for text in variants)]
+    found = [*_listed(listed, fixed), *combined, *(_spelled_out(text, fixed) for text in variants)]
     if not found:
-        raise ConfigError("--vary is missing: say what the variants differ in, such as --vary algorithm=grpo,sgpo")
+        raise ConfigError(
+            "--vary is missing: say what the variants differ in, such as --vary algorithm=grpo,sgpo, or name a sweep"
+        )
     if len(found) < 2:
         raise ConfigError(f"--variant {variants[0]!r}: one variant is no comparison; give a second --variant")
     return found
+
+
+def _listed(listed: Listed | None, fixed: set[str]) -> tuple[Wording, ...]:
+    if listed is None:
+        return ()
+    for key in (key for wording in listed.wordings for key in wording.keys):
+        _check_key(key, f"--sweep {listed.name}", fixed)
+    return listed.wordings
 
 
 def split_values(text: str) -> list[str]:
