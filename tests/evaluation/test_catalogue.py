@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,17 @@ def test_files_are_named_by_their_whole_paths(tmp_path: Path, monkeypatch: pytes
         f"{tmp_path}/mine.toml",
         "owner/name",
     ]
+
+
+def test_the_page_has_a_line_for_each_set() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    lines = dict(re.findall(r"^\| `(\w+)` \| (.+)$", page.partition("## A set of your own")[0], re.MULTILINE))
+    assert list(lines) == known_sets()
+    words = [f"{name}=rows.jsonl" if name in BROUGHT else name for name in known_sets()]
+    for one in chosen_sets(words):
+        rows = f"{COME_ALONG[one.name]} |" if one.name in COME_ALONG else "bring"
+        times = "once" if one.samples == 1 else f"{one.samples} times"
+        drawn = "greedy" if one.temperature == 0 else f"temperature {one.temperature}, top-p {one.top_p}"
+        drawn += f", top-k {one.top_k}" if one.top_k else ""
+        assert lines[one.name].startswith(rows) and f"| {times}, {drawn} | `{one.grader}` |" in lines[one.name]
+        assert all(f"`{label}`" in lines[one.name] for label in one.labels)
