@@ -38,8 +38,10 @@ def evaluated_policy(config: Config, sets: Sequence[QuestionSet], say: Callable[
     context = context_length(config, model, tokenizer)
     encoded = tuple(encoded_set(tokenizer, one, context, say) for one in sets)
     longest = max(longest_sequence(one, context) for one in encoded)
-    config = with_machine(config, parameters(settings), Machine.here())
+    # There is no trainer, whose type the engine would take: it computes as on its own device.
+    trainer = config.trainer.model_copy(update={"gpus": min(config.rollout.gpus, 1), "layout": "padded"})
+    config = with_machine(
+        config.model_copy(update={"model": model, "trainer": trainer}), parameters(settings), Machine.here()
+    )
     rollout = resolved_rollout(config, settings, longest, train=0, answers=answers_of(encoded))
-    trainer = config.trainer.model_copy(update={"layout": "padded"})  # of which there is none
-    resolved = config.model_copy(update={"model": model, "rollout": rollout, "trainer": trainer})
-    return EvaluatedPolicy(ResolvedConfig.of(resolved), encoded)
+    return EvaluatedPolicy(ResolvedConfig.of(config.model_copy(update={"rollout": rollout})), encoded)
