@@ -170,7 +170,7 @@ def check_ready(plan: Plan) -> None:
     if examined and plan.examiner is None:
         raise ConfigError(
             f"{examined[0]}: an examiner grades some of its answers: give --examiner-url URL and --examiner-model "
-            f"NAME, or grade by rules alone, {examined[0]}.grader=math"
+            f"NAME, or grade by rules alone, {examined[0]}.grader=rules"
         )
     if examined:
         asyncio.run(_check_examiner(plan))

@@ -20,9 +20,8 @@ class QuestionSetConfig(Section):
     """Its rows, in any form that ``task.path`` takes; None of a set whose rows a user must bring."""
     bring: str | None = None
     """The form of rows that do not come along."""
-    grader: Literal["math", "code", "examiner"] = "math"
-    """``math`` compares final answers by rules; ``code`` runs programs against tests; ``examiner`` has a model decide
-    what the rules do not call equal."""
+    grader: Literal["rules", "tests", "examiner"] = "rules"
+    """``rules`` compare final answers; ``tests`` run programs; an ``examiner`` decides what no rule calls equal."""
     columns: Columns = Field({})
     """Fields that are called otherwise in the rows, as ``task.columns``."""
     where: Annotated[str | None, Verbatim()] = None
@@ -40,6 +39,7 @@ class QuestionSetConfig(Section):
     temperature: float = Field(0.0, ge=0)
     """0 is greedy."""
     top_p: float = Field(1.0, gt=0, le=1)
+    """1: the full distribution."""
     top_k: int = Field(0, ge=0)
     """0: the full vocabulary."""
     max_tokens: int = Field(32_768, ge=1)
@@ -50,6 +50,10 @@ class QuestionSetConfig(Section):
     """A line behind every question; None: the grader's own, which asks for a box, or for a fence."""
     chat_template_kwargs: dict[str, Any] = Field({})
     """Arguments of the model's chat template, such as ``{enable_thinking: false}``."""
+
+    @property
+    def runs_programs(self) -> bool:
+        return self.grader == "tests"
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -63,9 +67,9 @@ class QuestionSetConfig(Section):
                 f"{self.name}.samples={self.samples} with {self.name}.temperature=0 is one answer, many times: set a "
                 "temperature, or samples=1"
             )
-        if len(self.options) == 1 or (self.options and self.grader != "math"):
+        if len(self.options) == 1 or (self.options and self.grader != "rules"):
             raise ValueError(
-                f"{self.name}.options={list(self.options)}: name two columns or more, of a set whose grader is math"
+                f"{self.name}.options={list(self.options)}: name two columns or more, of a set whose grader is rules"
             )
         return self
 

@@ -29,12 +29,12 @@ class Grading:
 
     def __init__(self, sets: Iterable[QuestionSetConfig], examiner: Examiner | None = None) -> None:
         self._examiner = examiner
-        kinds = {_rules(one) for one in sets}
-        self._graders = {kind: _grader(kind) for kind in kinds}
+        self._graders = {runs: _grader(runs) for runs in {one.runs_programs for one in sets}}
+        """By whether they run programs."""
 
     async def verdict(self, of: QuestionSet, problem: Problem, text: str, truncated: bool) -> Verdict:
         """What a text is worth. An answer that was cut off has no examiner: it has not said all."""
-        grade = await self._graders[_rules(of.settings)].grade(problem, text)
+        grade = await self._graders[of.settings.runs_programs].grade(problem, text)
         failed = None if grade.failure is None else f"grading, {grade.failure}: {grade.why}"
         if grade.correct or truncated or of.settings.grader != "examiner":
             return Verdict(grade.correct, failed)
@@ -51,17 +51,13 @@ class Grading:
 
 def stated(of: QuestionSetConfig, text: str) -> str | None:
     """The final answer that a text states; None of a program."""
-    if of.grader == "code":
+    if of.runs_programs:
         return None
     found = final_answers(text)
     return found[0] if found else None
 
 
-def _rules(one: QuestionSetConfig) -> str:
-    return "code" if one.grader == "code" else "math"
-
-
-def _grader(kind: str) -> DeadlineGrader:
-    task = TaskConfig(kind=kind, path="unread")
-    rules = CodeGrading(task.sandbox) if kind == "code" else MathGrading()
+def _grader(runs_programs: bool) -> DeadlineGrader:
+    task = TaskConfig(kind="code" if runs_programs else "math", path="unread")
+    rules = CodeGrading(task.sandbox) if runs_programs else MathGrading()
     return DeadlineGrader(rules, task.grade_deadline, task.graders)

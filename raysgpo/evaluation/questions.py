@@ -33,7 +33,7 @@ def load_set(settings: QuestionSetConfig) -> QuestionSet:
     """
     try:
         with reading() as report:
-            problems = _programs(settings) if settings.grader == "code" else tuple(_problems(settings))
+            problems = _programs(settings) if settings.runs_programs else tuple(_problems(settings))
         if not problems:
             raise ValueError(f"{settings.path}: no row can be asked")
         _check_labels(settings, problems)
@@ -53,7 +53,7 @@ def _check_labels(settings: QuestionSetConfig, problems: tuple[Problem, ...]) ->
 def _task(settings: QuestionSetConfig) -> TaskConfig:
     """The settings of a task that reads such rows."""
     return TaskConfig(
-        kind="code" if settings.grader == "code" else "math",
+        kind="code" if settings.runs_programs else "math",
         path=settings.path,
         columns=settings.columns,
         where=settings.where,
@@ -72,7 +72,7 @@ def _problems(settings: QuestionSetConfig) -> Iterator[Problem]:
     instruction = own if settings.instruction is None else behind(settings.instruction)
     for _, where, row in read_rows(_task(settings)):
         problem = math_problem(_with_options(row, settings, where), where, instruction)
-        if settings.grader == "math" and unreadable(problem.answer):
+        if settings.grader == "rules" and unreadable(problem.answer):
             leave_out(where, problem.id, NO_SINGLE_VALUE, f"{problem.answer[:80]!r}")
         else:
             yield problem

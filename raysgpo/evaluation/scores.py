@@ -50,17 +50,14 @@ def set_scores(rows: Sequence[AnswerRow], of: QuestionSetConfig, seed: int) -> S
         "samples": of.samples,
         "avg": {"value": float(np.mean(means_Q)), "low": low, "high": high},
         "pass_at": {str(k): mean_pass_at_k(right_Q, of.samples, k) for k in ks},
-        "maj": {} if _unvoted(of) else {str(k): _mean([majority_at_k(votes_N, k) for votes_N in votes_QN]) for k in ks},
+        "maj": {}
+        if of.runs_programs
+        else {str(k): _mean([majority_at_k(votes_N, k) for votes_N in votes_QN]) for k in ks},
         "truncated": _mean([row.truncated for row in rows]),
         "tokens": _mean([row.tokens for row in rows]),
         "failed": sum(row.failed is not None for row in rows),
         "by_label": _by_label(rows_QN, means_Q),
     }
-
-
-def _unvoted(of: QuestionSetConfig) -> bool:
-    """Programs have no majority."""
-    return of.grader == "code"
 
 
 def _by_question(rows: Sequence[AnswerRow], samples: int) -> list[list[AnswerRow]]:

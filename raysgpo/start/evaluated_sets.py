@@ -26,7 +26,7 @@ def run_sets(config: Config) -> Iterator[QuestionSet]:
         if settings.grader == "examiner":
             raise ConfigError(
                 f"evaluation.sets={settings.name}: an examiner grades it, and a run has none: evaluate its exports by "
-                'jobs/evaluate.py, or describe the set with grader = "math" in a file of your own'
+                'jobs/evaluate.py, or describe the set with grader = "rules" in a file of your own'
             )
         both = arguments | settings.chat_template_kwargs
         yield load_set(settings.model_copy(update={"chat_template_kwargs": both}))

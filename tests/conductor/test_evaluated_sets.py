@@ -40,7 +40,7 @@ def words(tmp_path: Path) -> list[str]:
 @pytest.fixture(autouse=True)
 def inline_grading(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a process, which takes seconds to start."""
-    monkeypatch.setattr("raysgpo.evaluation.grading._grader", lambda kind: InlineGrader(MathGrading()))
+    monkeypatch.setattr("raysgpo.evaluation.grading._grader", lambda runs_programs: InlineGrader(MathGrading()))
 
 
 class Table:

@@ -13,7 +13,7 @@ __all__ = ["short_pauses"]
 
 @pytest.fixture
 def inline_grading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("raysgpo.evaluation.grading._grader", lambda kind: InlineGrader(MathGrading()))
+    monkeypatch.setattr("raysgpo.evaluation.grading._grader", lambda runs_programs: InlineGrader(MathGrading()))
 
 
 @pytest.fixture(autouse=True)

@@ -88,4 +88,4 @@ def test_how_its_answer_is_read(said: str, expected: bool | None) -> None:
 
 def test_what_an_answer_states() -> None:
     assert stated(MATH.settings, r"so \boxed{7} it is") == "7" and stated(MATH.settings, "who knows") is None
-    assert stated(QuestionSetConfig(name="c", grader="code"), r"\boxed{7}") is None
+    assert stated(QuestionSetConfig(name="c", grader="tests"), r"\boxed{7}") is None

@@ -70,7 +70,7 @@ def test_overall_is_the_unweighted_mean_of_the_sets() -> None:
 def test_the_k_of_a_description_and_programs_without_a_majority() -> None:
     some = TWO.model_copy(update={"k": (4, 1)})
     assert set_scores(ROWS, some, 0)["pass_at"].keys() == {"1", "4"}
-    assert set_scores(ROWS, TWO.model_copy(update={"grader": "code"}), 0)["maj"] == {}
+    assert set_scores(ROWS, TWO.model_copy(update={"grader": "tests"}), 0)["maj"] == {}
 
 
 def test_the_metrics_of_a_run_are_the_same_numbers() -> None:
