@@ -4,8 +4,8 @@ MODEL is what ``model`` of a run takes: a folder such as a run's ``exports/step-
 ``--base-url`` the name of a model on an OpenAI-compatible server. All sets are asked at once, each with the settings of
 its description (docs/evaluation.md), which words change for all sets (``samples=4``) or for one
 (``aime24.samples=4``). Every answer is kept in ``STORAGE/evaluations/NAME-NNN``; an evaluation that was stopped or
-killed goes on with ``--resume NAME-NNN`` and asks nothing twice. Exit status 2 if something is set wrong or a server
-does not answer, 130 after Ctrl-C.
+killed goes on with ``--resume NAME-NNN`` and asks nothing twice. Exit status 1 if the replicas do not come up,
+2 if something is set wrong or a server does not answer, 130 after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import asyncio
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from raysgpo.command.evaluation_words import EvaluationWords, divided
-from raysgpo.config import Config, JudgeConfig
+from raysgpo.config import Config
 from raysgpo.config.command_name import command_name
-from raysgpo.config.model_path import check_model_path
 from raysgpo.config.overrides import ConfigError, resolve
 from raysgpo.config.places import check_writable
 from raysgpo.config.run_name import checked_name
+from raysgpo.evaluation.access import check_access
 from raysgpo.evaluation.catalogue import known_sets
 from raysgpo.evaluation.evaluating import Evaluating
-from raysgpo.evaluation.examiner import Examiner, ExaminerFailed
 from raysgpo.evaluation.folder import EvaluationFolder
 from raysgpo.evaluation.plan import Plan, PlannedSet, check_unchanged, labelled
 from raysgpo.evaluation.questions import load_set
 from raysgpo.evaluation.server import ServerAnswers
 from raysgpo.evaluation.table import print_scores
-from raysgpo.judging.credentials import read_key
 from raysgpo.judging.server import NoProxy
-from raysgpo.output.exit_status import DONE, STOPPED, WRONG_SETTING
+from raysgpo.output.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.output.run_lock import RunLock
+from raysgpo.tasks.question_set import QuestionSet
 
 NAME = "evaluation"
 
@@ -76,34 +76,47 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the words of the command come to."""
+
+    plan: Plan
+    sets: list[QuestionSet]
+    config: Config
+    """Settings of the replicas, and where evaluations are kept."""
+    folder: EvaluationFolder | None
+    """Of an evaluation that is gone on with."""
+
+
 def evaluate(arguments: argparse.Namespace, lock: RunLock) -> int:
     """Raises ConfigError, NoProxy."""
-    plan, folder, config = resumed(arguments) if arguments.resume else begun(arguments)
-    sets = [load_set(one) for one in plan.sets]
-    check_unchanged(plan.sets, sets)
-    check_ready(plan)
-    if folder is None:
-        folder = EvaluationFolder.create(config.storage_root, checked_name(arguments.name or NAME), plan)
+    asked = resumed(arguments) if arguments.resume else begun(arguments)
+    asyncio.run(check_access(asked.plan))
+    name, out = checked_name(arguments.name or NAME), sys.stdout
+    folder = asked.folder or EvaluationFolder.create(asked.config.storage_root, name, asked.plan)
     lock.hold(folder.path)
-    out = sys.stdout
     say(f"evaluation: {folder.path}")
-    for one in plan.sets:
+    for one in asked.sets:
         if one.left_out:
             say(f"{one.name}: left out, for their answers are no single values: {', '.join(one.left_out)}")
-    evaluating = Evaluating(plan, sets, folder, say)
+    evaluating = Evaluating(asked.plan, asked.sets, folder, say)
+    go_on = f"go on with: {command_name('evaluate')} --resume {folder.path}"
     try:
-        ask(evaluating, config)
+        ask(evaluating, asked.config)
         asyncio.run(evaluating.grade())
     except KeyboardInterrupt:
-        say(f"stopped; go on with: {command_name('evaluate')} --resume {folder.path}")
+        say(f"stopped; {go_on}")
         return STOPPED
+    except (RuntimeError, TimeoutError) as error:  # the replicas did not come up
+        say(f"failed: {error}; {go_on}")
+        return FAILED
     print_scores(evaluating.finish(), out)
     print(f"scores: {folder.scores}", file=out)
     return DONE
 
 
-def begun(arguments: argparse.Namespace) -> tuple[Plan, None, Config]:
-    """A new evaluation as it was asked for.
+def begun(arguments: argparse.Namespace) -> Asked:
+    """A new evaluation.
 
     Raises:
         ConfigError: something is missing or set wrong.
@@ -120,27 +133,27 @@ def begun(arguments: argparse.Namespace) -> tuple[Plan, None, Config]:
         checked_name(arguments.name or NAME)
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    labels = labelled(models, _listed(arguments.labels))
+    server = words.server("server", models[0], base_url=arguments.base_url, api_key_env=arguments.key_env)
+    of_examiner = {"base_url": arguments.examiner_url, "api_key_env": arguments.examiner_key_env}
+    examiner = words.server("examiner", arguments.examiner_model, **of_examiner)
+    sets = [load_set(one) for one in words.sets()]
     plan = Plan(
-        models=labelled(models, _listed(arguments.labels)),
-        sets=tuple(PlannedSet.of(load_set(one)) for one in words.sets()),
+        models=labels,
+        sets=tuple(map(PlannedSet.of, sets)),
         seed=config.seed,
-        server=words.server("server", models[0], base_url=arguments.base_url, api_key_env=arguments.key_env),
-        examiner=words.server(
-            "examiner",
-            arguments.examiner_model,
-            base_url=arguments.examiner_url,
-            api_key_env=arguments.examiner_key_env,
-        ),
+        server=server,
+        examiner=examiner,
         words=tuple(words.of_runs),
     )
-    return plan, None, config
+    return Asked(plan, sets, config, None)
 
 
-def resumed(arguments: argparse.Namespace) -> tuple[Plan, EvaluationFolder, Config]:
+def resumed(arguments: argparse.Namespace) -> Asked:
     """An evaluation as it was begun.
 
     Raises:
-        ConfigError: there is none, or it is to be another one.
+        ConfigError: there is none, it is to be another one, or the rows of a set have changed.
     """
     others = [word for word in arguments.words if not word.startswith("storage=")]
     given = [name for name in ("sets", "labels", "name", "base_url", "examiner_url") if getattr(arguments, name)]
@@ -151,47 +164,9 @@ def resumed(arguments: argparse.Namespace) -> tuple[Plan, EvaluationFolder, Conf
         )
     folder = EvaluationFolder.existing(arguments.resume, resolve(overrides=arguments.words).storage_root)
     plan = folder.plan()
-    return plan, folder, resolve(overrides=plan.words)
-
-
-def check_ready(plan: Plan) -> None:
-    """The models and the examiner can be had, as far as can be said before anything expensive.
-
-    Raises:
-        ConfigError: one cannot.
-    """
-    if plan.server is None:
-        for model in plan.models:
-            check_model_path(model.model)
-    for section, server in (("server", plan.server), ("examiner", plan.examiner)):
-        if server is not None:
-            _check_key(section, server)
-    examined = [one.name for one in plan.sets if one.grader == "examiner"]
-    if examined and plan.examiner is None:
-        raise ConfigError(
-            f"{examined[0]}: an examiner grades some of its answers: give --examiner-url URL and --examiner-model "
-            f"NAME, or grade by rules alone, {examined[0]}.grader=rules"
-        )
-    if examined:
-        asyncio.run(_check_examiner(plan))
-
-
-def _check_key(section: str, server: JudgeConfig) -> None:
-    try:
-        read_key(server)
-    except ConfigError as error:
-        raise ConfigError(str(error).replace("judge.", f"{section}.")) from None
-
-
-async def _check_examiner(plan: Plan) -> None:
-    assert plan.examiner is not None, "it was asked for"
-    examiner = Examiner(plan.examiner)
-    try:
-        await examiner.check()
-    except ExaminerFailed as error:
-        raise ConfigError(f"examiner.base_url={plan.examiner.base_url}: {error}") from None
-    finally:
-        await examiner.close()
+    sets = [load_set(one) for one in plan.sets]
+    check_unchanged(plan.sets, sets)
+    return Asked(plan, sets, resolve(overrides=plan.words), folder)
 
 
 def ask(evaluating: Evaluating, config: Config) -> None:
