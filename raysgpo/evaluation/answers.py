@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ class AnswerRow:
         return asdict(self)
 
 
-def wanted(sets: list[QuestionSet], seed: int) -> Iterator[Question]:
+def wanted(sets: Sequence[QuestionSet], seed: int) -> Iterator[Question]:
     """All answers to all sets, each under a seed of its own."""
     for one in sets:
         for problem in one.problems:
