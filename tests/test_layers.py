@@ -32,6 +32,7 @@ LAYERS = {
     "raysgpo.offline.run": 2,
     "raysgpo.offline.running": 2,
     "raysgpo.command.compare": 1,
+    "raysgpo.command.evaluate": 2,
     "raysgpo.command.evaluate_judge": 2,
     "raysgpo.command.export": 1,
     "raysgpo.command.notebook": 2,

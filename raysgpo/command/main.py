@@ -17,6 +17,7 @@ JOBS = {
     "offline": "train on groups that are sampled once, or loaded",
     "sft": "make the models that come along; supervised fine-tuning",
     "compare": "train variants under matched settings, and report what differs",
+    "evaluate": "evaluate models on several sets of questions",
     "report": "the papers' tables and figures of evaluations, comparisons and runs",
     "evaluate_judge": "measure how exactly a judge finds the first wrong step",
     "make_trajectories": "make trajectories for guidance",

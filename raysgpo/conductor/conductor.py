@@ -75,7 +75,8 @@ class Conductor:
             REPLICAS_WANTED: config.rollout.replicas[0],
             run_info(algorithm.baseline, algorithm.partial_credit.kind): 1.0,
         }
-        self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, start.sizes, facts)
+        sizes, sets = start.sizes, bool(prepared.sets)
+        self._reporter = Reporter(run, start.step, config.records.tokens, start.messages, sizes, facts, sets)
         self._upload = None if run.store is None else RecordUpload(run, self._reporter.sizes(start.step), self.say)
         self._window = run_window(config, start.step, start.position, prepared.total_steps)
         self._idle = IdleCores()
@@ -306,7 +307,7 @@ class Conductor:
         last = steps_done == self._progress.total
         found = await self._source.evaluate(self._versions.current, last)
         row = {"step": steps_done, "eval/weight_version": self._versions.current, **found.metrics}
-        await self._reporter.record_evaluation(row, found.answers)
+        await self._reporter.record_evaluation(row, found.answers, found.set_answers)
         return found.metrics, (start, time.time())
 
     # --- the run ---

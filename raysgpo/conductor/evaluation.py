@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
+from raysgpo.conductor.evaluated_sets import EvaluatedSets
 from raysgpo.conductor.progress import due
 from raysgpo.config import Config
 from raysgpo.groups.prepared import Prepared, Prompt
@@ -27,6 +28,8 @@ class Evaluation:
 
     metrics: Metrics
     answers: list[Row]
+    set_answers: list[Row] = field(default_factory=list)
+    """Every answer to the sets of ``evaluation.sets``."""
 
 
 def evaluation_due(config: Config, steps_done: int, total_steps: int) -> bool:
@@ -43,6 +46,7 @@ class Evaluator:
         self._prompts = prepared.held_out
         self._sample = sample
         self._grader = make_grader(prepared.task, self._config)
+        self._sets = EvaluatedSets(prepared, sample)
 
     async def run(self, min_version: int, last: bool) -> Evaluation:
         """Accuracy with weights of ``min_version``. An answer that never came counts as wrong and in
@@ -58,7 +62,8 @@ class Evaluator:
             for k in reported_k(samples):
                 coverage = partial(mean_pass_at_k, answers=samples, k=k)
                 metrics |= by_label(f"eval/pass_at_{k}", labels_P, right_P, coverage)
-        return Evaluation(metrics, answers)
+        of_sets, set_answers = await self._sets.run(min_version)
+        return Evaluation(metrics | of_sets, answers, set_answers)
 
     async def _one(self, prompt: Prompt, min_version: int, samples: int, places: asyncio.Semaphore) -> Row:
         """The answer as a row of ``evaluation_answers.jsonl``, less its step."""

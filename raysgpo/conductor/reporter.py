@@ -39,13 +39,15 @@ class Reporter:
         said: Iterable[str] = (),
         sizes: Mapping[str, int] | None = None,
         facts: Mapping[Series, float] | None = None,
+        sets: bool = False,
     ) -> None:
         """``step``: optimizer steps done; ``said``: lines that the console has shown already; ``sizes``: see
-        ``sizes``, as of that step; ``facts``: what Prometheus is told of the run from the start."""
+        ``sizes``, as of that step; ``facts``: what Prometheus is told of the run from the start; ``sets``: whether
+        sets of questions are asked too."""
         sizes = sizes or {}
         for path in (run.metrics, run.groups):
             cut_rows(path, step, sizes.get(path.name))
-        for path in (run.evaluations, run.answers):
+        for path in (run.evaluations, run.answers, *([run.set_answers] if sets else [])):
             cut_rows(path, step + 1, sizes.get(path.name))
         self.rows = UnseenRows()
         self.failure: WriteFailed | None = None
@@ -53,6 +55,7 @@ class Reporter:
         self._tokens = tokens
         self._metrics, self._groups = JsonLines(run.metrics), JsonLines(run.groups)
         self._evaluations, self._answers = JsonLines(run.evaluations), JsonLines(run.answers)
+        self._set_answers = JsonLines(run.set_answers) if sets else None
         self._recording, self._recorded = asyncio.Lock(), step
         self._sizes: dict[int, dict[str, int]] = {}
         self._accuracies = {row["step"]: row.get("eval/accuracy") for row in read_rows(run.evaluations)}
@@ -82,15 +85,16 @@ class Reporter:
         self._show(row, step + 1)
         return True
 
-    async def record_evaluation(self, row: Metrics, answers: Sequence[Row]) -> None:
+    async def record_evaluation(self, row: Metrics, answers: Sequence[Row], set_answers: Sequence[Row] = ()) -> None:
         """One evaluation: its answers, then its numbers, all or none. ``step``: optimizer steps of the policy.
 
         Raises:
             WriteFailed: as ``record``.
         """
-        rows = [{"step": row["step"], **answer} for answer in answers]
+        rows, of_sets = ([{"step": row["step"], **answer} for answer in some] for some in (answers, set_answers))
+        more = [] if self._set_answers is None else [(self._set_answers, of_sets)]
         async with self._recording:
-            await self._write(lambda: [(self._answers, rows), (self._evaluations, [row])])
+            await self._write(lambda: [(self._answers, rows), *more, (self._evaluations, [row])])
         step = int(row["step"] or 0)
         self._accuracies[step] = row.get("eval/accuracy")
         self._show(row, step)
@@ -128,7 +132,8 @@ class Reporter:
 
     @property
     def _files(self) -> tuple[JsonLines, ...]:
-        return self._metrics, self._groups, self._evaluations, self._answers
+        of_sets = () if self._set_answers is None else (self._set_answers,)
+        return self._metrics, self._groups, self._evaluations, self._answers, *of_sets
 
     async def to_disk(self) -> None:
         """What was recorded outlives a loss of power.

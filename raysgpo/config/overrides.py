@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from raysgpo.config import Config, Section
 from raysgpo.config.data_source import is_hub_name
 from raysgpo.config.places import is_address, user_path
+from raysgpo.config.question_set import whole_word
 from raysgpo.config.section import Verbatim, no_such
 from raysgpo.user_code.code import UserCode
 
@@ -185,6 +186,7 @@ def _absolute_paths(config: Config) -> Config:
         "task": _with_code(_with_absolute(config.task, "path", "eval_path"), "kind", config.task.code),
         "reward": _with_code(config.reward, "function", config.reward.code),
         "offline": _with_absolute(config.offline, "groups"),
+        "evaluation": config.evaluation.model_copy(update={"sets": tuple(map(whole_word, config.evaluation.sets))}),
         "storage": config.store or str(config.storage_root),
         "scratch": str(user_path(config.scratch).absolute()),
         "model_cache": str(config.model_cache_root),

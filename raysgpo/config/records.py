@@ -29,6 +29,9 @@ class EvaluationConfig(Section):
     deadline: float | None = Field(None, gt=0)
     """Seconds for one prompt's answers, from the request; a later answer counts as none. None: as many as it takes,
     while tokens come (``rollout.token_deadline``)."""
+    sets: tuple[str, ...] = ()
+    """Sets of questions that are asked at each evaluation too, each with its own settings: ``[aime24,math500]``, or
+    files of your own ([evaluation.md](evaluation.md))."""
     samples: int = Field(1, ge=1)
     """Answers drawn to each held-out prompt after the last step, for pass@k up to this k [paper: 16]; 1 draws none."""
     samples_temperature: float = Field(0.6, gt=0)

@@ -9,6 +9,7 @@ from raysgpo.config.resolved import ResolvedConfig
 from raysgpo.data.report import DataReport
 from raysgpo.guidance.trajectory import Trajectory
 from raysgpo.records import Problem, Turns
+from raysgpo.tasks.question_set import QuestionSet
 from raysgpo.tasks.task import Task
 
 
@@ -24,6 +25,15 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True)
+class EncodedSet:
+    """A set of questions as a model is asked them."""
+
+    of: QuestionSet
+    token_ids: dict[str, list[int]]
+    """Of each question that leaves room for an answer, by its id, under the chat template."""
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """The settings with every automatic value filled in, and the data."""
 
@@ -34,6 +44,8 @@ class Prepared:
     total_steps: int
     report: DataReport = field(default_factory=DataReport)
     """What was read of the data; empty once it is written down."""
+    sets: tuple[EncodedSet, ...] = ()
+    """What the policy is evaluated on beside the held-out prompts (``evaluation.sets``)."""
 
 
 @dataclass(frozen=True, slots=True)

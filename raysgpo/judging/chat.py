@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from raysgpo.config import JudgeConfig
 from raysgpo.judging.prompt import response_format
-from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble, read_json, temperature_of, total_tokens
+from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble, read_json, temperature_of, used_tokens
 
 if TYPE_CHECKING:
     import openai
@@ -24,17 +26,39 @@ VERDICT = 20
 """Tokens of the JSON around the reasoning."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What came back; what is missing, or of another type, reads as empty."""
+
+    text: str
+    """What the model said, without its reasoning, as far as it came."""
+    truncated: bool
+    """Whether it was cut off at the longest answer."""
+    tokens: int
+    """Prompt and answer; 0 if the server does not say."""
+    answer_tokens: int
+    """Of the answer, its reasoning included; likewise."""
+    model: str | None
+    """Which one answered, in the server's words."""
+
+
 class Chat:
     """Asks a server; learns which optional parameters it refuses."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, extra: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """``extra``: further fields of each question, which OpenAI does not have."""
         self._server = server
         self._refused: frozenset[str] = frozenset()
         arguments = server.config.chat_template_kwargs
-        self._extra = {"chat_template_kwargs": arguments} if arguments else None
+        self._extra = {**extra, **({"chat_template_kwargs": arguments} if arguments else {})} or None
 
     async def ask(self, messages: Messages, seed: int, in_json: Messages | None = None, steps: int = 1) -> Answer:
-        """The model's answer. ``in_json``: the question that wants JSON by the schema, put where the server takes
+        """The model's answer; one that was cut off has no verdict, whatever it said so far. See ``reply``."""
+        reply = await self.reply(messages, seed, in_json, steps)
+        return Answer("" if reply.truncated else reply.text, reply.tokens)
+
+    async def reply(self, messages: Messages, seed: int, in_json: Messages | None = None, steps: int = 1) -> ChatReply:
+        """What the model says. ``in_json``: the question that wants JSON by the schema, put where the server takes
         one. ``steps``: how many it shows.
 
         A server may refuse an optional parameter, as reasoning models do: the question is then sent
@@ -104,20 +128,20 @@ def _refused_name(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str 
     return named or ("response_format" if "response_format" in sent and _SCHEMA.search(str(error)) else None)
 
 
-def _read(content: bytes) -> Answer:
-    """The answer's text and tokens; what is missing or of another type reads as empty.
-
-    An answer that was cut off has no verdict, whatever it said so far.
-    """
+def _read(content: bytes) -> ChatReply:
     reply = read_json(content)
     choices = reply.get("choices")
     if not isinstance(choices, list):
         raise NoAnswer(Trouble.GARBAGE, "the answer is no chat completion")
     choice = choices[0] if choices and isinstance(choices[0], dict) else {}
-    message = choice.get("message")
-    text = _text(message.get("content")) if isinstance(message, dict) else ""
-    whole = text if choice.get("finish_reason") != "length" else ""
-    return Answer(whole, total_tokens(reply))
+    message, model = choice.get("message"), reply.get("model")
+    return ChatReply(
+        text=_text(message.get("content")) if isinstance(message, dict) else "",
+        truncated=choice.get("finish_reason") == "length",
+        tokens=used_tokens(reply, "total_tokens"),
+        answer_tokens=used_tokens(reply, "completion_tokens"),
+        model=model if isinstance(model, str) else None,
+    )
 
 
 def _text(content: object) -> str:

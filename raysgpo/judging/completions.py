@@ -11,7 +11,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble, read_json, temperature_of, total_tokens
+from raysgpo.judging.server import Answer, NoAnswer, Server, Trouble, read_json, temperature_of, used_tokens
 
 GATHER_SECONDS = 0.02
 """How long a question waits for others where no request is under way."""
@@ -117,7 +117,7 @@ def _read(content: bytes, count: int) -> list[Answer]:
         index, text = _choice(choice, place)
         if 0 <= index < count:
             texts[index] = text
-    share, rest = divmod(total_tokens(reply), count)
+    share, rest = divmod(used_tokens(reply), count)
     return [Answer(text, share + (index < rest)) for index, text in enumerate(texts)]
 
 

@@ -125,10 +125,10 @@ def temperature_of(config: JudgeConfig) -> float:
     return 0.0 if config.votes == 1 else 1.0
 
 
-def total_tokens(reply: dict[str, Any]) -> int:
+def used_tokens(reply: dict[str, Any], name: str = "total_tokens") -> int:
     """What the server says that it used; 0 if it does not say, or says what no request can use."""
     usage = reply.get("usage")
-    tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
+    tokens = usage.get(name) if isinstance(usage, dict) else None
     return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and 0 < tokens <= MOST_TOKENS else 0
 
 

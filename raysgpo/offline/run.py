@@ -31,7 +31,7 @@ from raysgpo.offline import collect
 from raysgpo.offline.groups_file import read_groups
 from raysgpo.offline.kept_groups import kept_groups, right_answers
 from raysgpo.offline.recorded_source import trainable
-from raysgpo.offline.running import running_rollout, running_trainer, starting_judge
+from raysgpo.offline.running import running_trainer, starting_judge
 from raysgpo.offline.tokens import with_tokens
 from raysgpo.output import checkpoint
 from raysgpo.output.console import Console, update_numbers
@@ -52,6 +52,7 @@ from raysgpo.session.names import RunNames
 from raysgpo.session.ray_session import link_logs, ray_session
 from raysgpo.session.reaper import reaping
 from raysgpo.session.resources import room
+from raysgpo.session.running_rollout import running_rollout
 from raysgpo.session.sandboxes import check_sandboxes
 from raysgpo.session.shared_folders import check_shared
 from raysgpo.session.trained_policy import check_upload, tell_policy, trained_policy
@@ -287,9 +288,15 @@ class _Offline:
         found = asyncio.run(evaluator.run(collect.STARTING_WEIGHTS, last=step > 0))
         row: Metrics = {"step": step, **found.metrics}
         cut_rows(self.run.answers, step)  # of an evaluation that was cut short
-        rows = [{"step": step, **answer} for answer in found.answers]
-        with closing(JsonLines(self.run.answers)) as answers, closing(JsonLines(self.run.evaluations)) as evaluations:
-            write_together([(answers, rows), (evaluations, [row])])
+        parts = [(self.run.answers, found.answers)]
+        if self.prepared.sets:
+            cut_rows(self.run.set_answers, step)
+            parts.append((self.run.set_answers, found.set_answers))
+        with ExitStack() as files:
+            opened = [(files.enter_context(closing(JsonLines(path))), rows) for path, rows in parts]
+            answers = [(file, [{"step": step, **answer} for answer in rows]) for file, rows in opened]
+            evaluations = files.enter_context(closing(JsonLines(self.run.evaluations)))
+            write_together([*answers, (evaluations, [row])])
         Console(step, step, self.out).row(row)
         with Trackers(self.config, self.run, step, self.say) as trackers:
             trackers.row(row)

@@ -13,33 +13,14 @@ from raysgpo.offline.recorded_source import RecordedSource
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.remote import result
 from raysgpo.serving.application import delete
-from raysgpo.serving.deployment import start_rollout, wait_for_rollout
-from raysgpo.serving.handle import RolloutService
 from raysgpo.serving.judge_replicas import start_judge
 from raysgpo.session.judge_access import Say
 from raysgpo.session.moving_parts import MovingParts, running_conductor
 from raysgpo.session.names import RunNames
 from raysgpo.session.resources import workers_with_room
-from raysgpo.session.serving_parts import check_vocabulary
 from raysgpo.training.job import TrainJob
 from raysgpo.training.thread import TrainerThread
-from raysgpo.weights.store import start_weight_store
-from raysgpo.weights.store_transport import StoreTransport
 from raysgpo.weights.transport import NobodyListens
-
-
-@contextmanager
-def running_rollout(config: ResolvedConfig, names: RunNames, model: str, say: Say) -> Iterator[RolloutService]:
-    """Rollout replicas that serve ``model`` as it is, taken down at the end."""
-    transport = StoreTransport(start_weight_store(names.plain))
-    groups = config.groups_under_way
-    handle = start_rollout(model, config.rollout, transport, name=names.rollout, run_id=names.id, groups=groups)
-    try:
-        wait_for_rollout(model, config.rollout, names.rollout, say)
-        check_vocabulary(model, handle)
-        yield RolloutService(handle, names.id)
-    finally:
-        delete(names.rollout)
 
 
 @contextmanager

@@ -50,7 +50,9 @@ def _evaluation(row: Metrics) -> str:
     shown = f"{_percent(row['eval/accuracy']).strip()} of {row['eval/prompts']}"
     drawn = [name for name in row if re.fullmatch(r"eval/pass_at_\d+", name)]
     coverage = [f"pass@{name.rpartition('_')[2]} {_percent(row[name]).strip()}" for name in drawn]
-    return f"held-out accuracy after {row['step']} steps: {', '.join([shown, *coverage])}"
+    sets = [name for name in row if re.fullmatch(r"eval/[^/]+/avg", name)]
+    scores = [f"{name.split('/')[1]} {_percent(row[name]).strip()}" for name in sets]
+    return f"held-out accuracy after {row['step']} steps: {', '.join([shown, *coverage, *scores])}"
 
 
 class Console:

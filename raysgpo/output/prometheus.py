@@ -186,11 +186,21 @@ def _of_rank(found: re.Match[str]) -> Series:
     return Series(f"{PREFIX}start_{found['where']}_bytes", (("rank", found["rank"]),), unit=GIB)
 
 
+def _of_label(found: re.Match[str]) -> Series:
+    return _gauge("eval_set_label_score_ratio", set=found["set"], label=found["label"])
+
+
 PATTERNS = (
     (r"readings/(?P<name>.+)_(?P<what>mean|std)", lambda m: _gauge(f"reading_{m['what']}", reading=m["name"])),
     (r"eval/accuracy/(?P<label>.+)", lambda m: _gauge("eval_label_accuracy_ratio", label=m["label"])),
     (r"eval/pass_at_(?P<k>\w+)", lambda m: _gauge("eval_pass_ratio", k=m["k"])),
     (r"eval/pass_at_(?P<k>\w+)/(?P<label>.+)", lambda m: _gauge("eval_label_pass_ratio", k=m["k"], label=m["label"])),
+    (r"eval/(?P<set>[^/]+)/avg", lambda m: _gauge("eval_set_score_ratio", set=m["set"])),
+    (r"eval/(?P<set>[^/]+)/avg/(?P<label>.+)", _of_label),
+    (r"eval/(?P<set>[^/]+)/pass_at_(?P<k>\w+)", lambda m: _gauge("eval_set_pass_ratio", set=m["set"], k=m["k"])),
+    (r"eval/(?P<set>[^/]+)/maj_at_(?P<k>\w+)", lambda m: _gauge("eval_set_majority_ratio", set=m["set"], k=m["k"])),
+    (r"eval/(?P<set>[^/]+)/truncated", lambda m: _gauge("eval_set_truncated_ratio", set=m["set"])),
+    (r"eval/(?P<set>[^/]+)/failed", lambda m: _gauge("eval_set_failed_answers", set=m["set"])),
     (r"start/(?P<where>host|device)_gib/rank_(?P<rank>\w+)", _of_rank),
     (r"(?P<name>.+)/update_(?P<number>\w+)", _of_update),
 )
@@ -198,6 +208,8 @@ PATTERNS = (
 
 EXAMPLES = (
     "readings/NAME_mean", "readings/NAME_std", "eval/accuracy/LABEL", "eval/pass_at_K", "eval/pass_at_K/LABEL",
+    "eval/SET/avg", "eval/SET/avg/LABEL", "eval/SET/pass_at_K", "eval/SET/maj_at_K", "eval/SET/truncated",
+    "eval/SET/failed",
     "start/host_gib/rank_N", "start/device_gib/rank_N",
     *(f"{name}/update_N" for name in COMBINED),
 )  # fmt: skip

@@ -1,10 +1,11 @@
 """The folder of a run: where it is, what lies in it, and who may write there.
 
 ``config.yaml``, ``data.json`` (of a task of a file), ``metrics.jsonl``, ``evaluations.jsonl``,
-``evaluation_answers.jsonl``, ``groups.jsonl``, ``checkpoints/``, ``exports/``, ``tensorboard/``, ``trackers/``,
-``train/`` (Ray Train's own files), ``logs``, ``curves.png``, ``success.png`` and ``advantages.png``; of a guided run
-also ``guidance.png``, of an offline run ``sampled.jsonl`` and ``judged.jsonl``; in ``records-before-NNN`` what a run
-recorded that had no checkpoint and began anew. One run at a time works in it (:mod:`raysgpo.output.run_lock`), and one
+``evaluation_answers.jsonl``, ``evaluation_set_answers.jsonl`` (of ``evaluation.sets``), ``groups.jsonl``,
+``checkpoints/``, ``exports/``, ``tensorboard/``, ``trackers/``, ``train/`` (Ray Train's own files), ``logs``,
+``curves.png``, ``success.png`` and ``advantages.png``; of a guided run also ``guidance.png``, of an offline run
+``sampled.jsonl`` and ``judged.jsonl``; in ``records-before-NNN`` what a run recorded that had no checkpoint and began
+anew. One run at a time works in it (:mod:`raysgpo.output.run_lock`), and one
 of its processes writes the JSONL files: the conductor, or the run while there is none.
 """
 
@@ -36,7 +37,7 @@ class RunFolder:
         runs = root / "runs"
         with writing(runs, 0):
             runs.mkdir(parents=True, exist_ok=True)
-            return cls(_next_free(runs, name, after))
+            return cls(next_free(runs, name, after))
 
     @classmethod
     def resumed(cls, config: Config) -> RunFolder:
@@ -76,7 +77,7 @@ class RunFolder:
         if not full:
             return None
         with writing(self.path, 0):
-            aside = _next_free(self.path, "records-before")
+            aside = next_free(self.path, "records-before")
             for file in full:
                 file.rename(aside / file.name)
         return aside
@@ -91,7 +92,7 @@ class RunFolder:
         if not full:
             return None
         with writing(self.path, 0):
-            aside = _next_free(self.path, name)
+            aside = next_free(self.path, name)
             for entry in full:
                 entry.rename(aside / entry.name)
         return aside
@@ -118,13 +119,18 @@ class RunFolder:
         return self.path / "evaluation_answers.jsonl"
 
     @property
+    def set_answers(self) -> Path:
+        """Those of ``evaluation.sets``."""
+        return self.path / "evaluation_set_answers.jsonl"
+
+    @property
     def groups(self) -> Path:
         return self.path / "groups.jsonl"
 
     @property
     def records(self) -> tuple[Path, ...]:
         """What grows by a row at a time while an online run goes on."""
-        return self.metrics, self.groups, self.evaluations, self.answers
+        return self.metrics, self.groups, self.evaluations, self.answers, self.set_answers
 
     @property
     def sampled(self) -> Path:
@@ -186,7 +192,7 @@ class RunFolder:
         return self.path / "guidance.png"
 
 
-def _next_free(parent: Path, name: str, after: int = 0) -> Path:
+def next_free(parent: Path, name: str, after: int = 0) -> Path:
     """A new folder ``name-NNN``, numbered after the highest there is."""
     number = max([after, *_numbers(parent, name)])
     while True:

@@ -56,6 +56,11 @@ def phases(config: Config, cpus: float) -> list[list[Demand]]:
     return [demands(config, cpus)]
 
 
+def replica_phases(config: Config, cpus: float) -> list[list[Demand]]:
+    """As ``phases``, of rollout replicas alone."""
+    return [[_rollout_demand(config)]]
+
+
 def demands(config: Config, cpus: float) -> list[Demand]:
     """Everything that an online run reserves, by the settings that ask for it."""
     workers = worker_count(config, cpus)

@@ -31,8 +31,12 @@ LOOK_EVERY = 2.0
 """Seconds from one look at the cluster to the next."""
 
 
+Phases = Callable[[Config, float], list[list[Demand]]]
+"""Settings and the cluster's CPUs to what is reserved at one time, phase by phase."""
+
+
 @contextmanager
-def room(config: ResolvedConfig, say: Say) -> Iterator[ResolvedConfig]:
+def room(config: ResolvedConfig, say: Say, phases_of: Phases = phases) -> Iterator[ResolvedConfig]:
     """Yields once the cluster has room for the run, the settings with the labels of the nodes that its parts go to.
 
     Within the block an autoscaler is asked to keep the nodes that it was asked for; from then on the parts hold them.
@@ -40,21 +44,21 @@ def room(config: ResolvedConfig, say: Say) -> Iterator[ResolvedConfig]:
     Raises:
         ConfigError: no node or node type can give it, or it did not come before ``cluster.node_deadline``.
     """
-    count = len(phases(config, cpus=0.0))
+    count = len(phases_of(config, 0.0))
     with NodeRequest() as request:
         for phase in range(count):
-            wanted = partial(_wanted, config, phase)
+            wanted = partial(_wanted, config, phase, phases_of)
             _wait_for(wanted, config.cluster.node_deadline, request, say)
             there, types = live_nodes(), _node_types()
             known = [*there, *types]
             _tell_growth(wanted(there), there, types, say)
             for line in placement_lines(wanted(there), free_nodes(), known):
                 say(line)
-        yield _placed(config, known)
+        yield _placed(config, known, phases_of)
 
 
-def _wanted(config: Config, phase: int, nodes: Sequence[Node]) -> list[Demand]:
-    return phases(config, sum(node.resources.get("CPU", 0.0) for node in nodes))[phase]
+def _wanted(config: Config, phase: int, phases_of: Phases, nodes: Sequence[Node]) -> list[Demand]:
+    return phases_of(config, sum(node.resources.get("CPU", 0.0) for node in nodes))[phase]
 
 
 def _wait_for(
@@ -117,16 +121,16 @@ def workers_with_room(config: ResolvedConfig, serving: bool) -> int:
         return fewest
     there, free = live_nodes(), free_nodes()
     known = [*there, *_node_types()]
-    wanted = _wanted(config, -1, there)
+    wanted = _wanted(config, -1, phases, there)
     rest = [demand for demand in wanted if demand.role == "steady" or (demand.role != "trainer" and not serving)]
     trainer = next(demand for demand in wanted if demand.role == "trainer")
     fitting = (n for n in range(most, fewest, -1) if place([replace(trainer, count=n), *rest], free, known) is not None)
     return next(fitting, fewest)
 
 
-def _placed(config: ResolvedConfig, known: Sequence[Node]) -> ResolvedConfig:
+def _placed(config: ResolvedConfig, known: Sequence[Node], phases_of: Phases) -> ResolvedConfig:
     """The settings with every label selector filled in; empty where any node will do."""
-    chosen = {demand.role: selector(demand, known) for phase in phases(config, cpus=0.0) for demand in phase}
+    chosen = {demand.role: selector(demand, known) for phase in phases_of(config, 0.0) for demand in phase}
     update: dict[str, Section] = {
         role: section.model_copy(update={"label_selector": chosen[role]})
         for role, section in (("trainer", config.trainer), ("rollout", config.rollout), ("judge", config.judge))

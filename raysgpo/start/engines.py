@@ -25,9 +25,9 @@ does not stand where the reference has it."""
 
 
 def resolved_rollout(
-    config: Config, settings: PreTrainedConfig, longest: int, train: int, held_out: int
+    config: Config, settings: PreTrainedConfig, longest: int, train: int, answers: int
 ) -> RolloutConfig:
-    """``longest``: prompt plus answer, tokens. ``train``, ``held_out``: number of prompts.
+    """``longest``: prompt plus answer, tokens. ``train``: number of prompts; ``answers``: of an evaluation.
 
     Raises:
         ConfigError: the cache has no room for one sequence.
@@ -35,7 +35,7 @@ def resolved_rollout(
     rollout, sampling = config.rollout, config.sampling
     engine = {"dtype": rollout.dtype} | rollout.engine
     prompts = min((config.max_staleness + 1) * config.prompts_per_step * config.refill_limit, train)
-    most = max(prompts * sampling.group_size, held_out * config.evaluation.samples)
+    most = max(prompts * sampling.group_size, answers)
     most_here = int(rollout.engine.get("max_num_seqs") or ROLLOUTS_AT_ONCE)
     load = Load(
         section="rollout",

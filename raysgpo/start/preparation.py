@@ -49,6 +49,7 @@ from raysgpo.records import Problem
 from raysgpo.start.chosen_prompts import fitting, of_an_epoch
 from raysgpo.start.engine_names import ENGINE, SERVER, check_arguments
 from raysgpo.start.engines import resolved_judge, resolved_rollout, timed_judge
+from raysgpo.start.evaluated_sets import answers_of, encoded_set, longest_sequence, run_sets
 from raysgpo.start.guidance_tokens import longest_prompt, resolved_guidance, with_trajectories
 from raysgpo.start.hub import ask_hub
 from raysgpo.start.judge_questions import Question, known_answers, longest_answers
@@ -73,9 +74,7 @@ def prepare(
     Raises:
         ConfigError: the model, the data or their sizes do not fit; the message names the setting.
     """
-    disable_progress_bar()
-    set_verbosity_error()  # a prompt that is too long is ours to report
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # so is a hub that cannot be reached, once
+    quiet_libraries()
     try:
         loaded = load_task(config)
         check_on_one_row(loaded.task, config)
@@ -97,7 +96,7 @@ def prepare(
     _check_stop(config, tokenizer)
     if shows_date(tokenizer):
         say(f"the chat template of model={config.model} shows the date; the policy is told {TODAY:%d %B %Y} throughout")
-    context = _context_length(config, model, tokenizer)
+    context = context_length(config, model, tokenizer)
     architecture = _loadable(model, config.trainer) if trains else None
     if architecture is not None and config.resume is not None:
         _check_resumable(RunFolder.resumed(config), architecture)
@@ -119,8 +118,11 @@ def prepare(
         for prompts, tokens in ((train, config.sampling.max_tokens), (held_out, config.evaluation_tokens))
         for prompt in prompts
     )
+    sets = tuple(encoded_set(tokenizer, one, context, say) for one in run_sets(config))
+    longest = max(longest, *(longest_sequence(one, context) for one in sets), 0)
     config = with_machine(config, parameters(settings), Machine.here())
-    rollout = resolved_rollout(config, settings, longest, len(train), len(held_out))
+    asked = max(len(held_out) * config.evaluation.samples, answers_of(sets))
+    rollout = resolved_rollout(config, settings, longest, len(train), asked)
     judge = config.judge
     if config.needs_judge:
         max_tokens = config.sampling.max_tokens
@@ -133,7 +135,15 @@ def prepare(
     config = config.model_copy(update={"model": model, "rollout": rollout, "judge": judge, "trainer": trainer})
     if architecture is not None:
         check_fits(ModelShape.of(architecture), config, longest)
-    return Prepared(ResolvedConfig.of(config), task, train, held_out, _total_steps(config, len(train)), report)
+    total = _total_steps(config, len(train))
+    return Prepared(ResolvedConfig.of(config), task, train, held_out, total, report, sets)
+
+
+def quiet_libraries() -> None:
+    """What they would say is ours to report."""
+    disable_progress_bar()
+    set_verbosity_error()  # a prompt that is too long
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # a hub that cannot be reached, once
 
 
 def _ids(problems: Iterable[Problem]) -> set[str]:
@@ -291,7 +301,7 @@ def _check_stop(config: Config, tokenizer: PreTrainedTokenizerBase) -> None:
             )
 
 
-def _context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:
+def context_length(config: Config, model: str, tokenizer: PreTrainedTokenizerBase) -> int:
     settings = model_settings(model)
     if len(tokenizer) > settings.vocab_size:
         raise ConfigError(

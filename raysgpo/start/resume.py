@@ -301,7 +301,7 @@ def _new_folder(config: Config) -> RunFolder:
 def _set_records_aside(run: RunFolder, config: Config, say: Callable[[str], None]) -> None:
     files = [run.metrics, run.groups]
     if config.mode == "online":  # an offline run evaluates its model before it trains, and has that already
-        files += [run.evaluations, run.answers]
+        files += [run.evaluations, run.answers, run.set_answers]
     aside = run.set_aside(files)
     if aside is not None:
         say(f"the run has no checkpoint to go on from and begins anew; what it recorded before is in {aside}")

@@ -58,7 +58,7 @@ def read_problems(config: TaskConfig, which: Which = "path", instruction: str = 
     """
     problems = []
     for _, where, row in read_rows(config, which):
-        problem = _problem(row, where, instruction)
+        problem = math_problem(row, where, instruction)
         if unreadable(problem.answer):
             leave_out(where, problem.id, NO_SINGLE_VALUE, f"{problem.answer[:80]!r}")
         else:
@@ -66,7 +66,7 @@ def read_problems(config: TaskConfig, which: Which = "path", instruction: str = 
     return tuple(problems)
 
 
-def _problem(row: dict[str, Any], where: str, instruction: str) -> Problem:
+def math_problem(row: dict[str, Any], where: str, instruction: str) -> Problem:
     turns, question = asked(row, "question", where)
     answer = text_of(row, "answer", where)
     reference = None if row.get("solution") is None else text_of(row, "solution", where)

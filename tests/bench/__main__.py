@@ -31,6 +31,7 @@ BENCHES: dict[str, list[str]] = {
     "sampling, tiny": ["rollout.py", TINY],
     "sampling, tiny, cores in processes": ["rollout.py", TINY, "--engine-process"],
     "sampling, SmolLM2": ["rollout.py", SMOLLM2, "--rounds", "1"],
+    "evaluating, SmolLM2": ["evaluating.py", SMOLLM2],
     "update, tiny": ["update.py", TINY],
     "update, tiny, long prompts": [
         "update.py",

@@ -58,6 +58,18 @@ def test_a_step_goes_to_every_place(
     assert len(reporter.rows.since(0)) == 3
 
 
+def test_the_answers_to_sets_go_with_their_evaluation_and_are_taken_back_with_it(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    reporter = Reporter(run, 0, tokens=False, sets=True)
+    for step in (0, 1, 2):
+        wrote(reporter.record_evaluation({"step": step, "eval/aime24/avg": 0.5}, [], [{"set": "aime24", "id": "q"}]))
+    assert set(reporter.sizes(0)) > {"evaluation_set_answers.jsonl"} and run.set_answers in run.records
+    reporter.close()
+    assert list(read_rows(run.set_answers))[2] == {"step": 2, "set": "aime24", "id": "q"}
+    Reporter(run, 1, tokens=False, sets=True).close()
+    assert [row["step"] for row in read_rows(run.set_answers)] == [0, 1]
+
+
 def test_letters_of_every_script_in_a_runs_name_and_in_its_labels_are_recorded_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "größe-001").mkdir()
     run = RunFolder(tmp_path / "größe-001")

@@ -71,6 +71,11 @@ def test_what_was_drawn_at_the_end_is_said_too() -> None:
     assert lines({**EVALUATION, **drawn}) == ["held-out accuracy after 2 steps: 75% of 512, pass@1 74%, pass@4 91%"]
 
 
+def test_the_scores_of_sets_stand_beside_the_accuracy() -> None:
+    of_sets = {"eval/aime24/avg": 0.25, "eval/aime24/avg/level=1": 0.5, "eval/aime24/pass_at_4": 0.75}
+    assert lines({**EVALUATION, **of_sets}) == ["held-out accuracy after 2 steps: 75% of 512, aime24 25%"]
+
+
 def test_what_cannot_be_said_is_a_dash() -> None:
     missing: Metrics = {**STEP, "accuracy/mean": None, "groups/all_negative_share": None, "tokens/per_second": None}
     assert "accuracy    -  all-negative    -  0 tokens/s" in lines(missing)[0]

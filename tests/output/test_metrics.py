@@ -29,7 +29,8 @@ from tests.metrics_page import defined
 ELSEWHERE = """train/workers train/problems_solved_ever sync/replicas sync/failures sync/bytes rollout/replicas
 sync/meeting_seconds sync/publish_seconds sync/push_seconds sync/epochs sync/sent_bytes eval/accuracy
 eval/accuracy/difficulty_N eval/accuracy/CATEGORY eval/prompts eval/failed eval/weight_version
-eval/pass_at_K readings/NAME_mean readings/NAME_std readings/unread_share start/host_gib/rank_N
+eval/pass_at_K eval/SET/avg eval/SET/avg/LABEL eval/SET/pass_at_K eval/SET/maj_at_K eval/SET/truncated
+eval/SET/failed readings/NAME_mean readings/NAME_std readings/unread_share start/host_gib/rank_N
 start/device_gib/rank_N checkpoint/seconds checkpoint/bytes
 store/seconds store/bytes store/failures store/step
 curriculum/target curriculum/difficulty time/idle_cores""".split()

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from raysgpo.command.configure import Mode, configure
+from raysgpo.command.evaluate import parser
+from raysgpo.command.evaluation_words import EvaluationWords, divided
 from raysgpo.command.words import Words
 from raysgpo.recipes import RECIPES
 from raysgpo.studies.papers.tables import paper_tables
@@ -66,6 +68,24 @@ def test_each_table_names_its_sweep_or_its_report() -> None:
     assert set(re.findall(r"--paper (\w+_table_\w+)", PAGE)) <= set(paper_tables())
     tables = {re.sub(r"(_table_\d+).*", r"\1", name) for name in SWEEPS}
     assert tables <= set(re.findall(r"--sweep (\w+_table_\d+)", PAGE)), "every sweep is on the page"
+
+
+EVALUATIONS = re.findall(r"`python jobs/evaluate.py ([^`]+)`", PAGE)
+
+
+@pytest.mark.parametrize("command", EVALUATIONS)
+def test_the_words_of_an_evaluation_are_models_sets_and_settings(command: str) -> None:
+    words = command.replace("FILE", "rows.jsonl").replace("URL", "http://localhost/v1").split()
+    arguments = parser().parse_intermixed_args(words)
+    models, settings = divided(arguments.words)
+    asked = EvaluationWords(arguments.sets.split(","), settings)
+    assert models and not set(models) - {"BASE", "GRPO", "SGPO", "G2RPO_A"}
+    assert len(asked.sets()) == len(arguments.sets.split(",")) and asked.config().rollout.gpus > 0
+
+
+def test_the_overall_is_of_the_nine_sets_of_the_paper() -> None:
+    [nine] = [command for command in EVALUATIONS if "kaoyan" in command]
+    assert nine.partition("--sets ")[2].split()[0].count(",") == 8
 
 
 def test_the_twins_of_the_page_are_those_of_the_recipes() -> None:
