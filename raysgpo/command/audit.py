@@ -1,8 +1,8 @@
 """Recompute a run from its records: ``python jobs/audit.py RUN``.
 
-Rewards, advantages and their parts by step, which groups were dropped, the denominator and the loss of each update, from ``groups.jsonl`` and
-``config.yaml`` and compared with what the run wrote down. Nothing of raysgpo is imported: the formulas stand here a
-second time, in plain NumPy, each with its source. Exit status 1 if something differs.
+Rewards, advantages and their parts by step, which groups were dropped, the denominator and the loss of each update,
+from ``groups.jsonl`` and ``config.yaml`` and compared with what the run wrote down. Nothing of raysgpo is imported: the
+formulas stand here a second time, in plain NumPy, each with its source. Exit status 1 if something differs.
 
 Shape legend: _G rollouts of a group.
 """
@@ -349,7 +349,9 @@ def audit_step(result: Audit, step: int, groups: list[Row], line: Row | None, co
     for group, advantages_G in zip(whole, found, strict=True):
         for number, (rollout, advantage) in enumerate(zip(group["rollouts"], advantages_G, strict=True)):
             result.advantages.compare(float(advantage), rollout["advantage"], place(step, group, number))
-        for number, (rollout, stamps_N) in enumerate(zip(group["rollouts"], stamps_of(group, advantages_G, a), strict=True)):
+        for number, (rollout, stamps_N) in enumerate(
+            zip(group["rollouts"], stamps_of(group, advantages_G, a), strict=True)
+        ):
             compare_steps(result.steps, stamps_N, rollout["step_advantages"], place(step, group, number))
         same = fate(group, advantages_G, a) == group["dropped"]
         result.fates.compare(float(same), 1.0, f"step {step}, {group['prompt_id']} ({group['dropped'] or 'kept'})")

@@ -210,8 +210,8 @@ def impossible_credit(algorithm: AlgorithmConfig) -> str | None:
         return None
     if algorithm.partial_credit.kind == "none":
         return (
-            f"{named} needs a judge's verdict on the steps of wrong answers, and algorithm.partial_credit=none asks for "
-            "none: set algorithm.partial_credit=sgpo and a judge, or algorithm.credit=answer"
+            f"{named} needs a judge's verdict on wrong answers, and algorithm.partial_credit=none asks for none: "
+            "set algorithm.partial_credit=sgpo and a judge, or algorithm.credit=answer"
         )
     if SURROGATES[algorithm.surrogate].shared:
         return (
@@ -219,7 +219,11 @@ def impossible_credit(algorithm: AlgorithmConfig) -> str | None:
             "all of its answer: set algorithm.surrogate=clip, or algorithm.credit=answer"
         )
     capped = algorithm.max_negative_mass is not None
-    if algorithm.credit == "split" and not algorithm.compared_with.threshold and (capped or not algorithm.plain_advantages):
+    if (
+        algorithm.credit == "split"
+        and not algorithm.compared_with.threshold
+        and (capped or not algorithm.plain_advantages)
+    ):
         return (
             f"{named} compares the advantages of a group, which algorithm.learn_from, positive_weight, negative_weight "
             "or max_negative_mass changes: leave them at their defaults, or set algorithm.credit=prefix"

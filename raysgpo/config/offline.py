@@ -51,7 +51,7 @@ def impossible_offline(
         )
     if algorithm.credit != "answer" and offline.keep != "all_negative":
         return (
-            f"algorithm.credit={algorithm.credit} with offline.keep={offline.keep}, which trains on right answers alone: "
+            f"algorithm.credit={algorithm.credit} with offline.keep={offline.keep}, which keeps right answers alone: "
             "only a wrong one has a first error; set algorithm.credit=answer, or offline.keep=all_negative"
         )
     if algorithm.denominator == "sampled":

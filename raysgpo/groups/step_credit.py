@@ -12,8 +12,8 @@ from raysgpo.records import Group, Rollout
 
 
 def step_credit(group: Group, config: AlgorithmConfig) -> Group:
-    """``step_advantages`` of the answers that have a verdict, from their final advantages; the others keep one advantage
-    for all their tokens. Nothing is changed under ``answer``."""
+    """``step_advantages`` of the answers that have a verdict, from their final advantages; the others keep one for all
+    their tokens. Nothing is changed under ``answer``."""
     if config.credit == "answer" or group.dropped is not None or not group.judged:
         return group
     told = {index: rollout for index, rollout in enumerate(group.rollouts_G) if _told(rollout, config)}
