@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import pytest
@@ -119,11 +120,13 @@ def test_a_failure_beside_acceptable_wrong_answers_is_reinforced_nowhere_if_the_
 
 @given(answers(), st.randoms())
 def test_the_order_of_the_answers_changes_nothing(
-    group: tuple[list[float], list[int], list[int]], random: np.random.Generator
+    group: tuple[list[float], list[int], list[int]], random: Random
 ) -> None:
-    order = list(range(len(group[0])))
+    advantages, errors, steps = group
+    order = list(range(len(steps)))
     random.shuffle(order)
-    found, shuffled = split(*group), split(*([of[i] for i in order] for of in group))
+    found = split(advantages, errors, steps)
+    shuffled = split([advantages[i] for i in order], [errors[i] for i in order], [steps[i] for i in order])
     for place, index in enumerate(order):
         np.testing.assert_allclose(shuffled[place], found[index], atol=1e-12)
 

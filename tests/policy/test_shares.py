@@ -171,8 +171,8 @@ def test_each_step_carries_its_own_advantage_on_its_tokens_and_what_was_given_ca
     plain = make_rollout(tokens=3, advantage=0.1, step_tokens=(1, 0, 2))
     [share] = update_shares(0, [make_group(0, [told, plain])], config(), 1)
     short, long = sorted(sequences([share]), key=len)
-    assert long.advantages_T.tolist() == np.float32([0, 0, 0, 0, 0.25, -0.55, -0.55]).tolist()
-    assert short.advantages_T.tolist() == np.float32([0, 0, 0.1, 0.1, 0.1]).tolist()
+    assert long.advantages_T.tolist() == np.array([0, 0, 0, 0, 0.25, -0.55, -0.55], dtype=np.float32).tolist()
+    assert short.advantages_T.tolist() == np.array([0, 0, 0.1, 0.1, 0.1], dtype=np.float32).tolist()
     assert share.denominator == 7, "the tokens that a step leaves at 0 count all the same"
     [masked] = update_shares(
         0, [make_group(0, [replace(told, finish_reason="length")])], config("algorithm.mask_truncated=true"), 1
