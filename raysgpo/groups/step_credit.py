@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from raysgpo.algorithms.step_credit import prefix, split
 from raysgpo.config import AlgorithmConfig
 from raysgpo.records import Group, Rollout
@@ -27,7 +25,7 @@ def step_credit(group: Group, config: AlgorithmConfig) -> Group:
         stamps = split(advantages, errors, steps, flat=config.compared_with.threshold)
     rollouts = list(group.rollouts_G)
     for index, stamps_N in zip(told, stamps, strict=True):
-        rollouts[index] = replace(rollouts[index], step_advantages=tuple(np.asarray(stamps_N).tolist()))
+        rollouts[index] = replace(rollouts[index], step_advantages=tuple(stamps_N.tolist()))
     return group.with_rollouts(rollouts)
 
 
