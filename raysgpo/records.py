@@ -266,7 +266,10 @@ class Rollout:
     credit: float | None = None
     """Partial credit of a judged wrong answer, in the place of its correctness part; None where it has none."""
     advantage: float = 0.0
-    """A_i, the same for every token that the policy sampled. Of a dropped group it is what it would have been."""
+    """A_i, that of every token that the policy sampled where ``step_advantages`` says nothing else. Of a dropped group
+    it is what it would have been."""
+    step_advantages: tuple[float, ...] | None = None
+    """The advantage of the tokens of each reasoning step (``step_tokens``); None: ``advantage`` for all of them."""
     in_baseline: bool = True
     """False for a rollout whose votes were all lost: no part in the baseline, advantage 0."""
 

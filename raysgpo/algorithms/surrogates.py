@@ -46,6 +46,8 @@ class Surrogate:
     ratio: Literal["token", "geometric mean", "product", "none"] = "token"
     """What d is of: the token, the mean or the sum over the sampled tokens of its answer, or not looked at."""
     source: str = ""
+    shared: bool = False
+    """Whether the ratio carries the gradient over the whole answer, so that its tokens cannot be told apart."""
 
     @property
     def over_answer(self) -> bool:
@@ -98,8 +100,8 @@ _TRUNCATED = "-min(c, truncation_cap) A log π"
 
 SURROGATES: dict[str, Surrogate] = {
     "clip": Surrogate(_clip, _CLIPPED, "token", "PPO, arXiv 1707.06347; GRPO, arXiv 2402.03300"),
-    "clip_sequence": Surrogate(_clip, _CLIPPED, "geometric mean", "GSPO, arXiv 2507.18071"),
-    "clip_product": Surrogate(_clip, _CLIPPED, "product", "as SGPO prints it, arXiv 2505.11595"),
+    "clip_sequence": Surrogate(_clip, _CLIPPED, "geometric mean", "GSPO, arXiv 2507.18071", shared=True),
+    "clip_product": Surrogate(_clip, _CLIPPED, "product", "as SGPO prints it, arXiv 2505.11595", shared=True),
     "truncate": Surrogate(_truncate, _TRUNCATED, "token", "IMPALA, arXiv 1802.01561"),
     "truncate_product": Surrogate(_truncate, _TRUNCATED, "product", "IMPALA's, over the answer"),
     "cispo": Surrogate(

@@ -1,8 +1,8 @@
 """Recompute a run from its records: ``python jobs/audit.py RUN``.
 
-Rewards, advantages, which groups were dropped, the denominator and the loss of each update, from ``groups.jsonl`` and
-``config.yaml`` and compared with what the run wrote down. Nothing of raysgpo is imported: the formulas stand here a
-second time, in plain NumPy, each with its source. Exit status 1 if something differs.
+Rewards, advantages and their parts by step, which groups were dropped, the denominator and the loss of each update,
+from ``groups.jsonl`` and ``config.yaml`` and compared with what the run wrote down. Nothing of raysgpo is imported: the
+formulas stand here a second time, in plain NumPy, each with its source. Exit status 1 if something differs.
 
 Shape legend: _G rollouts of a group.
 """
@@ -25,6 +25,8 @@ from numpy.typing import NDArray
 
 Row = dict[str, Any]
 Float_G = NDArray[np.float64]
+Stamps = list[float] | None
+"""One advantage a step of an answer; None: its tokens have one alike."""
 
 REWARD, LOSS = 1e-6, 1e-5
 """Largest differences that are only rounding: of a reward or an advantage, and of a loss in float32."""
@@ -58,13 +60,15 @@ class Finding:
 class Audit:
     rewards: Finding = field(default_factory=lambda: Finding("rewards", REWARD))
     advantages: Finding = field(default_factory=lambda: Finding("advantages", REWARD))
+    steps: Finding = field(default_factory=lambda: Finding("advantages by step", REWARD))
     fates: Finding = field(default_factory=lambda: Finding("groups dropped or kept", 0.0))
     denominators: Finding = field(default_factory=lambda: Finding("denominators", REWARD))
     losses: Finding = field(default_factory=lambda: Finding("losses", LOSS))
 
     @property
     def findings(self) -> list[Finding]:
-        return [self.rewards, self.advantages, self.fates, self.denominators, self.losses]
+        by_step = [self.steps] if self.steps.compared else []
+        return [self.rewards, self.advantages, *by_step, self.fates, self.denominators, self.losses]
 
 
 # --- rewards (SGPO, arXiv 2505.11595, section 3.1 and eq. 2) ---
@@ -184,6 +188,46 @@ def fate(group: Row, advantages_G: Float_G, a: Row) -> str | None:
     return "no_signal" if a["keep"] == "nonzero_advantage" and not advantages_G.any() else None
 
 
+# --- credit to the step (docs/algorithms.md; a neighbour is VPPO, arXiv 2601.18984) ---
+
+
+def stamps_of(group: Row, advantages_G: Float_G, a: Row) -> list[Stamps]:
+    """The advantages of the steps of each wrong answer with a verdict, of a group that is trained on."""
+    rollouts, none = group["rollouts"], masked(group, a)
+    told = [
+        number
+        for number, rollout in enumerate(rollouts)
+        if not rollout["correct"] and rollout["rts"] is not None and rollout["step_tokens"] and not none[number]
+    ]
+    found: list[Stamps] = [None] * len(rollouts)
+    if a["credit"] == "answer" or group["dropped"] is not None or not group["judged"]:
+        return found
+    first = {number: first_wrong(rollouts[number]) for number in told}
+    for number in told:
+        one, error, steps = float(advantages_G[number]), first[number], len(rollouts[number]["step_tokens"])
+        if a["credit"] == "prefix":
+            found[number] = [max(one, 0.0) if step < error else min(one, 0.0) for step in range(steps)]
+            continue
+        expected = [0.0]
+        for step in range(1, error + 1):
+            left = [float(advantages_G[other]) for other in told if first[other] >= step]
+            rises = a["baseline"] not in ("static", "corpo")
+            expected.append(max(expected[-1], sum(left) / len(left)) if rises else 0.0)
+        if error > 0:
+            expected[error] = max(expected[error], one)
+        parts = [expected[step + 1] - expected[step] for step in range(error)]
+        found[number] = (parts + [min(one - expected[error], 0.0)] + [0.0] * steps)[:steps]
+    return found
+
+
+def first_wrong(rollout: Row) -> int:
+    """The place of the first wrong step of the policy's own; one past the last if there is none."""
+    steps = int(rollout["reasoning_steps"])
+    if rollout["first_error"] is None:
+        return steps if rollout["truncated"] else steps - 1
+    return int(min(max(rollout["first_error"], rollout["given_steps"]), steps - 1))
+
+
 # --- the loss ---
 
 
@@ -231,18 +275,34 @@ def loss_of(groups: Sequence[Row], advantages: Sequence[Float_G], config: Row, d
         if group["dropped"] is not None:
             continue
         m_G = masses(group, config)
-        terms_G = np.array([logprob_sum(r) for r in group["rollouts"]]) if a["surrogate"] == "log_prob" else m_G
+        stamps = stamps_of(group, advantages_G, a)
+        terms_G = np.array(
+            [
+                pull(rollout, advantage, stamps_N, mass, a["surrogate"] == "log_prob")
+                for rollout, advantage, stamps_N, mass in zip(group["rollouts"], advantages_G, stamps, m_G, strict=True)
+            ]
+        )
         terms_G = np.where(masked(group, a), 0.0, terms_G)
         if a["aggregation"] == "sequence-mean":
             terms_G = np.divide(terms_G, m_G, out=np.zeros_like(m_G), where=m_G > 0)
         elif a["aggregation"] == "group-token-mean":
             terms_G = terms_G / (m_G.sum() or 1.0)
-        total -= float((advantages_G * terms_G).sum())
+        total -= float(terms_G.sum())
     return total / denominator
 
 
-def logprob_sum(rollout: Row) -> float:
-    return sum(sum(segment["logprobs"]) for segment in rollout["segments"] if segment["role"] == "completion")
+def pull(rollout: Row, advantage: float, stamps_N: Stamps, mass: float, by_logprob: bool) -> float:
+    """Sum over the tokens of an answer of advantage times loss weight, and times log pi if asked for."""
+    if stamps_N is None:
+        return advantage * (sum(logprobs_of(rollout)) if by_logprob else mass)
+    tokens = rollout["step_tokens"]
+    by_step = np.split(np.array(logprobs_of(rollout)), np.cumsum(tokens)[:-1]) if by_logprob else []
+    terms = [float(part.sum()) for part in by_step] if by_logprob else tokens
+    return sum(stamp * term for stamp, term in zip(stamps_N, terms, strict=True))
+
+
+def logprobs_of(rollout: Row) -> list[float]:
+    return [logprob for part in rollout["segments"] if part["role"] == "completion" for logprob in part["logprobs"]]
 
 
 def no_loss(groups: Sequence[Row], config: Row) -> str | None:
@@ -289,6 +349,10 @@ def audit_step(result: Audit, step: int, groups: list[Row], line: Row | None, co
     for group, advantages_G in zip(whole, found, strict=True):
         for number, (rollout, advantage) in enumerate(zip(group["rollouts"], advantages_G, strict=True)):
             result.advantages.compare(float(advantage), rollout["advantage"], place(step, group, number))
+        for number, (rollout, stamps_N) in enumerate(
+            zip(group["rollouts"], stamps_of(group, advantages_G, a), strict=True)
+        ):
+            compare_steps(result.steps, stamps_N, rollout["step_advantages"], place(step, group, number))
         same = fate(group, advantages_G, a) == group["dropped"]
         result.fates.compare(float(same), 1.0, f"step {step}, {group['prompt_id']} ({group['dropped'] or 'kept'})")
     if line is None:
@@ -296,6 +360,14 @@ def audit_step(result: Audit, step: int, groups: list[Row], line: Row | None, co
     updates = updates_of(whole, found, config)
     for number, update in enumerate(updates, start=1):
         audit_update(result, update, line, f"step {step}", f"/update_{number}" if len(updates) > 1 else "", config)
+
+
+def compare_steps(finding: Finding, found: Stamps, recorded: Stamps, where: str) -> None:
+    """Those of an answer that are on one side alone, or more of them, differ from nothing."""
+    both, more = found or [], recorded or []
+    for number in range(max(len(both), len(more))):
+        known = more[number] if number < len(more) else None
+        finding.compare(both[number] if number < len(both) else math.inf, known, f"{where}, step {number + 1}")
 
 
 def audit_update(
@@ -314,6 +386,8 @@ def audit_update(
         result.losses.skipped[why] += 1
         return
     largest = max(float(np.abs(advantages_G).max(initial=0.0)) for advantages_G in found)
+    if config["algorithm"]["credit"] == "split":
+        largest *= 2  # from the best that could be expected to the worst that came of it
     # The ratio is 1 but for the two engines' rounding.
     gap = 2 * largest * float(line[f"policy/mismatch_abs{suffix}"])
     result.losses.compare(loss_of(groups, found, config, denominator), loss, where, more=gap)

@@ -14,6 +14,7 @@ from raysgpo.config.presets import (
     Aggregation,
     Bonus,
     CreditKind,
+    CreditTo,
     Denominator,
     Estimator,
     LearnFrom,
@@ -100,6 +101,10 @@ class AlgorithmConfig(Section):
     refill_limit: int = Field(4, ge=2)
     """refill: a step takes at most this many times ``prompts_per_step`` prompts; past it, it is smaller."""
     partial_credit: PartialCreditConfig = PartialCreditConfig()
+    credit: CreditTo = "answer"
+    """Which tokens of a judged wrong answer carry its advantage: all alike (``answer``); those before its first wrong
+    step only if it is positive, and the others only if it is negative (``prefix``); or each step what it changed of
+    what could be expected (``split``). An answer without a verdict has ``answer``."""
     aggregation: Aggregation = "token-mean"
     """How token losses become one number; the denominator is counted once for the whole step."""
     denominator: Denominator = "trained"
@@ -194,6 +199,34 @@ def impossible_algorithm(algorithm: AlgorithmConfig, group_size: int, threshold:
         return (
             f"algorithm.refill=true with algorithm.baseline={baseline}: whether a group has a signal is known when the "
             "step is whole, too late to replace it; set algorithm.refill=false"
+        )
+    return impossible_credit(algorithm)
+
+
+def impossible_credit(algorithm: AlgorithmConfig) -> str | None:
+    """What cannot work among the settings of the credit to a step, with the fix."""
+    named = f"algorithm.credit={algorithm.credit}"
+    if algorithm.credit == "answer":
+        return None
+    if algorithm.partial_credit.kind == "none":
+        return (
+            f"{named} needs a judge's verdict on wrong answers, and algorithm.partial_credit=none asks for none: "
+            "set algorithm.partial_credit=sgpo and a judge, or algorithm.credit=answer"
+        )
+    if SURROGATES[algorithm.surrogate].shared:
+        return (
+            f"{named} with algorithm.surrogate={algorithm.surrogate}, whose ratio hands the gradient of every token to "
+            "all of its answer: set algorithm.surrogate=clip, or algorithm.credit=answer"
+        )
+    capped = algorithm.max_negative_mass is not None
+    if (
+        algorithm.credit == "split"
+        and not algorithm.compared_with.threshold
+        and (capped or not algorithm.plain_advantages)
+    ):
+        return (
+            f"{named} compares the advantages of a group, which algorithm.learn_from, positive_weight, negative_weight "
+            "or max_negative_mass changes: leave them at their defaults, or set algorithm.credit=prefix"
         )
     return None
 

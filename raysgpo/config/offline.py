@@ -49,6 +49,11 @@ def impossible_offline(
             f"offline.positive_advantage=group with algorithm.baseline={algorithm.baseline}: the advantage within a "
             "group is asked for, and this baseline compares over a step; set algorithm.baseline=mean"
         )
+    if algorithm.credit != "answer" and offline.keep != "all_negative":
+        return (
+            f"algorithm.credit={algorithm.credit} with offline.keep={offline.keep}, which keeps right answers alone: "
+            "only a wrong one has a first error; set algorithm.credit=answer, or offline.keep=all_negative"
+        )
     if algorithm.denominator == "sampled":
         return (
             "algorithm.denominator=sampled: the steps of an offline run are made of groups that were kept for their "

@@ -18,6 +18,7 @@ Estimator = Literal["k1", "k2", "k3"]
 Denominator = Literal["trained", "sampled"]
 LearnFrom = Literal["all", "right", "positive"]
 CreditKind = Literal["none", "sgpo", "raw"]
+CreditTo = Literal["answer", "prefix", "split"]
 Length = Literal["steps", "tokens"]
 
 

@@ -23,6 +23,7 @@ from raysgpo.algorithms.advantages import group_advantages, group_std
 from raysgpo.algorithms.partial_credit import partial_credit, trajectory_score
 from raysgpo.config import AlgorithmConfig, PartialCreditConfig
 from raysgpo.config.presets import Bonus
+from raysgpo.groups.step_credit import step_credit
 from raysgpo.groups.step_lengths import lengths, measured
 from raysgpo.judging.judge import Outcome
 from raysgpo.judging.panel import Panel
@@ -213,7 +214,8 @@ def success_filter(group: Group, window: tuple[float, float] | None) -> Group:
 
 
 def over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> list[Group]:
-    """What is decided over all groups of a step: a baseline and a scale over the step, the cap on negative mass.
+    """What is decided over all groups of a step: a baseline and a scale over the step, the cap on negative mass. Then
+    advantages are final, and each step of an answer gets its part.
 
     Only groups that are trained on take part, and only they are changed; but those without a signal count in the scale.
     """
@@ -221,7 +223,7 @@ def over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> list[Group]
         groups_P = _compared_over_step(groups_P, config)
     if config.scale == "step_std":
         groups_P = _scaled_over_step(groups_P, config)
-    return cap_negative_mass(groups_P, config.max_negative_mass)
+    return [step_credit(group, config) for group in cap_negative_mass(groups_P, config.max_negative_mass)]
 
 
 def _compared_over_step(groups_P: Sequence[Group], config: AlgorithmConfig) -> list[Group]:

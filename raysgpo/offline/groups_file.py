@@ -161,6 +161,7 @@ def _rollout_row(rollout: _Rollout, judged: bool) -> dict[str, Any]:
         "auxiliary": None,
         "credit": None,
         "advantage": 0.0,
+        "step_advantages": None,
         "in_baseline": part,
     }
 

@@ -96,10 +96,12 @@ def kept_groups(groups: Sequence[Group], settings: OfflineConfig, algorithm: Alg
         )
     credit = algorithm.partial_credit
     unmeasured = [group for group in kept if group.judged and any(map(_only_scored, group.rollouts_G))]
-    if settings.keep == "all_negative" and credit.kind != "none" and credit.rts == "tokens" and unmeasured:
+    by_step = credit.rts == "tokens" or algorithm.credit != "answer"
+    if settings.keep == "all_negative" and credit.kind != "none" and by_step and unmeasured:
         raise ValueError(
             f"{row_of(path, unmeasured[0])}: it was judged, without the votes, given_steps and step_tokens that "
-            "algorithm.partial_credit.rts=tokens is counted from: set offline.rejudge=true, or rts=steps"
+            f"algorithm.partial_credit.rts={credit.rts} and algorithm.credit={algorithm.credit} are counted from: set "
+            "offline.rejudge=true, or rts=steps and credit=answer"
         )
     return kept
 

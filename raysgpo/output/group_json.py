@@ -57,6 +57,7 @@ def _rollout_row(rollout: Rollout, tokens: bool) -> dict[str, Any]:
         "credit": rollout.credit,
         "reward": _finite(rollout.reward),
         "advantage": rollout.advantage,
+        "step_advantages": None if rollout.step_advantages is None else list(rollout.step_advantages),
         "in_baseline": rollout.in_baseline,
         "guidance_tokens": rollout.guidance_tokens,
         "guidance_characters": rollout.guidance_characters,
@@ -140,6 +141,7 @@ def _rollout(row: dict[str, Any], position: int) -> Rollout:
         rts=row["rts"],
         credit=row["credit"],
         advantage=row["advantage"],
+        step_advantages=None if row["step_advantages"] is None else tuple(row["step_advantages"]),
         in_baseline=row["in_baseline"],
     )
 

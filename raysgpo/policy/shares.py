@@ -117,11 +117,21 @@ def _sequence(rollout: Rollout, loss_weight_T: np.ndarray) -> TrainSequence:
     return TrainSequence(
         token_ids_T=np.concatenate([s.token_ids_T for s in segments]),
         loss_weight_T=loss_weight_T.astype(np.float32),
-        advantages_T=np.where(loss_weight_T != 0, rollout.advantage, 0.0).astype(np.float32),
+        advantages_T=np.where(loss_weight_T != 0, _advantages_T(rollout, sampled_T), 0.0).astype(np.float32),
         logprobs_T=np.concatenate([s.logprobs_T for s in segments]),
         sampled_T=sampled_T,
         prompt_length=_prompt_length(rollout),
     )
+
+
+def _advantages_T(rollout: Rollout, sampled_T: np.ndarray) -> np.ndarray:
+    """Where each step has its own, what was given is no step of the policy's and has none."""
+    if rollout.step_advantages is None:
+        return np.full(len(sampled_T), rollout.advantage)
+    assert rollout.step_tokens is not None, "a step's advantage is that of its tokens"
+    advantages_T = np.zeros(len(sampled_T))
+    advantages_T[sampled_T] = np.repeat(rollout.step_advantages, rollout.step_tokens)
+    return advantages_T
 
 
 def _loss_weight_T(rollout: Rollout, mask_truncated: bool) -> np.ndarray:

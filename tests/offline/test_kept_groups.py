@@ -89,11 +89,18 @@ def test_verdicts_without_what_tokens_are_counted_from_are_refused(file: Callabl
     measured = {"reasoning_steps": 2, "given_steps": 0, "step_tokens": [3, 4], "votes": [1]}
     said = response(verdict="error", first_error=1, rts=0.5)
     path = file(group(said | measured, said | measured, judged=True), group(said, said, judged=True))
-    by_tokens = "algorithm.partial_credit.rts=tokens"
-    with pytest.raises(ConfigError, match=r"row 2: it was judged, without the votes.* set offline\.rejudge=true"):
-        selected(offline(f"offline.groups={path}", by_tokens))
     assert len(selected(offline(f"offline.groups={path}")) or []) == 2
-    assert len(selected(offline(f"offline.groups={path}", by_tokens, "offline.rejudge=true")) or []) == 2
+    for words in (["algorithm.partial_credit.rts=tokens"], ["algorithm.credit=prefix"]):
+        with pytest.raises(ConfigError, match=r"row 2: it was judged, without the votes.* set offline\.rejudge=true"):
+            selected(offline(f"offline.groups={path}", *words))
+        assert len(selected(offline(f"offline.groups={path}", *words, "offline.rejudge=true")) or []) == 2
+
+
+def test_right_answers_alone_have_no_first_error() -> None:
+    with pytest.raises(
+        ConfigError, match=r"algorithm\.credit=prefix with offline\.keep=positive.* algorithm\.credit=answer"
+    ):
+        offline("algorithm.credit=prefix", "offline.keep=positive")
 
 
 def test_failures_need_a_signal_and_right_answers_need_no_judge() -> None:

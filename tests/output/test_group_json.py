@@ -32,8 +32,8 @@ GROUP_KEYS = (
 )
 ROLLOUT_KEYS = (
     "text num_tokens finish_reason truncated correct auxiliary reward_parts readings reasoning_steps given_steps "
-    "step_tokens verdict first_error votes rts credit reward advantage in_baseline guidance_tokens guidance_characters "
-    "seed attempt weight_versions"
+    "step_tokens verdict first_error votes rts credit reward advantage step_advantages in_baseline guidance_tokens "
+    "guidance_characters seed attempt weight_versions"
 )
 CREDIT = PartialCreditConfig(kind="sgpo", beta=7.0, gamma=0.4, scale=0.8)
 PROBLEM = Problem("p", "1+1+1=?", "3", "1+1=2\n2+1=3\n#### 3")
@@ -206,6 +206,7 @@ def rollouts(draw: st.DrawFn) -> Rollout:
         rts=draw(st.none() | SHARES),
         credit=draw(st.none() | SHARES),
         advantage=draw(NUMBERS),
+        step_advantages=draw(st.none() | st.lists(NUMBERS, max_size=3).map(tuple)),
         in_baseline=draw(st.booleans()),
     )
 

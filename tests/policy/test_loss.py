@@ -305,3 +305,12 @@ def test_on_policy_every_surrogate_has_the_gradient_of_reinforce(name: str) -> N
     objective = Objective(surrogate=name)
     terms(logprobs, logprobs.detach(), tensor(1.5, 1.5, -0.5), objective=objective, sequence=[0, 0, 1]).loss.backward()
     assert slope(logprobs) == pytest.approx([-1.5, -1.5, 0.5])
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_a_token_moves_by_its_own_advantage_unless_the_surrogate_shares_the_gradient_over_the_answer(name: str) -> None:
+    """On-policy, one answer of a right step (0) and a wrong one (-1); what shares is refused with credit to a step."""
+    logprobs = tensor(-0.5, -2.0, -1.0).requires_grad_()
+    objective = Objective(surrogate=name)
+    terms(logprobs, logprobs.detach(), tensor(0.0, 0.0, -1.0), objective=objective).loss.backward()
+    assert (slope(logprobs) == pytest.approx([0, 0, 1])) is not SURROGATES[name].shared

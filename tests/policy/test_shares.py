@@ -160,6 +160,26 @@ def test_guidance_is_neither_sampled_nor_counted(
     assert sequence.loss_weight_T.tolist() == [0, 0, 0, 0, 1, 1] and share.num_tokens == share.denominator == 2
 
 
+def test_each_step_carries_its_own_advantage_on_its_tokens_and_what_was_given_carries_none(
+    make_group: Callable[..., Group], make_rollout: Callable[..., Rollout]
+) -> None:
+    """Three steps of 1, 0 and 2 tokens behind guidance that bears loss; the other answer has one for all of them."""
+    prompt, answer = make_rollout(tokens=3).segments
+    guidance = Segment.given(Role.GUIDANCE, [8, 9], 0.5)
+    stamps = {"advantage": -0.3, "step_tokens": (1, 0, 2), "step_advantages": (0.25, 7.0, -0.55)}
+    told = make_rollout(segments=(prompt, guidance, answer), **stamps)
+    plain = make_rollout(tokens=3, advantage=0.1, step_tokens=(1, 0, 2))
+    [share] = update_shares(0, [make_group(0, [told, plain])], config(), 1)
+    short, long = sorted(sequences([share]), key=len)
+    assert long.advantages_T.tolist() == np.array([0, 0, 0, 0, 0.25, -0.55, -0.55], dtype=np.float32).tolist()
+    assert short.advantages_T.tolist() == np.array([0, 0, 0.1, 0.1, 0.1], dtype=np.float32).tolist()
+    assert share.denominator == 7, "the tokens that a step leaves at 0 count all the same"
+    [masked] = update_shares(
+        0, [make_group(0, [replace(told, finish_reason="length")])], config("algorithm.mask_truncated=true"), 1
+    )
+    assert masked.num_tokens == 0
+
+
 @pytest.mark.parametrize("layout", ["padded", "packed"])
 @pytest.mark.parametrize("world", [1, 2, 5])
 def test_logprobs_that_the_ranks_worked_out_find_their_tokens(groups: list[Group], layout: Layout, world: int) -> None:
