@@ -152,8 +152,8 @@ def impossible_judge(judge: JudgeConfig) -> str | None:
         return f"judge.kind={judge.kind} needs judge.model, {what}"
     if judge.spoiled and judge.kind != "rule":
         return (
-            f"judge.spoiled={judge.spoiled:g}: only the verdicts of judge=rule can be spoiled, for studies, and this is "
-            f"judge={judge.kind}: leave it out, or set judge=rule"
+            f"judge.spoiled={judge.spoiled:g}: the verdicts of judge=rule alone can be spoiled, for studies, and not "
+            f"those of judge={judge.kind}: leave it out, or set judge=rule"
         )
     if judge.chat_template_kwargs and judge.prompt == "compact":
         return "judge.chat_template_kwargs: judge.prompt=compact has no chat template that could read it: leave it out"
