@@ -40,7 +40,11 @@ def worded(vary: Sequence[str], variants: Sequence[str], overrides: Sequence[str
     fixed = {_key(word) for word in overrides}
     choices = _choices(vary, fixed)
     combined = [Wording(" ".join(words), words) for words in itertools.product(*choices)] if choices else []
-    found = [*combined, *(_spelled_out(text, fixed) for text in variants)]
+    spelled = [spelled_out(text, "--variant", "naive: guidance=guided guidance.ratio=1") for text in variants]
+    for text, wording in zip(variants, spelled, strict=True):
+        for key in wording.keys:
+            _check_key(key, f"--variant {text!r}", fixed)
+    found = [*combined, *spelled]
     if not found:
         raise ConfigError("--vary is missing: say what the variants differ in, such as --vary algorithm=grpo,sgpo")
     if len(found) < 2:
@@ -73,23 +77,24 @@ def split_values(text: str) -> list[str]:
     return values
 
 
-def _spelled_out(text: str, fixed: set[str]) -> Wording:
+def spelled_out(text: str, option: str, example: str) -> Wording:
     """``NAME: key=value key=value``; without a name it is called by its words. Quotes keep blanks in a value.
 
-    A name alone stands for the settings of all variants as they are.
+    A name alone stands for the settings that hold for all as they are. ``option`` is what the text was typed for.
+
+    Raises:
+        ConfigError: it is no such text.
     """
     named = re.match(r"\s*([^=:]+):(\s|$)", text)
     try:
         words = tuple(shlex.split(text[named.end() :] if named else text))
     except ValueError as error:
-        raise ConfigError(f"--variant {text!r}: {error}") from None
+        raise ConfigError(f"{option} {text!r}: {error}") from None
     if not (words or named) or not all(_key(word) and "=" in word for word in words):
         raise ConfigError(
-            f"--variant {text!r}: expected key=value words in one pair of quotes, a name before them if you like, "
-            "such as --variant 'naive: guidance=guided guidance.ratio=1'"
+            f"{option} {text!r}: expected key=value words in one pair of quotes, a name before them if you like, "
+            f"such as {option} '{example}'"
         )
-    for word in words:
-        _check_key(_key(word), f"--variant {text!r}", fixed)
     return Wording(named.group(1).strip() if named else " ".join(words), words)
 
 
