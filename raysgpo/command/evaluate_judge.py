@@ -119,7 +119,7 @@ def ask_all(judges: list[NamedJudge], rows: list[LabelledRow], tallies: list[Tal
 
 
 def unjudged(rows: list[LabelledRow], tally: Tally) -> list[LabelledRow]:
-    """The rows without a verdict. Of rows with the same question the verdict is the same."""
+    """The rows without a verdict."""
     known = {one.row.digest for one in tally.scored}
     return [row for row in rows if row.digest not in known]
 

@@ -33,7 +33,13 @@ from raysgpo.studies.judge_quality.quality import wilson
 from raysgpo.tasks.arithmetic import split_lines
 
 CLEAN, UNJUDGED = "clean", "no judge"
-WAYS = ("random", "early", "late", "none_found")
+WAYS = {
+    "random": "any other step",
+    "early": "a step before the error",
+    "late": "a step after the error",
+    "none_found": "no error",
+}
+"""Each value of ``judge.spoiled_as`` as the legend says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +158,12 @@ def draw(points: Points, path: Path) -> None:
             [mean - low for mean, (low, _) in zip(means, ends, strict=True)],
             [high - mean for mean, (_, high) in zip(means, ends, strict=True)],
         ]
-        label = way.replace("_", " ")
-        axes.errorbar(rates, means, bars, fmt="o-", color=colour, capsize=3, markersize=4, label=label)
+        axes.errorbar(rates, means, bars, fmt="o-", color=colour, capsize=3, markersize=4, label=WAYS[way])
     if (unjudged := points.get((UNJUDGED, 0.0))) is not None:
         axes.axhline(unjudged.accuracy, color="#555555", linestyle="--", linewidth=1.2, label="no judge (GRPO)")
     axes.set(xlabel="share of the verdicts that is spoiled", ylabel="held-out accuracy at the end")
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.legend(frameon=False, fontsize=9, title="a spoiled verdict names", title_fontsize=9)
