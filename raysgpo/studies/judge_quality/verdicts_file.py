@@ -22,7 +22,7 @@ from raysgpo.studies.judge_quality.quality import Scored
 
 HOW = (
     "required epochs steps deadline call_deadline retries concurrency max_calls max_run_tokens api_key_env replicas "
-    "cpus gpus label_selector threads max_model_len kv_cache_gib start_deadline"
+    "cpus gpus label_selector threads engine_process max_model_len kv_cache_gib start_deadline"
 )
 """Settings of how a judge is asked, or served, or how often: its answers are the same."""
 FIELDS = {"judge", "row", "votes", "said", "seconds", "tokens", "lost"}

@@ -41,6 +41,7 @@ ASKED_OTHERWISE: dict[str, Any] = {
     **dict.fromkeys(("deadline", "call_deadline", "start_deadline", "epochs", "cpus", "gpus", "kv_cache_gib"), 9.0),
     **dict.fromkeys(("steps", "retries", "concurrency", "max_calls", "max_run_tokens", "threads", "max_model_len"), 9),
     "required": False,
+    "engine_process": True,
     "api_key_env": None,
     "replicas": (2, 3),
     "label_selector": {"role": "judge"},
