@@ -50,6 +50,7 @@ def cells(report: dict[str, Any], brief: bool = False) -> dict[str, str]:
         "if it were read so": _recounted(report["numbering"]),
         "useful gradients": _share(gradient["useful"]),
         "of the right sign": _share(gradient["right_sign"]),
+        "right less wrong signs": _percent(gradient["net"]),
         "tokens a useful gradient": _number(gradient["tokens_each"], ".0f"),
         "seconds a useful gradient": _number(gradient["seconds_each"], ".3f"),
         "lost votes": lost_votes if brief else f"{lost_votes} ({reasons})",

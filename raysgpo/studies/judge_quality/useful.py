@@ -28,15 +28,16 @@ SGPO = AlgorithmConfig(partial_credit=PartialCreditConfig(kind="sgpo"))
 
 
 def useful(scored: Sequence[Scored]) -> dict[str, Any]:
-    """``useful`` of the wrong responses, ``right_sign`` of the useful ones, and tokens and seconds a useful gradient;
-    None where there is no such."""
+    """``useful`` of the wrong responses, ``right_sign`` of the useful ones; ``net``, those of the right sign less the
+    others over all wrong responses; and tokens and seconds a useful gradient. None where there is no such."""
     wrong = _side_by_side([one for one in scored if one.row.first_error is not None])
     pairs = [pair for first in range(0, len(wrong), GROUP) for pair in _advantages(wrong[first : first + GROUP])]
     found = [(judged, right) for judged, right in pairs if judged != 0]
-    count = len(found)
+    count, right_sign = len(found), sum(judged * right > 0 for judged, right in found)
     return {
         "useful": share([judged != 0 for judged, _ in pairs]),
         "right_sign": share([judged * right > 0 for judged, right in found]),
+        "net": (2 * right_sign - count) / len(wrong) if wrong else None,
         "tokens_each": sum(one.tokens for one in wrong) / count if count else None,
         "seconds_each": sum(one.seconds for one in wrong) / count if count else None,
     }

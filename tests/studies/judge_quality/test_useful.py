@@ -42,13 +42,18 @@ def test_a_group_worked_by_hand() -> None:
     found = useful([scored("a", 0, 0), scored("b", 1, 1), scored("c", 2, 3), scored("d", 3, None, tokens=30)])
     assert (found["useful"]["count"], found["useful"]["rows"]) == (3, 4)
     assert (found["right_sign"]["count"], found["right_sign"]["rows"]) == (3, 3)
-    assert found["tokens_each"] == 60 / 3 and found["seconds_each"] == 2 / 3
+    assert (found["net"], found["tokens_each"], found["seconds_each"]) == (3 / 4, 60 / 3, 2 / 3)
 
 
 def test_a_wrong_sign_is_told() -> None:
     """The judge has the two the other way round."""
     found = useful([scored("a", 0, 3), scored("b", 3, 0)])
-    assert (found["useful"]["value"], found["right_sign"]["value"], found["tokens_each"]) == (1, 0, 10)
+    assert (found["useful"]["value"], found["right_sign"]["value"], found["net"], found["tokens_each"]) == (
+        1,
+        0,
+        -1,
+        10,
+    )
 
 
 @pytest.mark.parametrize("votes", [(1, 1, 1), (4, 4, 4), (None, None, None), (0, None, 4)])
@@ -56,7 +61,7 @@ def test_a_judge_that_tells_nothing_apart_gives_no_gradient(votes: tuple[int | N
     """All alike, no error in any, all lost, and one score alone."""
     found = useful([scored(name, 1 + place, vote) for place, (name, vote) in enumerate(zip("abc", votes, strict=True))])
     assert found["useful"] == {**found["useful"], "count": 0, "rows": 3}
-    assert found["tokens_each"] is found["seconds_each"] is found["right_sign"]["value"] is None
+    assert found["tokens_each"] is found["seconds_each"] is found["right_sign"]["value"] is None and found["net"] == 0
 
 
 def test_right_responses_cost_and_count_nothing_and_no_rows_are_null() -> None:
