@@ -13,6 +13,7 @@ from raysgpo.config.engine_parts import has_process
 from raysgpo.config.replica_bounds import ReplicaBounds
 from raysgpo.config.section import Section
 
+SpoiledAs = Literal["random", "early", "late", "none_found"]
 CPU_ANSWER, GPU_ANSWER = 2048, 32_768
 """Tokens of an answer of replicas that room is kept for where ``judge.max_tokens`` does not say."""
 
@@ -31,6 +32,12 @@ class JudgeConfig(Section):
     kind: Literal["none", "rule", "replicas", "endpoint"] = "rule"
     """``rule`` checks each step by the task's own rule; ``replicas`` serves ``judge.model`` on the cluster;
     ``endpoint`` asks the OpenAI-compatible server at ``judge.base_url``."""
+    spoiled: float = Field(0.0, ge=0, le=1)
+    """rule, for studies: share of its verdicts that are spoiled, to see what a judge's errors cost; which ones follows
+    from the problem and the response."""
+    spoiled_as: SpoiledAs = "random"
+    """rule: what a spoiled verdict names: any other step, one before or one after the first error, or no error. A first
+    step has none before it and a last one none after: those verdicts stay right."""
     model: str | None = None
     """endpoint: the model's name there; replicas: a Hugging Face checkpoint, or ``tiny``, the embedded judge."""
     prompt: Literal["verify", "compact"] = "verify"
@@ -143,6 +150,11 @@ def impossible_judge(judge: JudgeConfig) -> str | None:
     if judge.kind in ("endpoint", "replicas") and not judge.model:
         what = "the name of a model that is served there" if judge.kind == "endpoint" else "a checkpoint, or tiny"
         return f"judge.kind={judge.kind} needs judge.model, {what}"
+    if judge.spoiled and judge.kind != "rule":
+        return (
+            f"judge.spoiled={judge.spoiled:g}: the verdicts of judge=rule alone can be spoiled, for studies, and not "
+            f"those of judge={judge.kind}: leave it out, or set judge=rule"
+        )
     if judge.chat_template_kwargs and judge.prompt == "compact":
         return "judge.chat_template_kwargs: judge.prompt=compact has no chat template that could read it: leave it out"
     if url is not None and "@" in url:

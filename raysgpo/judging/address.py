@@ -10,6 +10,7 @@ from raysgpo.config import JudgeConfig
 from raysgpo.judging.endpoint import EndpointJudge
 from raysgpo.judging.judge import Judge
 from raysgpo.judging.rule import RuleJudge
+from raysgpo.judging.spoiled import SpoiledJudge
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,6 @@ def build_judge(config: JudgeConfig, address: JudgeAddress | None) -> Judge | No
     if config.kind == "none":
         return None
     if config.kind == "rule":
-        return RuleJudge()
+        return SpoiledJudge(RuleJudge(), config.spoiled, config.spoiled_as) if config.spoiled else RuleJudge()
     assert address is not None, f"judge.kind={config.kind} needs the address of its server"
     return EndpointJudge(config, address.base_url, address.model, address.key)

@@ -87,8 +87,8 @@ class EndpointJudge:
         position = self._read(answer.text, len(steps)) if answer.text else None
         if position is None:
             self._warn("unreadable", "its verdict is empty or cannot be read")
-            return Judgement(None, Failure.UNREADABLE, answer.tokens, seconds)
-        return Judgement(position, None, answer.tokens, seconds)
+            return Judgement(None, Failure.UNREADABLE, answer.tokens, seconds, answer.text)
+        return Judgement(position, None, answer.tokens, seconds, answer.text)
 
     async def check(self, deadline: float) -> None:
         """Ask one easy question: is the server there, has it the model, does it accept the key?

@@ -43,6 +43,8 @@ class Judgement:
     """Prompt and answer, as the judge's server counts them."""
     seconds: float = 0.0
     """From the question to the answer, retries included."""
+    said: str = ""
+    """The answer in the judge's own words, also where it cannot be read; empty of a judge that has none."""
 
 
 class Judge(Protocol):

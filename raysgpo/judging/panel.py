@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from raysgpo.config import JudgeConfig
 from raysgpo.judging.judge import Failure, Judge, Judgement, Outcome
@@ -35,6 +35,8 @@ class Ballots:
     """Rollout index to its votes; None for a lost one."""
     counts: dict[str, float]
     """``judge/calls``, ``judge/cached``, ``judge/tokens``, ``judge/seconds`` (their sum), and lost calls by reason."""
+    said: dict[int, list[str]]
+    """Rollout index to the judge's own words of each vote."""
 
 
 class Panel:
@@ -76,11 +78,13 @@ class Panel:
         if asked:
             await asyncio.wait(asked.values())
         votes: dict[int, list[int | None]] = {index: [] for index in responses}
+        said: dict[int, list[str]] = {index: [] for index in responses}
         for (index, _), task in asked.items():
             votes[index].append(_result(task).position)
+            said[index].append(_result(task).said)
         ours = set(asked.values()) - before
         counts = _counts([_result(task) for task in ours])
-        return Ballots(votes, counts | {"judge/cached": len(asked) - len(ours)})
+        return Ballots(votes, counts | {"judge/cached": len(asked) - len(ours)}, said)
 
     def _ask(
         self, step: int, problem: Problem, steps: Sequence[str], vote: int, outcome: Outcome
@@ -135,7 +139,7 @@ def _checked(judgement: Judgement, steps: int) -> Judgement:
     position = judgement.position
     if position is None or (isinstance(position, int) and not isinstance(position, bool) and 0 <= position <= steps):
         return judgement
-    return Judgement(None, Failure.UNREADABLE, judgement.tokens, judgement.seconds)
+    return replace(judgement, position=None, failure=Failure.UNREADABLE)
 
 
 def _counts(judgements: Sequence[Judgement]) -> dict[str, float]:

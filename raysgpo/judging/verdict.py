@@ -18,8 +18,8 @@ from typing import Any
 _END = 20_000
 """Characters: a verdict stands at the end."""
 _NONE = -1
-_NO_STEP = 0
-"""A verdict that is there and names no step: unreadable."""
+_NO_STEP = -2
+"""A verdict that is there and names no number: unreadable."""
 
 _MINUS = dict.fromkeys((0x2010, 0x2011, 0x2013, 0x2212, 0xFE63, 0xFF0D), "-")
 """Hyphens, dashes and minus signs that models write before a 1."""
@@ -128,14 +128,29 @@ def read_verdict(text: str, steps: int) -> int | None:
     None for no verdict, a contradictory one, one that names no step of the response, and an answer
     that ends within its thinking. Never raises; linear in the length of the text.
     """
+    number = named_number(text)
+    return None if number is None else position_of(number, steps)
+
+
+def named_number(text: str) -> int | None:
+    """The number that a verdict names, as it stands there: 0 too, which names no step of those that are counted from 1.
+
+    -1 for "no error"; None for no verdict, a contradictory one, and an answer that ends within its thinking.
+    """
     answer = _spoken(text)
     if answer is None:
         return None
     answer = _CHINESE_STEP.sub(lambda word: _CHINESE[word[1]], answer[-_END:].translate(_MINUS))
-    index = _verdict(answer)
-    if index == _NONE:
+    number = _verdict(answer)
+    return None if number == _NO_STEP else number
+
+
+def position_of(number: int, steps: int, first: int = 1) -> int | None:
+    """The 0-based position that a named number stands for where ``first`` is the number of the first step; ``steps``
+    for -1, and None for a number that no step has."""
+    if number == _NONE:
         return steps
-    return index - 1 if 1 <= index <= steps else None
+    return number - first if first <= number < first + steps else None
 
 
 def _verdict(answer: str) -> int:
@@ -158,11 +173,13 @@ def _verdict(answer: str) -> int:
     labelled = _LABELLED.findall(_own_words(prose))
     if labelled:
         return _index(labelled[-1])
-    return _first_called_wrong(prose) or _index(answer)
+    called = _first_called_wrong(prose)
+    return _index(answer) if called == _NO_STEP else called
 
 
 def _first_called_wrong(text: str) -> int:
-    """The first step that the judge calls wrong, one step after the other; 0 where it calls none so, or is not sure."""
+    """The first step that the judge calls wrong, one step after the other; _NO_STEP where it calls none so, or is not
+    sure."""
     own = re.sub(r"[*_#$`]+", "", _own_words(text).lower())
     if _HEDGED.search(own):
         return _NO_STEP

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.judging.verdict import read_verdict
+from raysgpo.judging.verdict import named_number, position_of, read_verdict
 
 STEPS = 12
 FORMS = [
@@ -262,3 +262,32 @@ def test_cases_of_real_kinds(case: dict[str, Any]) -> None:
 )
 def test_what_is_said_of_each_step_and_of_the_answer(text: str, first: int | None) -> None:
     assert read_verdict(text, STEPS) == (None if first is None else first - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (r"\boxed{0}", 0),
+        ('{"first_error": 0}', 0),
+        ("The first error is in step 0.", 0),
+        (r"\boxed{99}", 99),
+        (r"\boxed{-1}", -1),
+        ("no error", -1),
+        (r"\boxed{-2}", None),
+        ("I cannot tell.", None),
+        (r"\boxed{0}, \boxed{2}", None),
+        ("<think>\\boxed{3}", None),
+    ],
+)
+def test_the_number_as_it_stands(text: str, number: int | None) -> None:
+    """Also where it names no step of those that are counted from 1."""
+    assert named_number(text) == number
+    assert read_verdict(text, STEPS) == (STEPS if number == -1 else None)
+
+
+@given(st.sampled_from(FORMS), st.integers(1, STEPS))
+def test_a_verdict_is_the_position_of_its_number(form: str, number: int) -> None:
+    text = form.replace("@", str(number))
+    assert named_number(text) == number and read_verdict(text, STEPS) == position_of(number, STEPS) == number - 1
+    assert position_of(number - 1, STEPS, first=0) == position_of(number + 1, STEPS, first=2) == number - 1
+    assert position_of(STEPS, STEPS, first=0) is position_of(0, STEPS) is position_of(1, STEPS, first=2) is None

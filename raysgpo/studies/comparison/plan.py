@@ -133,6 +133,8 @@ def flattened(section: Section) -> dict[str, Any]:
 def effective(config: Config) -> dict[str, Any]:
     """The settings that a run's result depends on: those of what is off, such as the judge, are none of them."""
     idle: list[str] = [] if config.needs_judge else ["judge.", "algorithm.partial_credit."]
+    if not config.judge.spoiled:
+        idle.append("judge.spoiled_as")
     if not config.guidance.on:
         idle.append("guidance.")
     if not config.algorithm.compared_with.threshold:

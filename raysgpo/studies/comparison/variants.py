@@ -53,7 +53,7 @@ def worded(
     fixed = {_key(word) for word in overrides}
     choices = _choices(vary, fixed)
     combined = [Wording(" ".join(words), words) for words in itertools.product(*choices)] if choices else []
-    found = [*_listed(listed, fixed), *combined, *(_spelled_out(text, fixed) for text in variants)]
+    found = [*_listed(listed, fixed), *combined, *(_spelled(text, fixed) for text in variants)]
     if not found:
         raise ConfigError(
             "--vary is missing: say what the variants differ in, such as --vary algorithm=grpo,sgpo, or name a sweep"
@@ -69,6 +69,13 @@ def _listed(listed: Listed | None, fixed: set[str]) -> tuple[Wording, ...]:
     for key in (key for wording in listed.wordings for key in wording.keys):
         _check_key(key, f"--sweep {listed.name}", fixed)
     return listed.wordings
+
+
+def _spelled(text: str, fixed: set[str]) -> Wording:
+    wording = spelled_out(text, "--variant", "naive: guidance=guided guidance.ratio=1")
+    for key in wording.keys:
+        _check_key(key, f"--variant {text!r}", fixed)
+    return wording
 
 
 def split_values(text: str) -> list[str]:
@@ -96,23 +103,24 @@ def split_values(text: str) -> list[str]:
     return values
 
 
-def _spelled_out(text: str, fixed: set[str]) -> Wording:
+def spelled_out(text: str, option: str, example: str) -> Wording:
     """``NAME: key=value key=value``; without a name it is called by its words. Quotes keep blanks in a value.
 
-    A name alone stands for the settings of all variants as they are.
+    A name alone stands for the settings that hold for all as they are. ``option`` is what the text was typed for.
+
+    Raises:
+        ConfigError: it is no such text.
     """
     named = re.match(r"\s*([^=:]+):(\s|$)", text)
     try:
         words = tuple(shlex.split(text[named.end() :] if named else text))
     except ValueError as error:
-        raise ConfigError(f"--variant {text!r}: {error}") from None
+        raise ConfigError(f"{option} {text!r}: {error}") from None
     if not (words or named) or not all(_key(word) and "=" in word for word in words):
         raise ConfigError(
-            f"--variant {text!r}: expected key=value words in one pair of quotes, a name before them if you like, "
-            "such as --variant 'naive: guidance=guided guidance.ratio=1'"
+            f"{option} {text!r}: expected key=value words in one pair of quotes, a name before them if you like, "
+            f"such as {option} '{example}'"
         )
-    for word in words:
-        _check_key(_key(word), f"--variant {text!r}", fixed)
     return Wording(named.group(1).strip() if named else " ".join(words), words)
 
 

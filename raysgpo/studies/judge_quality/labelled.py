@@ -6,6 +6,8 @@ answers of a run on chained arithmetic, which the task's own rule labels.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +43,13 @@ class LabelledRow:
     def position(self) -> int:
         """The vote of a judge that is right: the first wrong step, or the number of steps."""
         return len(self.steps) if self.first_error is None else self.first_error
+
+    @property
+    def digest(self) -> str:
+        """Of everything that a judge is shown: rows of one digest are one question."""
+        problem = self.problem
+        shown = [problem.prompt, problem.answer, problem.reference, *self.steps]
+        return hashlib.sha256(json.dumps(shown).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

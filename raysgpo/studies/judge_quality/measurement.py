@@ -23,9 +23,9 @@ class Tally:
 
 
 async def measure(
-    judge: Judge, config: JudgeConfig, rows: Sequence[LabelledRow], tally: Tally, advance: Callable[[], None]
+    judge: Judge, config: JudgeConfig, rows: Sequence[LabelledRow], tally: Tally, heard: Callable[[Scored], None]
 ) -> None:
-    """Score the rows into ``tally``; ``advance`` is called after each.
+    """Score the rows into ``tally``; ``heard`` is called with each before it counts.
 
     Raises:
         JudgeUnavailable: the judge does not answer its first question.
@@ -33,21 +33,23 @@ async def measure(
     try:
         if isinstance(judge, EndpointJudge):
             await judge.check(config.start_seconds)
-        await _score(judge, config, rows, tally, advance)
+        await _score(judge, config, rows, tally, heard)
     finally:
         if isinstance(judge, EndpointJudge):
             await judge.close()
 
 
 async def _score(
-    judge: Judge, config: JudgeConfig, rows: Sequence[LabelledRow], tally: Tally, advance: Callable[[], None]
+    judge: Judge, config: JudgeConfig, rows: Sequence[LabelledRow], tally: Tally, heard: Callable[[Scored], None]
 ) -> None:
     def scored(one: Scored) -> None:
+        heard(one)
         tally.scored.append(one)
-        advance()
 
     start = time.monotonic()
     try:
         await score(judge, config, rows, scored)
+    except ExceptionGroup as failed:  # of the tasks, which end together
+        raise failed.exceptions[0] from None
     finally:
-        tally.seconds = time.monotonic() - start
+        tally.seconds += time.monotonic() - start

@@ -12,7 +12,8 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import numpy as np
 from raysgpo.config import JudgeConfig
 from raysgpo.judging.judge import Failure, Judge
 from raysgpo.judging.panel import Panel
+from raysgpo.judging.verdict import named_number, position_of
 from raysgpo.judging.votes import agreement, majority
 from raysgpo.studies.judge_quality.labelled import LabelledRow
 from raysgpo.studies.judge_quality.numbering import Answer, Numbering, numbering
@@ -40,6 +42,8 @@ class Scored:
     """Of all its votes, as the judge's server counts them."""
     lost: dict[str, int]
     """Number of lost votes by :class:`raysgpo.judging.judge.Failure`."""
+    said: tuple[str, ...] = ()
+    """Each vote in the judge's own words; empty of a judge that has none."""
 
     @property
     def position(self) -> int | None:
@@ -60,6 +64,27 @@ class Scored:
         if self.position == len(self.row.steps):
             return "none_found"
         return "early" if self.position < self.row.position else "late"
+
+    @property
+    def numbers(self) -> tuple[int | None, ...]:
+        """The number that each vote names, steps counted from 1 and -1 for no error. Of a lost vote that of its text,
+        which may be 0, or too large; None where there is none."""
+        votes = zip_longest(self.votes, self.said, fillvalue="")
+        return tuple(_number(vote, str(said), len(self.row.steps)) for vote, said in votes)
+
+    @property
+    def named(self) -> int | None:
+        """The step that it names, 0-based if it counts from 1 as it is told: -1 where it says 0. None for no error, and
+        where no number was said."""
+        if self.position is None:
+            return majority([None if number is None else number - 1 for number in self.numbers])
+        return self.position if self.position < len(self.row.steps) else None
+
+    def recounted(self, first: int) -> Scored:
+        """The same answers, read as those of a judge whose first step has the number ``first``."""
+        steps = len(self.row.steps)
+        votes = [None if number is None else position_of(number, steps, first) for number in self.numbers]
+        return replace(self, votes=tuple(votes))
 
     @property
     def within_one(self) -> bool:
@@ -88,7 +113,8 @@ async def score(
             ballots = await panel.votes(index, row.problem, {0: row.steps})
             seconds = time.monotonic() - start
         lost = {failure.value: int(ballots.counts.get(f"judge/{failure.value}", 0)) for failure in Failure}
-        report(Scored(row, tuple(ballots.votes[0]), seconds, int(ballots.counts["judge/tokens"]), lost))
+        tokens = int(ballots.counts["judge/tokens"])
+        report(Scored(row, tuple(ballots.votes[0]), seconds, tokens, lost, tuple(ballots.said[0])))
 
     async with asyncio.TaskGroup() as tasks:
         for index, row in enumerate(rows):
@@ -117,11 +143,16 @@ def quality(scored: Sequence[Scored]) -> dict[str, Any]:
 def numbered(scored: Sequence[Scored]) -> Numbering:
     """Whether the judge counts the steps as it is told, by the wrong rows in which it names one."""
     answers = [
-        Answer(one.row.first_error, len(one.row.steps), one.position)
+        Answer(one.row.first_error, len(one.row.steps), one.named)
         for one in scored
-        if one.row.first_error is not None and one.position is not None and one.position < len(one.row.steps)
+        if one.row.first_error is not None and one.named is not None
     ]
     return numbering(answers, any(one.row.first_error == 0 for one in scored))
+
+
+def zeros(scored: Sequence[Scored]) -> int:
+    """Votes whose text names the number 0, which a judge that counts from 1 has no use for."""
+    return sum(number == 0 for one in scored for number in one.numbers)
 
 
 def accuracies(scored: Sequence[Scored]) -> dict[str, Any]:
@@ -161,6 +192,12 @@ def baselines(rows: Sequence[LabelledRow]) -> dict[str, float | None]:
         "last_step": sum(first == steps - 1 for first, steps in wrong) / len(wrong),
         "uniform": sum(1 / steps for _, steps in wrong) / len(wrong),
     }
+
+
+def _number(vote: int | str | None, said: str, steps: int) -> int | None:
+    if isinstance(vote, int):
+        return vote + 1 if vote < steps else -1
+    return named_number(said) if said else None
 
 
 def share(hits: Sequence[bool]) -> dict[str, Any]:

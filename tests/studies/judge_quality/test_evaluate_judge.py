@@ -100,7 +100,7 @@ def test_lost_votes_count_as_wrong_and_by_reason(
 def test_a_judge_that_counts_from_0_is_named_and_not_corrected(
     job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, tmp_path: Path
 ) -> None:
-    """Of a first wrong step 0 its answer names no step: a lost vote."""
+    """Of a first wrong step 0 its answer names no step: a lost vote. Its text says 0, which counts in the numbering."""
     rows = [_row(f"w{i}", 6, i % 6) for i in range(48)]
     for i, row in enumerate(rows):
         row["steps"][i % 6] = "this is wrong"
@@ -110,11 +110,14 @@ def test_a_judge_that_counts_from_0_is_named_and_not_corrected(
     assert run(job, monkeypatch, str(path), *endpoint(judge_server.base_url), "--out", str(out)) == 0
     shown = capsys.readouterr().out
     assert "first error found exactly  0.0 % of 48" in shown and "8 parse failures" in shown
-    assert "numbering of the steps     off by one, see the warning (40 one early, 0 exact, 0 one late of 40)" in shown
+    near = "48 one early, 0 exact, 0 one late of 48; 0 is said 8 times"
+    assert f"numbering of the steps     from 0, see the warning ({near})" in shown
+    assert "if it were read so         100.0 % of 48 wrong, - right, F1 -" in shown
     report = json.loads(out.read_text())
     assert (report["numbering"]["shift"], report["wrong"]["value"]) == (-1, 0)
+    assert (report["numbering"]["zeros"], report["numbering"]["recounted"]["wrong"]["value"]) == (8, 1)
     assert shown.splitlines()[-1] == report["numbering"]["warning"]
-    assert "the judge counts the steps from 0, though it is told to count from 1: in 40 of the 40" in shown
+    assert "the judge counts the steps from 0, though it is told to count from 1: in 48 of the 48" in shown
 
 
 @pytest.mark.slow
@@ -149,6 +152,25 @@ def test_a_judge_that_is_down_ends_with_2(
         (["arithmetic", "judge=rule", "judge.vote=3"], "judge.vote: unknown key; did you mean judge.votes?"),
         (["arithmetic", "judge=rule", "steps=3"], "steps: has no effect on a judge's measurement"),
         (["arithmetic", "judge=rule", "--out", "/no/such/folder/x.json"], "--out /no/such/folder/x.json: there is no"),
+        (["arithmetic", "judge=rule", "--out", "out.txt"], "--out out.txt: name a JSON file, such as out.json"),
+        (["arithmetic", "--judge", "rule"], "--judge 'rule': expected key=value words in one pair of quotes"),
+        (["arithmetic", "--judge", "a: steps=3"], "--judge 'a: steps=3': steps is no setting of a judge"),
+        (
+            ["arithmetic", "judge=rule", "--judge", "a: judge.votes=2", "--judge", "a: judge.votes=3"],
+            "two judges are called 'a'",
+        ),
+        (
+            ["arithmetic", "judge=rule", "--judge", "a:", "--judge", "b: judge.votes=1"],
+            "judges 'a' and 'b' have the same settings: leave out one",
+        ),
+        (
+            ["arithmetic", "judge=rule", "judge.votes=2", "--judge", "a: judge.votes=3"],
+            "--judge 'a: judge.votes=3': judge.votes is also set for all judges; leave out one of the two",
+        ),
+        (
+            ["DATA", "--judge", "judge=endpoint judge.base_url=http://h judge.model=m judge.api_key_env=NO_SUCH_KEY"],
+            "judge.api_key_env=NO_SUCH_KEY: that environment variable is not set",
+        ),
         (["judge=rule", "arithmetic"], "judge=rule: name the data first"),
         (["missing.jsonl", "judge=rule"], "missing.jsonl: there is no such file"),
         (["arithmetic", "judge=replicas", "judge.model=./nowhere"], "judge.model=./nowhere: no such folder"),
@@ -167,14 +189,19 @@ def test_what_is_set_wrong_is_said_in_one_line(
     [
         ([], "replicas", "compact"),
         (["judge.votes=3"], "replicas", "compact"),
-        (["judge=endpoint", "judge.base_url=http://h/v1", "judge.model=m"], "endpoint", "verify"),
+        (
+            ["judge=endpoint", "judge.base_url=http://h/v1", "judge.model=m", "judge.api_key_env=null"],
+            "endpoint",
+            "verify",
+        ),
         (["judge.kind=replicas", "judge.model=a/b"], "replicas", "verify"),
     ],
 )
 def test_the_embedded_judge_is_the_default_and_leaves_no_trace_in_another(
     job: ModuleType, words: list[str], kind: str, prompt: str
 ) -> None:
-    config, rows = job.configure(job.parser().parse_intermixed_args(["arithmetic", "--limit", "5", *words]))
+    [judge], rows = job.configure(job.parser().parse_intermixed_args(["arithmetic", "--limit", "5", *words]))
+    config = judge.config
     assert (config.judge.kind, config.judge.prompt, len(rows)) == (kind, prompt, 5)
     assert (config.judge.model == "tiny") == (prompt == "compact")
 
@@ -191,6 +218,91 @@ def test_the_help_needs_nothing_heavy() -> None:
     result = subprocess.run([sys.executable, "-c", code, SCRIPT, "--help"], capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr) == (0, "[]\n")
     assert "judge=rule checks\narithmetic only" in result.stdout
+
+
+# --- several judges, and going on ---
+
+
+@pytest.mark.slow
+def test_several_judges_and_prompts_stand_side_by_side(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str, tmp_path: Path
+) -> None:
+    """Asked for text it names step 2, asked for JSON step 1: of six errors, all at step 2, it finds all and none.
+
+    Named in the text: one step of five before it in five rows, and one of two in the sixth. So their RTS differ, and in
+    one group all six have an advantage, for 6 x 37 tokens. In the JSON every RTS is 0, and none has.
+    """
+    in_json = json.dumps({"reasoning": "", "first_error": 1})
+    judge_server.reply = lambda messages: in_json if "JSON" in messages[0]["content"] else gullible(1)(messages)
+    out = tmp_path / "judges.json"
+    variants = ["--judge", "in JSON:", "--judge", "in text: judge.structured=false"]
+    assert run(job, monkeypatch, data, *endpoint(judge_server.base_url), *variants, "--out", str(out)) == 0
+    shown = {line[:25].strip(): line[27:].split("  ") for line in capsys.readouterr().out.splitlines()[1:]}
+    rows = {label: [cell.strip() for cell in cells if cell.strip()] for label, cells in shown.items()}
+    assert rows[""] == ["in JSON", "in text"] and rows["rows"] == ["8 of 8", "8 of 8"]
+    assert rows["first error found exactly"] == ["0.0 % of 6 [0.0, 39.0]", "100.0 % of 6 [61.0, 100.0]"]
+    assert rows["useful gradients"][1] == "100.0 % of 6 [61.0, 100.0]"
+    assert rows["tokens a useful gradient"] == ["-", "37"]
+    judges = json.loads(out.read_text())["judges"]
+    assert list(judges) == ["in JSON", "in text"]
+    assert [judge["judge"]["structured"] for judge in judges.values()] == [True, False]
+    assert {verdict["said"][0] for verdict in judges["in JSON"]["verdicts"]} == {in_json}
+    page = out.with_suffix(".md").read_text()
+    assert (
+        "|  | in JSON | in text |" in page and "## in text" in page and "| tokens a useful gradient | - | 37 |" in page
+    )
+
+
+@pytest.mark.slow
+def test_the_same_command_again_asks_for_what_is_missing(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str, tmp_path: Path
+) -> None:
+    """Three rows, then all eight, then a second judge, then a row that has changed; a time-out is asked again."""
+    judge_server.reply = gullible(1)
+    out = tmp_path / "judges.json"
+    words = [data, *endpoint(judge_server.base_url, **{"judge.retries": 0}), "--out", str(out)]
+
+    def asked(*further: str) -> int:
+        before = len(judge_server.questions)
+        assert run(job, monkeypatch, *words, *further) == 0
+        capsys.readouterr()
+        return len(judge_server.questions) - before
+
+    judge_server.script(Exchange.answer, status(500))
+    assert asked("--limit", "3") == 1 + 3
+    assert json.loads(out.read_text())["lost_votes"]["errors"] == 1
+    assert asked() == 1 + 6, "two of the three were judged"
+    assert asked() == 0 and json.loads(out.read_text())["wrong"]["value"] == 1
+    assert asked("judge.concurrency=2") == 0, "how it is asked changes no answer"
+    assert asked("--judge", "one:", "--judge", "two: judge.reference=answer") == 1 + 8
+    rows = [json.loads(line) for line in Path(data).read_text().splitlines()]
+    rows[0]["steps"][0] = "another step"
+    Path(data).write_text("\n".join(json.dumps(row) for row in rows))
+    assert asked() == 1 + 1
+
+
+@pytest.mark.slow
+def test_a_judge_that_is_down_is_named_and_the_others_go_on(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, judge_server: JudgeServer, data: str
+) -> None:
+    judge_server.reply = gullible(1)
+    words = ["judge=endpoint", "judge.model=judge", "judge.api_key_env=null", "judge.retries=0"]
+    variants = [f"down: judge.base_url={closed_port()}", f"up: judge.base_url={judge_server.base_url}"]
+    assert run(job, monkeypatch, data, *words, *(word for text in variants for word in ("--judge", text))) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: down: judge.base_url=") and said.err.count("\n") == 1
+    assert "0 of 8" in said.out and "8 of 8" in said.out
+
+
+def test_another_file_is_not_written_over(
+    job: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "judges.verdicts.jsonl"
+    file.write_text('{"question": "?"}\n')
+    words = ["arithmetic", "judge=rule", "--limit", "3", "--out", str(tmp_path / "judges.json")]
+    assert run(job, monkeypatch, *words) == 2
+    assert capsys.readouterr().err == f"error: {file}: no file of verdicts: move it, or give another --out\n"
+    assert file.read_text() == '{"question": "?"}\n'
 
 
 # --- replicas ---

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raysgpo.config import JudgeConfig
+from raysgpo.config import Config, JudgeConfig
 from raysgpo.judging.judge import Failure
 from raysgpo.records import Problem
+from raysgpo.studies.judge_quality.judges import NamedJudge
 from raysgpo.studies.judge_quality.labelled import LabelledRow
 from raysgpo.studies.judge_quality.measurement import Tally
 from raysgpo.studies.judge_quality.numbering import ROWS, Answer, Numbering, numbering, tail, warning
-from raysgpo.studies.judge_quality.quality import Scored, numbered
+from raysgpo.studies.judge_quality.quality import Scored, accuracies, numbered, zeros
 from raysgpo.studies.judge_quality.quality_table import table
 from raysgpo.studies.judge_quality.report import make_report
 
@@ -159,7 +161,8 @@ def test_a_tail_is_a_chance_and_falls_with_the_hits(hits: int, rows: int, odds: 
 def lines(named: Named, labelled: Sequence[LabelledRow], data: str, **settings: object) -> tuple[list[str], object]:
     """The table, and what the report says of the numbering."""
     tally = Tally(asked(named, labelled))
-    report = make_report(data, 0, JudgeConfig.model_validate(settings), len(labelled), tally)
+    config = Config(judge=JudgeConfig.model_validate(settings))
+    report = make_report(data, 0, NamedJudge("judge", config), len(labelled), tally)
     return list(table(report)), report["numbering"]
 
 
@@ -173,9 +176,28 @@ def test_the_table_and_the_report_say_it_in_one_line_and_correct_nothing() -> No
         f"in {told['early']} of the {near} wrong responses where it is at most one step off it names the step before "
         "the first error, and nothing is corrected; set judge.structured=false, or another judge.model"
     )
-    assert any(line.startswith("  numbering of the steps     off by one, see the warning (") for line in shown)
+    assert any(line.startswith("  numbering of the steps     from 0, see the warning (") for line in shown)
     exact = next(line for line in shown if "first error found exactly" in line)
     assert float(exact.split()[4]) < 20, "its accuracy is what it is"
+
+
+def test_the_accuracy_after_the_shift_is_that_of_the_same_answers_counted_from_0() -> None:
+    """It finds four in five, and a first step it calls 0: as told that is no step, and read from 0 it is the first."""
+    labelled = rows(300)
+    honest_ones = asked(honest, labelled)
+    zero_based = [
+        replace(one, votes=(None if number is None or number < 1 else number - 1,), said=(rf"\boxed{{{number}}}",))
+        if one.row.first_error is not None
+        else one
+        for one in honest_ones
+        for number in one.votes
+    ]
+    assert sum(one.position is None for one in zero_based) == zeros(zero_based) > 0
+    found = numbered(zero_based)
+    assert found.shift == -1 and found.early > 0.9 * found.rows * 0.8
+    after = accuracies([one.recounted(1 + found.shift) for one in zero_based])
+    assert after == accuracies(honest_ones)
+    assert accuracies([one.recounted(1) for one in zero_based]) == accuracies(zero_based)
 
 
 def test_labels_that_may_count_from_1_are_named_beside_the_judge() -> None:
