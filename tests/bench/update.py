@@ -1,7 +1,8 @@
 """Policy.update against a bare PyTorch loop on the same sequences, and prompts computed once against once an answer.
 
     python tests/bench/update.py MODEL [--rounds 5] [--threads 1] [--prompts 12,120] [--groups 8] [--answers 20,48]
-                                 [--budget 2048] [--dtype float32] [--checkpointing] [--no-bare]
+                                 [--budget 2048] [--layouts shared,packed,padded] [--dtype float32]
+                                 [--checkpointing] [--no-bare]
 
 The bare loop is what one would write in a notebook: right-padded rows sorted by length, the full
 logits, the clipped surrogate, clip_grad_norm_, AdamW; no FSDP, no metrics, no chunked head.
@@ -102,6 +103,7 @@ def main() -> None:
     parser.add_argument("--groups", type=int, default=SEQUENCES // GROUP)
     parser.add_argument("--answers", default="20,48", help="tokens of the shortest and longest answer")
     parser.add_argument("--budget", type=int, default=2048, help="tokens of a pass")
+    parser.add_argument("--layouts", default="shared,packed,padded", help="the first is compared with the others")
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--checkpointing", action="store_true", help="compute layers again")
     parser.add_argument("--no-bare", action="store_true", help="leave the bare loop out")
@@ -151,7 +153,7 @@ def against_a_bare_loop(arguments: argparse.Namespace) -> None:
 
 def prompts_once(arguments: argparse.Namespace, prompt: int) -> None:
     made = sequences(arguments, prompt)
-    layouts: tuple[Layout, ...] = ("shared", "packed", "padded")
+    layouts: list[Layout] = arguments.layouts.split(",")
     given = {layout: planned(made, layout, arguments.budget) for layout in layouts}
     policies = {layout: built(arguments, layout) for layout in layouts}
     padding: dict[Layout, Number] = {}
@@ -166,11 +168,10 @@ def prompts_once(arguments: argparse.Namespace, prompt: int) -> None:
             f"  {layout:<7} {taken[layout]:.3f} s in {len(share.micro_batches)} passes, {computed:,} tokens, "
             f"{padding[layout]:.1%} padding"
         )
-    print(
-        f"  once a group against once an answer: {taken['packed'] / taken['shared']:.2f} times, against padded rows "
-        f"{taken['padded'] / taken['shared']:.2f}; by tokens {given['packed'][1] / given['shared'][1]:.2f}",
-        flush=True,
-    )
+    first, *others = layouts
+    for other in others:
+        times, tokens = taken[other] / taken[first], given[other][1] / given[first][1]
+        print(f"  {first} against {other}: {times:.2f} times, by tokens {tokens:.2f}", flush=True)
 
 
 def alternating(rounds: int, actions: Mapping[str, Callable[[], object]]) -> dict[str, float]:
