@@ -99,8 +99,14 @@ def _table(
             for row, count in rows.items()
         }
     )
-    asked = "; ".join(f"{name}: {solved[0].questions}, {counts[name]} attempts" for name, solved in found.items())
-    return laid_out(scores, paper, "questions solved", [f"Questions of each set: {asked}."], counts=True)
+    asked = "; ".join(f"{name} {solved[0].questions} (k = {counts[name]})" for name, solved in found.items())
+    return laid_out(
+        scores,
+        paper,
+        "questions solved",
+        [f"Questions of each set, and the attempts k that count: {asked}."],
+        counts=True,
+    )
 
 
 def _which(first: str, second: str, found: dict[str, list[Solved]]) -> Iterator[Listing]:

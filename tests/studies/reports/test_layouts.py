@@ -106,7 +106,7 @@ def test_what_one_solves_and_the_other_does_not(tmp_path: Path) -> None:
         *(("SGPO only", "2"), ("the paper", "4"), ("difference", "−2")),  # noqa: RUF001
         *(("GRPO only", "1"), ("the paper", "0"), ("difference", "+1")),
     ]
-    assert table.notes[0] == "Questions of each set: aime24: 4, 2 attempts."
+    assert table.notes[0] == "Questions of each set, and the attempts k that count: aime24 4 (k = 2)."
     assert listings == [Listing("aime24: which", ("only SGPO: 2; 3", "only GRPO: 1"))]
 
 

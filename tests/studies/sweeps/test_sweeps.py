@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
 from raysgpo.command.compare import parser, plan
-from raysgpo.config.overrides import ConfigError
+from raysgpo.config.overrides import ConfigError, dump, resolve
+from raysgpo.config.run_name import checked_name
 from raysgpo.studies.comparison.plan import Plan
 from raysgpo.studies.papers.tables import paper_tables
 from raysgpo.studies.sweeps.named import SWEEPS
@@ -34,6 +36,9 @@ def test_a_sweep_is_a_comparison_and_stays_one_in_miniature(name: str) -> None:
     small = planned("--sweep", name, "--miniature", "--seeds", "7")
     assert small.seeds == (7,) and {variant.config.steps for variant in small.variants} == {4}
     assert all(not variant.config.rollout.gpus for variant in small.variants)
+    assert all(checked_name(run.slug) for run in (*large.runs, *small.runs))
+    last = small.runs[-1].config
+    assert resolve(yaml.safe_load(dump(last))) == last, "a run begins by what was written down"
     names = [variant.name for variant in small.variants]
     assert len(names) >= 2 and names == [name for name in SWEEPS[name].variants if name in names]
 
