@@ -32,12 +32,6 @@ class JudgeConfig(Section):
     kind: Literal["none", "rule", "replicas", "endpoint"] = "rule"
     """``rule`` checks each step by the task's own rule; ``replicas`` serves ``judge.model`` on the cluster;
     ``endpoint`` asks the OpenAI-compatible server at ``judge.base_url``."""
-    spoiled: float = Field(0.0, ge=0, le=1)
-    """rule, for studies: share of its verdicts that are spoiled, to see what a judge's errors cost; which ones follows
-    from the problem and the response."""
-    spoiled_as: SpoiledAs = "random"
-    """rule: what a spoiled verdict names: any other step, one before or one after the first error, or no error. A first
-    step has none before it and a last one none after: those verdicts stay right."""
     model: str | None = None
     """endpoint: the model's name there; replicas: a Hugging Face checkpoint, or ``tiny``, the embedded judge."""
     prompt: Literal["verify", "compact"] = "verify"
@@ -113,6 +107,12 @@ class JudgeConfig(Section):
     start_deadline: float | None = Field(None, gt=0)
     """Seconds for the judge to answer its first question at the start; None: 120 and 15 for each GiB of the weights of
     replicas, 300 at least."""
+    spoiled: float = Field(0.0, ge=0, le=1)
+    """rule, for studies: share of its verdicts that are spoiled, to see what a judge's errors cost; which ones follows
+    from the problem and the response."""
+    spoiled_as: SpoiledAs = "random"
+    """rule: what a spoiled verdict names: any other step, one before or one after the first error, or no error. A first
+    step has none before it and a last one none after: those verdicts stay right."""
 
     @property
     def core_process(self) -> bool:
