@@ -1,6 +1,6 @@
 """An evaluation of three sets against bare vLLM: tokens per second and their ratio.
 
-    python tests/bench/evaluating.py MODEL [--limit 32] [--max-tokens 128] [--rounds 2]
+    python tests/bench/evaluating.py MODEL [--limit 24] [--max-tokens 64] [--rounds 1]
 
 ``jobs/evaluate.py``'s own loop (a replica, grading, answers written down), and the same requests put to the same
 AsyncLLM in this process, with the same arguments. Both are up at the same time and take turns, after one warm-up each;
@@ -89,9 +89,9 @@ async def compare(policy: EvaluatedPolicy, sets: list[QuestionSet], sample: Retr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--limit", type=int, default=32, help="questions of each set")
-    parser.add_argument("--max-tokens", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--limit", type=int, default=24, help="questions of each set")
+    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     drawn = {"limit": arguments.limit, "max_tokens": arguments.max_tokens, "temperature": 0.6}
     sets = [load_set(one) for one in chosen_sets(SETS, {"": drawn})]
