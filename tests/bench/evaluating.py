@@ -1,10 +1,10 @@
 """An evaluation of three sets against bare vLLM: tokens per second and their ratio.
 
-    python tests/bench/evaluating.py MODEL [--limit 24] [--max-tokens 64] [--rounds 1]
+    python tests/bench/evaluating.py MODEL [--limit 12] [--max-tokens 192] [--rounds 1]
 
 ``jobs/evaluate.py``'s own loop (a replica, grading, answers written down), and the same requests put to the same
-AsyncLLM in this process, with the same arguments. Both are up at the same time and take turns, after one warm-up each;
-the medians are compared.
+AsyncLLM in this process, with the same arguments. Both are up at the same time and take turns, after a warm-up on the
+first set; the medians are compared.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ async def compare(policy: EvaluatedPolicy, sets: list[QuestionSet], sample: Retr
     await engine.start()
     rates: dict[str, list[float]] = {"evaluation": [], "bare": []}
     for seed in range(rounds + 1):
-        evaluating = new_evaluation(sets, model, seed)
+        evaluating = new_evaluation(sets if seed else sets[:1], model, seed)
         for name, work in (("evaluation", evaluated(evaluating, answers)), ("bare", bare(engine, evaluating, answers))):
             start = time.perf_counter()
             tokens = await work
@@ -89,8 +89,8 @@ async def compare(policy: EvaluatedPolicy, sets: list[QuestionSet], sample: Retr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
-    parser.add_argument("--limit", type=int, default=24, help="questions of each set")
-    parser.add_argument("--max-tokens", type=int, default=64)
+    parser.add_argument("--limit", type=int, default=12, help="questions of each set")
+    parser.add_argument("--max-tokens", type=int, default=192)
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
     drawn = {"limit": arguments.limit, "max_tokens": arguments.max_tokens, "temperature": 0.6}
