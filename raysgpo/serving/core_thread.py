@@ -1,7 +1,9 @@
 """vLLM's engine core as a thread of its front end's process, where vLLM would start a process.
 
 On a CPU nothing is gained by the second process: both compute on the same cores. It is another import of vLLM, some ten
-seconds of a core, and 0.6 GiB. What passes between the two is the same as ever, over the same sockets.
+seconds of a core, and 0.6 GiB. What passes between the two is what vLLM's process would send, over the same sockets,
+but for tokens that nobody reads before their request ends (:mod:`raysgpo.serving.held_outputs`): in one process
+whatever takes them up keeps the core waiting.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+
+from raysgpo.serving.held_outputs import HeldOutputs
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class CoreThread:
         try:
             with _own_threads():
                 self._core = EngineCoreProc(engine_index=0, **self._arguments)
+            self._core.output_queue = HeldOutputs(self._core.output_queue, self._read_at_its_end)
             self._core.run_busy_loop()
         except SystemExit:  # how its loop ends
             status = 0
@@ -69,6 +74,14 @@ class CoreThread:
                 self._core.shutdown()
             self.exitcode = status
             os.close(self._ended)
+
+    def _read_at_its_end(self, request_id: str) -> bool:
+        """Stop strings are looked for in the text by the front end: a request with some must be seen as it grows."""
+        from vllm.sampling_params import RequestOutputKind
+
+        parameters = self._core.scheduler.requests[request_id].sampling_params
+        at_end: bool = parameters is not None and parameters.output_kind is RequestOutputKind.FINAL_ONLY
+        return at_end and not parameters.stop and parameters.prompt_logprobs is None
 
 
 @contextmanager

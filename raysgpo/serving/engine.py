@@ -174,12 +174,14 @@ class VllmEngine:
             os.environ["OMP_NUM_THREADS"] = threads  # Ray says 1 to all of a run's processes.
         from vllm import AsyncEngineArgs
         from vllm.config import WeightTransferConfig
+        from vllm.usage.usage_lib import UsageContext
         from vllm.v1.engine.async_llm import AsyncLLM
 
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
         with core_in_thread(not self._core_process):
-            self._llm = AsyncLLM.from_engine_args(arguments)
+            # Many answers at once matter more than the time to the first token: the sizes of an offline run.
+            self._llm = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
         self._tokens = TokenCount(self._llm.output_processor)
         self._tokenizer = self._llm.get_tokenizer()
         self._special = special_ids(self._tokenizer)

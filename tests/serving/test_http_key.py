@@ -62,6 +62,7 @@ def test_a_websocket_needs_it_too(client: TestClient) -> None:
 
 @pytest.mark.parametrize("value", [None, "", " \n"])
 def test_without_a_key_no_proxy_starts(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
     monkeypatch.delenv(VARIABLE, raising=False)
     if value is not None:
         monkeypatch.setenv(VARIABLE, value)
