@@ -196,8 +196,8 @@ def table(sides: Sequence[Side]) -> str:
     return "\n".join(lines)
 
 
-def _last_quarter(runs: Sequence[Sequence[Step]], seconds: float | None) -> float:
-    """Training accuracy of the last quarter of the steps, or of those made within so many seconds."""
+def _last_quarter(runs: Sequence[Sequence[Step]], seconds: float | None) -> float | None:
+    """Training accuracy of the last quarter of the steps, or of those made within so many seconds; None if none was."""
     found = []
     for run in runs:
         made, spent = [], 0.0
@@ -206,7 +206,7 @@ def _last_quarter(runs: Sequence[Sequence[Step]], seconds: float | None) -> floa
             if seconds is None or spent <= seconds * 1.001:
                 made.append(step.accuracy)
         found += made[-max(1, len(made) // 4) :]
-    return statistics.mean(found)
+    return statistics.mean(found) if found else None
 
 
 if __name__ == "__main__":

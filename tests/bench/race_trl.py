@@ -14,7 +14,7 @@ import time
 from typing import Any
 
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import AutoConfig, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 from raysgpo.command.configure import configure
@@ -22,7 +22,9 @@ from raysgpo.command.words import Words
 from raysgpo.config import Config
 from raysgpo.config.places import user_path
 from raysgpo.groups.order import Order
+from raysgpo.policy.model_size import parameters
 from raysgpo.records import Problem, Turns
+from raysgpo.start.machine import Machine, cpu_dtype
 from raysgpo.start.preparation import find_model
 from raysgpo.tasks.kinds import build_task
 from raysgpo.tasks.turns import turns_before
@@ -67,14 +69,17 @@ def main() -> None:
         texts = [completion[0]["content"] for completion in completions]
         return [sum(task.grade(problems[at], text).parts.values()) for at, text in zip(place, texts, strict=True)]
 
-    bfloat16 = config.trainer.dtype == "bfloat16"
+    model = find_model(config, print)
+    chosen = config.trainer.dtype
+    if chosen == "auto":  # as a run of ours chooses
+        chosen = cpu_dtype(parameters(AutoConfig.from_pretrained(model)), Machine.here())
     answers = config.prompts_per_step * config.sampling.group_size
     # A pass over all answers of a real model takes more than 24 GB: one over a group's, as ours.
     a_pass = answers if config.model == "tiny" else config.sampling.group_size
     arguments = GRPOConfig(
         output_dir=str(user_path(out)),
         use_cpu=True,
-        bf16=bfloat16,
+        bf16=chosen == "bfloat16",
         model_init_kwargs={"dtype": "float32"},
         max_steps=config.steps or 1,
         per_device_train_batch_size=a_pass,
@@ -102,7 +107,7 @@ def main() -> None:
         seed=config.seed,
     )
     trainer = GRPOTrainer(
-        model=find_model(config, print),
+        model=model,
         reward_funcs=correct,
         args=arguments,
         train_dataset=rows(config, problems, before),
