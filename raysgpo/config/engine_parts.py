@@ -1,4 +1,4 @@
-"""Over how many GPUs and processes an engine spreads its model, and whether that is how many it has."""
+"""Over how many GPUs and processes an engine spreads its model, whether that is how many it has, and its blocks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 TENSOR, PIPELINE = "tensor_parallel_size", "pipeline_parallel_size"
 """vLLM's names."""
+CPU_BLOCK = 32
+"""Tokens of a block of the cache of keys and values on CPUs: the smallest that the engine's attention there takes."""
 
 
 def tensor_parts(gpus: float, engine: Mapping[str, Any]) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from raysgpo.config import RolloutConfig
+from raysgpo.config.engine_parts import CPU_BLOCK
 from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.policy.text_ends import ends_of, has_pieces, text_ends, text_pieces
 from raysgpo.records import Completion, SampleRequest
@@ -148,6 +149,8 @@ def cpu_arguments(kv_cache_gib: float) -> dict[str, Any]:
         # offset of its generator, which generators on CPU do not have.
         "enable_chunked_prefill": False,
         "kv_cache_memory_bytes": int(kv_cache_gib * 2**30),
+        # Answers share full blocks of their prompt alone; vLLM's own 128 tokens are more than most prompts here have.
+        "block_size": CPU_BLOCK,
     }
 
 

@@ -1,6 +1,6 @@
 """How much an engine needs, by the model's shape: its key-value cache on a CPU, and the time to start.
 
-    cache = (1 + sequences x blocks of the longest sequence) x BLOCK x bytes of a token
+    cache = (1 + sequences x blocks of the longest sequence) x tokens of a block x bytes of a token
     bytes of a token = 2 x layers x key-value heads x head size x bytes of a number
 
 ``sequences`` are those that a replica has at once. The cache is memory that is really taken, so it has a share of what
@@ -16,13 +16,12 @@ from typing import Any
 
 from transformers import PreTrainedConfig
 
+from raysgpo.config.engine_parts import CPU_BLOCK
 from raysgpo.config.overrides import ConfigError
 from raysgpo.policy.model_size import parameters
 from raysgpo.start.free_memory import free_memory
 
 GIB = 2**30
-BLOCK = 128
-"""Tokens of a block of the cache, by which vLLM's engine for CPUs hands it out."""
 LEAST_GIB = 0.25
 """The smallest cache that is chosen, GiB: a tiny model has room for all its sequences in it."""
 SHARE = 0.125
@@ -55,7 +54,8 @@ def cache_gib(settings: PreTrainedConfig, load: Load, asked: float | None) -> fl
         ConfigError: what was asked for, or this machine, has no room for one sequence.
     """
     token = token_bytes(settings, load.engine)
-    one = (1 + math.ceil(load.length / BLOCK)) * BLOCK * token / GIB
+    block = int(load.engine.get("block_size") or CPU_BLOCK)
+    one = (1 + math.ceil(load.length / block)) * block * token / GIB
     if asked is not None:
         _check(settings, load, asked, load.length * token / GIB, one)
         return asked
@@ -66,7 +66,7 @@ def cache_gib(settings: PreTrainedConfig, load: Load, asked: float | None) -> fl
             f"GiB, and this machine has {free:.2f} GiB free for a replica; lower {load.lever}, or set "
             f"{load.section}.kv_cache_gib where the replicas have a larger one"
         )
-    all_at_once = (1 + load.sequences * math.ceil(load.length / BLOCK)) * BLOCK * token / GIB
+    all_at_once = (1 + load.sequences * math.ceil(load.length / block)) * block * token / GIB
     return math.ceil(max(one, LEAST_GIB, min(all_at_once, free * SHARE)) * 100) / 100
 
 

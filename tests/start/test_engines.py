@@ -68,8 +68,10 @@ def load(**changes: Any) -> Load:
 def test_the_cache_holds_the_sequences_that_there_are_at_once() -> None:
     assert token_bytes(SMOLLM, {}) == 2 * 30 * 3 * 64 * 4
     assert token_bytes(SMOLLM, {"dtype": "bfloat16"}) == 2 * 30 * 3 * 64 * 2
-    blocks = 1 + 8 * 8  # vLLM keeps one, and 1,000 tokens take 8 of 128
-    assert cache_gib(SMOLLM, load(sequences=8), None) == math.ceil(blocks * 128 * 46080 / GIB * 100) / 100
+    blocks = 1 + 8 * 32  # vLLM keeps one, and 1,000 tokens take 32 of 32
+    assert cache_gib(SMOLLM, load(sequences=8), None) == math.ceil(blocks * 32 * 46080 / GIB * 100) / 100
+    larger = load(sequences=8, engine={"block_size": 256})
+    assert cache_gib(SMOLLM, larger, None) == math.ceil((1 + 8 * 4) * 256 * 46080 / GIB * 100) / 100
     assert cache_gib(SMOLLM, load(sequences=1, length=10), None) == LEAST_GIB
     assert cache_gib(PretrainedConfig(), load(), None) == LEAST_GIB, "a shape that is not known"
 
@@ -77,9 +79,9 @@ def test_the_cache_holds_the_sequences_that_there_are_at_once() -> None:
 def test_the_cache_has_a_share_of_the_free_memory_and_room_for_one_sequence() -> None:
     assert cache_gib(SMOLLM, load(sequences=256), None) == 2.0
     assert cache_gib(SMOLLM, load(sequences=256, replicas=4), None) == 0.5
-    one = (1 + 64) * 128 * 46080 / GIB
+    one = (1 + 256) * 32 * 46080 / GIB
     assert cache_gib(SMOLLM, load(sequences=256, length=8192, replicas=16), None) == math.ceil(one * 100) / 100
-    with pytest.raises(ConfigError, match=r"rollout: the longest sequence has 8192 tokens.*0\.36 GiB.* 0\.16 GiB free"):
+    with pytest.raises(ConfigError, match=r"rollout: the longest sequence has 8192 tokens.*0\.35 GiB.* 0\.16 GiB free"):
         cache_gib(SMOLLM, load(length=8192, replicas=100), None)
 
 
