@@ -19,8 +19,9 @@ MASTER, MOMENTS, SLOPES = 4, 8, 4
 CONTEXT = 3 * 2**29
 """Bytes that a trainer's process takes of a GPU beside what we count: CUDA, kernels and NCCL took 1.30 GiB of an H200,
 and workspaces of the libraries 0.07, whatever the model; NCCL with further ranks was not measured."""
-ENGINE = 3 * 2**30
-"""Bytes of a replica's GPU beside weights and cache: CUDA graphs, activations, the communicator [estimated]."""
+ENGINE = 4 * 2**30
+"""Bytes of a replica's GPU beside weights and cache: CUDA graphs, activations of 16,384 tokens, logits of 1,024
+answers, the communicator [estimated, for 7B on one GPU]."""
 UTILISATION = 0.9
 """vLLM's own ``gpu_memory_utilization``."""
 MOST_SEQUENCES = 1024
