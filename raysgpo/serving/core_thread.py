@@ -1,9 +1,7 @@
 """vLLM's engine core as a thread of its front end's process, where vLLM would start a process.
 
 On a CPU nothing is gained by the second process: both compute on the same cores. It is another import of vLLM, some ten
-seconds of a core, and 0.6 GiB. What passes between the two is what vLLM's process would send, over the same sockets,
-but for tokens that nobody reads before their request ends (:mod:`raysgpo.serving.held_outputs`): in one process
-whatever takes them up keeps the core waiting.
+seconds of a core, and 0.6 GiB. What passes between the two is the same as ever, over the same sockets.
 """
 
 from __future__ import annotations
@@ -15,8 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from raysgpo.serving.held_outputs import HeldOutputs
-
 log = logging.getLogger(__name__)
 
 
@@ -26,13 +22,14 @@ class CoreThread:
     pid = None
     """Of a process that could be killed: there is none."""
 
-    def __init__(self, target: Callable[..., None], name: str, kwargs: Mapping[str, Any]) -> None:
-        """``target``: ignored, since it begins with what only the main thread of a process may do."""
+    def __init__(self, name: str, arguments: Mapping[str, Any], begun: Callable[[Any], None]) -> None:
+        """``arguments``: of vLLM's core; ``begun`` is told it before it does anything."""
         self.name = name
         self.exitcode: int | None = None
         self.sentinel, self._ended = os.pipe()
         """Readable from the end of the thread on."""
-        self._arguments = {name: value for name, value in kwargs.items() if not name.endswith("dp_rank")}
+        self._arguments = {name: value for name, value in arguments.items() if not name.endswith("dp_rank")}
+        self._begun = begun
         self._core: Any = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -61,7 +58,7 @@ class CoreThread:
         try:
             with _own_threads():
                 self._core = EngineCoreProc(engine_index=0, **self._arguments)
-            self._core.output_queue = HeldOutputs(self._core.output_queue, self._read_at_its_end)
+            self._begun(self._core)
             self._core.run_busy_loop()
         except SystemExit:  # how its loop ends
             status = 0
@@ -75,14 +72,6 @@ class CoreThread:
             self.exitcode = status
             os.close(self._ended)
 
-    def _read_at_its_end(self, request_id: str) -> bool:
-        """Stop strings are looked for in the text by the front end: a request with some must be seen as it grows."""
-        from vllm.sampling_params import RequestOutputKind
-
-        parameters = self._core.scheduler.requests[request_id].sampling_params
-        at_end: bool = parameters is not None and parameters.output_kind is RequestOutputKind.FINAL_ONLY
-        return at_end and not parameters.stop and parameters.prompt_logprobs is None
-
 
 @contextmanager
 def _own_threads() -> Iterator[None]:
@@ -95,23 +84,3 @@ def _own_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads = set_threads
-
-
-class _Threads:
-    """In the place of a context of ``multiprocessing``."""
-
-    Process = CoreThread
-
-
-@contextmanager
-def core_in_thread(wanted: bool = True) -> Iterator[None]:
-    """The engine that is built meanwhile has its core in a thread of this process."""
-    from vllm.v1.engine import utils
-
-    before = utils.get_mp_context
-    if wanted:
-        utils.get_mp_context = lambda: _Threads
-    try:
-        yield
-    finally:
-        utils.get_mp_context = before

@@ -19,7 +19,7 @@ from raysgpo.config.engine_parts import CPU_BLOCK
 from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.policy.text_ends import ends_of, has_pieces, text_ends, text_pieces
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.serving.core_thread import core_in_thread
+from raysgpo.serving.engine_core import engine_core
 from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.serving.token_count import TokenCount
 from raysgpo.serving.vllm_weights import VllmWeights
@@ -182,7 +182,7 @@ class VllmEngine:
 
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
-        with core_in_thread(not self._core_process):
+        with engine_core(self._core_process):
             # Many answers at once matter more than the time to the first token: the sizes of an offline run.
             self._llm = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
         self._tokens = TokenCount(self._llm.output_processor)

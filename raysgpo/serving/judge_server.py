@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from raysgpo.serving.core_thread import core_in_thread
+from raysgpo.serving.engine_core import engine_core
 
 
 class JudgeServer:
@@ -29,7 +29,7 @@ class JudgeServer:
         options = make_arg_parser(FlexibleArgumentParser()).parse_args([])
         for name, value in arguments.items():
             setattr(options, name, value)
-        with core_in_thread(not core_process):
+        with engine_core(core_process):
             self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(options))
         tasks = await self._llm.get_supported_tasks()
         self._app = build_app(options, tasks, self._llm.model_config)
