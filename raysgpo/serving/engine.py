@@ -19,7 +19,7 @@ from raysgpo.config.engine_parts import CPU_BLOCK
 from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.policy.text_ends import ends_of, has_pieces, text_ends, text_pieces
 from raysgpo.records import Completion, SampleRequest
-from raysgpo.serving.engine_core import engine_core
+from raysgpo.serving.engine_core import start_engine
 from raysgpo.serving.reloading import check_prompt, reload_weights
 from raysgpo.serving.token_count import TokenCount
 from raysgpo.serving.vllm_weights import VllmWeights
@@ -177,14 +177,10 @@ class VllmEngine:
             os.environ["OMP_NUM_THREADS"] = threads  # Ray says 1 to all of a run's processes.
         from vllm import AsyncEngineArgs
         from vllm.config import WeightTransferConfig
-        from vllm.usage.usage_lib import UsageContext
-        from vllm.v1.engine.async_llm import AsyncLLM
 
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
-        with engine_core(self._core_process):
-            # Many answers at once matter more than the time to the first token: the sizes of an offline run.
-            self._llm = AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
+        self._llm = start_engine(arguments, self._core_process)
         self._tokens = TokenCount(self._llm.output_processor)
         self._tokenizer = self._llm.get_tokenizer()
         self._special = special_ids(self._tokenizer)

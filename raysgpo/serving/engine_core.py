@@ -1,6 +1,7 @@
-"""Where vLLM's engine core runs, and what it hands over: outputs of requests that nobody reads earlier when they end.
+"""How vLLM's engines start here: in which process the core runs, how much it takes at once, and what it hands over.
 
-Both are settled where vLLM's front end asks for a process: it gets a thread instead, or a process that begins here.
+The core is settled where vLLM's front end asks for a process: it gets a thread instead, or a process that begins here.
+In either outputs of requests that are read when they end wait for it.
 """
 
 from __future__ import annotations
@@ -13,9 +14,20 @@ from raysgpo.serving.core_thread import CoreThread
 from raysgpo.serving.held_outputs import HeldOutputs
 
 
+def start_engine(arguments: Any, core_process: bool) -> Any:
+    """An ``AsyncLLM`` of such ``AsyncEngineArgs``, its core in a process of its own or in a thread of this one."""
+    from vllm.usage.usage_lib import UsageContext
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    with _core(core_process):
+        # Many at once matter more here than the time to a first token: the sizes of offline work, which without a
+        # word are a quarter to an eighth of them.
+        return AsyncLLM.from_engine_args(arguments, usage_context=UsageContext.LLM_CLASS)
+
+
 @contextmanager
-def engine_core(process: bool) -> Iterator[None]:
-    """The engine that is built meanwhile has its core in a process of its own, or in a thread of this one."""
+def _core(process: bool) -> Iterator[None]:
+    """The engine that is built meanwhile has its core there."""
     from vllm.v1.engine import utils
 
     before = utils.get_mp_context

@@ -11,7 +11,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
-from raysgpo.serving.engine_core import engine_core
+from raysgpo.serving.engine_core import start_engine
 
 
 class JudgeServer:
@@ -24,13 +24,11 @@ class JudgeServer:
         from vllm.entrypoints.launchers.app import build_app
         from vllm.entrypoints.launchers.cli_args import make_arg_parser
         from vllm.utils.argparse_utils import FlexibleArgumentParser
-        from vllm.v1.engine.async_llm import AsyncLLM
 
         options = make_arg_parser(FlexibleArgumentParser()).parse_args([])
         for name, value in arguments.items():
             setattr(options, name, value)
-        with engine_core(core_process):
-            self._llm = AsyncLLM.from_engine_args(AsyncEngineArgs.from_cli_args(options))
+        self._llm = start_engine(AsyncEngineArgs.from_cli_args(options), core_process)
         tasks = await self._llm.get_supported_tasks()
         self._app = build_app(options, tasks, self._llm.model_config)
         await init_app_state(self._llm, self._app.state, options, tasks)

@@ -15,8 +15,8 @@ from raysgpo.start.engine_sizes import Load, cache_gib, number_bytes, weights_gi
 from raysgpo.start.judge_questions import Question, question_tokens
 from raysgpo.start.machine import Machine, cpu_dtype
 
-ROLLOUTS_AT_ONCE, VOTES_AT_ONCE = 256, 128
-"""Most sequences that vLLM runs at once in an engine on CPU, and in one behind its server."""
+AT_ONCE = 256
+"""Most sequences that an engine on CPU runs at once, if nobody says."""
 LEAST_ANSWER = 256
 """Tokens without which such an answer is cut off before its verdict."""
 VERIFY_MARGIN, COMPACT_MARGIN = 1.25, 3.0
@@ -36,11 +36,10 @@ def resolved_rollout(
     engine = {"dtype": rollout.dtype} | rollout.engine
     prompts = min((config.max_staleness + 1) * config.prompts_per_step * config.refill_limit, train)
     most = max(prompts * sampling.group_size, answers)
-    most_here = int(rollout.engine.get("max_num_seqs") or ROLLOUTS_AT_ONCE)
     load = Load(
         section="rollout",
         replicas=rollout.replicas[1],
-        sequences=min(math.ceil(most / rollout.replicas[0]), most_here),
+        sequences=at_once(most, rollout),
         length=int(rollout.engine.get("max_model_len") or longest),
         engine=engine,
         lever="sampling.max_tokens",
@@ -54,6 +53,11 @@ def resolved_rollout(
         "token_deadline": rollout.token_deadline or token_deadline(weights, load.length, on_cpu),
     }
     return rollout.model_copy(update=values)
+
+
+def at_once(asked: int, engines: RolloutConfig | JudgeConfig) -> int:
+    """Sequences that one replica runs at once, of those that all are asked for."""
+    return min(math.ceil(asked / engines.replicas[0]), int(engines.engine.get("max_num_seqs") or AT_ONCE))
 
 
 def resolved_judge(
@@ -71,7 +75,7 @@ def resolved_judge(
     load = Load(
         section="judge",
         replicas=judge.replicas[1],
-        sequences=min(math.ceil(judge.concurrency / judge.replicas[0]), VOTES_AT_ONCE),
+        sequences=at_once(judge.concurrency, judge),
         length=int(engine.get("max_model_len") or length),
         engine=engine,
         lever="judge.max_tokens or judge.max_model_len",

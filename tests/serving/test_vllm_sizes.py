@@ -12,7 +12,7 @@ import pytest
 from raysgpo.config import RolloutConfig
 from raysgpo.config.engine_parts import CPU_BLOCK
 from raysgpo.serving.engine import VllmEngine
-from raysgpo.start.engines import ROLLOUTS_AT_ONCE
+from raysgpo.start.engines import AT_ONCE
 from tests.serving.test_vllm import random_policy, save
 
 pytestmark = pytest.mark.slow
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 class Captured(Exception): ...
 
 
-def test_a_rollout_engine_has_the_sizes_of_offline_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_has_the_sizes_of_offline_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vllm.v1.engine.async_llm import AsyncLLM
 
     asked: dict[str, Any] = {}
@@ -36,6 +36,6 @@ def test_a_rollout_engine_has_the_sizes_of_offline_work(tmp_path: Path, monkeypa
     with pytest.raises(Captured):
         asyncio.run(VllmEngine(save(random_policy(0), tmp_path), rollout).start())
     scheduler, cache = asked["config"].scheduler_config, asked["config"].cache_config
-    assert scheduler.max_num_seqs == ROLLOUTS_AT_ONCE == 256
+    assert scheduler.max_num_seqs == AT_ONCE == 256
     assert scheduler.max_num_batched_tokens == 4096
     assert cache.block_size == CPU_BLOCK and cache.enable_prefix_caching
