@@ -81,7 +81,8 @@ def hold_outputs(core: Any) -> None:
 
     def read_at_its_end(request_id: str) -> bool:
         """Stop strings are looked for in the text by the front end: a request with some must be seen as it grows."""
-        parameters = core.scheduler.requests[request_id].sampling_params
+        request = core.scheduler.requests.get(request_id)
+        parameters = None if request is None else request.sampling_params
         at_end: bool = parameters is not None and parameters.output_kind is RequestOutputKind.FINAL_ONLY
         return at_end and not parameters.stop and parameters.prompt_logprobs is None
 
