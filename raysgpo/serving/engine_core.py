@@ -83,7 +83,8 @@ def hold_outputs(core: Any) -> None:
         """Stop strings are looked for in the text by the front end: a request with some must be seen as it grows."""
         request = core.scheduler.requests.get(request_id)
         parameters = None if request is None else request.sampling_params
-        at_end: bool = parameters is not None and parameters.output_kind is RequestOutputKind.FINAL_ONLY
-        return at_end and not parameters.stop and parameters.prompt_logprobs is None
+        if parameters is None or parameters.stop or parameters.prompt_logprobs is not None:
+            return False
+        return bool(parameters.output_kind is RequestOutputKind.FINAL_ONLY)
 
     core.output_queue = HeldOutputs(core.output_queue, read_at_its_end)
