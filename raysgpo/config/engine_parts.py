@@ -1,7 +1,8 @@
-"""Over how many GPUs and processes an engine spreads its model, whether that is how many it has, and its blocks."""
+"""Over how many GPUs and processes an engine spreads its model, whether that is how many it has, and what it holds."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,15 @@ TENSOR, PIPELINE = "tensor_parallel_size", "pipeline_parallel_size"
 """vLLM's names."""
 CPU_BLOCK = 32
 """Tokens of a block of the cache of keys and values on CPUs: the smallest that the engine's attention there takes."""
+
+MOST_ON_CPU, MOST_ON_GPU = 256, 1024
+"""Sequences that an engine runs at once, on a CPU and on a large GPU, if nobody says: vLLM's sizes for offline work."""
+
+
+def at_once(asked: int, replicas: int, gpus: float, engine: Mapping[str, Any]) -> int:
+    """Sequences that one of so many replicas runs at once, of those that all are ``asked`` for."""
+    most = int(engine.get("max_num_seqs") or (MOST_ON_GPU if gpus else MOST_ON_CPU))
+    return min(math.ceil(asked / replicas), most)
 
 
 def tensor_parts(gpus: float, engine: Mapping[str, Any]) -> int:

@@ -6,10 +6,10 @@ at the worst moment of an update.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 from raysgpo.config import Config
+from raysgpo.config.engine_parts import at_once
 from raysgpo.config.replica_bounds import bounds_text
 from raysgpo.planning.model_shape import ModelShape
 
@@ -24,8 +24,6 @@ ENGINE = 4 * 2**30
 answers, the communicator [estimated, for 7B on one GPU]."""
 UTILISATION = 0.9
 """vLLM's own ``gpu_memory_utilization``."""
-MOST_SEQUENCES = 1024
-"""Sequences that vLLM runs at once on a large GPU, if nobody says."""
 
 
 @dataclass(slots=True)
@@ -113,8 +111,8 @@ def replica_account(shape: ModelShape, config: Config, longest: int, gpu: int) -
 def sequences_at_once(config: Config) -> int:
     """The most that one replica is asked for, and takes: with the fewest replicas."""
     prompts = (config.max_staleness + 1) * config.prompts_per_step * config.refill_limit
-    asked = math.ceil(prompts * config.sampling.group_size / config.rollout.replicas[0])
-    return min(asked, int(config.rollout.engine.get("max_num_seqs") or MOST_SEQUENCES))
+    rollout = config.rollout
+    return at_once(prompts * config.sampling.group_size, rollout.replicas[0], rollout.gpus, rollout.engine)
 
 
 def further_accounts(shape: ModelShape, config: Config) -> list[Account]:

@@ -54,8 +54,7 @@ def cache_gib(settings: PreTrainedConfig, load: Load, asked: float | None) -> fl
         ConfigError: what was asked for, or this machine, has no room for one sequence.
     """
     token = token_bytes(settings, load.engine)
-    block = int(load.engine.get("block_size") or CPU_BLOCK)
-    one = (1 + math.ceil(load.length / block)) * block * token / GIB
+    one = _blocks(load, 1) * token / GIB
     if asked is not None:
         _check(settings, load, asked, load.length * token / GIB, one)
         return asked
@@ -66,8 +65,14 @@ def cache_gib(settings: PreTrainedConfig, load: Load, asked: float | None) -> fl
             f"GiB, and this machine has {free:.2f} GiB free for a replica; lower {load.lever}, or set "
             f"{load.section}.kv_cache_gib where the replicas have a larger one"
         )
-    all_at_once = (1 + load.sequences * math.ceil(load.length / block)) * block * token / GIB
+    all_at_once = _blocks(load, load.sequences) * token / GIB
     return math.ceil(max(one, LEAST_GIB, min(all_at_once, free * SHARE)) * 100) / 100
+
+
+def _blocks(load: Load, sequences: int) -> int:
+    """Tokens of the blocks of so many of the longest sequences, and of the block that vLLM keeps."""
+    block = int(load.engine.get("block_size") or CPU_BLOCK)
+    return (1 + sequences * math.ceil(load.length / block)) * block
 
 
 def _check(settings: PreTrainedConfig, load: Load, asked: float, least: float, enough: float) -> None:

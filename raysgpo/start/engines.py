@@ -9,14 +9,13 @@ from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from raysgpo.config import Config, JudgeConfig, RolloutConfig
 from raysgpo.config.deadlines import start_deadline, token_deadline, update_deadline
+from raysgpo.config.engine_parts import at_once
 from raysgpo.config.overrides import ConfigError
 from raysgpo.policy.model_size import parameters
 from raysgpo.start.engine_sizes import Load, cache_gib, number_bytes, weights_gib
 from raysgpo.start.judge_questions import Question, question_tokens
 from raysgpo.start.machine import Machine, cpu_dtype
 
-AT_ONCE = 256
-"""Most sequences that an engine on CPU runs at once, if nobody says."""
 LEAST_ANSWER = 256
 """Tokens without which such an answer is cut off before its verdict."""
 VERIFY_MARGIN, COMPACT_MARGIN = 1.25, 3.0
@@ -39,7 +38,7 @@ def resolved_rollout(
     load = Load(
         section="rollout",
         replicas=rollout.replicas[1],
-        sequences=at_once(most, rollout),
+        sequences=at_once(most, rollout.replicas[0], rollout.gpus, rollout.engine),
         length=int(rollout.engine.get("max_model_len") or longest),
         engine=engine,
         lever="sampling.max_tokens",
@@ -53,11 +52,6 @@ def resolved_rollout(
         "token_deadline": rollout.token_deadline or token_deadline(weights, load.length, on_cpu),
     }
     return rollout.model_copy(update=values)
-
-
-def at_once(asked: int, engines: RolloutConfig | JudgeConfig) -> int:
-    """Sequences that one replica runs at once, of those that all are asked for."""
-    return min(math.ceil(asked / engines.replicas[0]), int(engines.engine.get("max_num_seqs") or AT_ONCE))
 
 
 def resolved_judge(
@@ -75,7 +69,7 @@ def resolved_judge(
     load = Load(
         section="judge",
         replicas=judge.replicas[1],
-        sequences=at_once(judge.concurrency, judge),
+        sequences=at_once(judge.concurrency, judge.replicas[0], judge.gpus, judge.engine),
         length=int(engine.get("max_model_len") or length),
         engine=engine,
         lever="judge.max_tokens or judge.max_model_len",

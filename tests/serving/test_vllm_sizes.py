@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from raysgpo.config import RolloutConfig
-from raysgpo.config.engine_parts import CPU_BLOCK
+from raysgpo.config.engine_parts import CPU_BLOCK, MOST_ON_CPU
 from raysgpo.serving.engine import VllmEngine
-from raysgpo.start.engines import AT_ONCE
 from tests.serving.test_vllm import random_policy, save
 
 pytestmark = pytest.mark.slow
@@ -36,6 +35,6 @@ def test_an_engine_has_the_sizes_of_offline_work(tmp_path: Path, monkeypatch: py
     with pytest.raises(Captured):
         asyncio.run(VllmEngine(save(random_policy(0), tmp_path), rollout).start())
     scheduler, cache = asked["config"].scheduler_config, asked["config"].cache_config
-    assert scheduler.max_num_seqs == AT_ONCE == 256
+    assert scheduler.max_num_seqs == MOST_ON_CPU == 256
     assert scheduler.max_num_batched_tokens == 4096
     assert cache.block_size == CPU_BLOCK and cache.enable_prefix_caching
