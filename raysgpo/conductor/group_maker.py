@@ -35,12 +35,13 @@ class GroupMaker:
         return group
 
 
-def write_group(group: Group | None) -> bytes:
+def write_groups(groups: list[Group | None]) -> bytes:
     """As a value of the stream."""
-    return pickle.dumps(group, protocol=5)
+    return pickle.dumps(groups, protocol=5)
 
 
-def read_group(value: bytes) -> Group | None:
-    group = pickle.loads(value)
-    assert group is None or isinstance(group, Group), f"the stream carries groups, not {type(group).__name__}"
-    return group
+def read_groups(value: bytes) -> list[Group]:
+    """Those of a row that the conductor had not yet."""
+    groups = [group for group in pickle.loads(value) if group is not None]
+    assert all(isinstance(group, Group) for group in groups), "the stream carries groups"
+    return groups

@@ -1,4 +1,4 @@
-"""The actor of the Ray Data stream: takes blocks of positions, gives one group a row.
+"""The actor of the Ray Data stream: takes blocks of positions, gives their groups in rows.
 
 Sampling, reward, judging and baseline share this one operator: measured on 2 cores, each further
 operator costs a step of 32 groups a quarter to half a second, and nothing is gained, since a
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from raysgpo.conductor.group_maker import GroupMaker, write_group
+from raysgpo.conductor.group_maker import GroupMaker, write_groups
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.heartbeats import PERIOD
 from raysgpo.config.resolved import ResolvedConfig
@@ -33,6 +33,8 @@ from raysgpo.tasks.grader import make_grader
 from raysgpo.tasks.task import Task
 
 Block = dict[str, np.ndarray]
+GROUPS_PER_ROW = 8
+"""A row costs three processes some milliseconds each. Fixed: a task that runs again must give the same rows."""
 
 
 class GroupWorker:
@@ -63,6 +65,8 @@ class GroupWorker:
             panel=_panel(config, judge, workers, told),
             sample=RetryingSampler(serve_sampler(rollout), config.rollout, self._outage, told),
         )
+        # With refilling, a block may hold groups of a step and such as wait for the end of that step.
+        self._groups_per_row = 1 if config.algorithm.refill else GROUPS_PER_ROW
         self._maker = GroupMaker(conductor, pipeline, config.algorithm.refill)
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="groups", daemon=True).start()
@@ -82,14 +86,15 @@ class GroupWorker:
         """Positions in, groups out in the same order: a re-run of the task must give the same rows."""
         positions = [int(position) for position in block["position"]]
         groups = asyncio.run_coroutine_threadsafe(self._maker.begin(positions), self._loop).result()
-        for group in groups:
+        for start in range(0, len(groups), self._groups_per_row):
             # Each wait inside has its own deadline.
-            finished = asyncio.run_coroutine_threadsafe(_result(group), self._loop).result()
-            yield {"group": np.array([write_group(finished)], dtype=object)}
+            row = _finished(groups[start : start + self._groups_per_row])
+            value = write_groups(asyncio.run_coroutine_threadsafe(row, self._loop).result())
+            yield {"groups": np.array([value], dtype=object)}
 
 
-async def _result(task: asyncio.Task[Group | None]) -> Group | None:
-    return await task
+async def _finished(tasks: list[asyncio.Task[Group | None]]) -> list[Group | None]:
+    return list(await asyncio.gather(*tasks))
 
 
 def _panel(

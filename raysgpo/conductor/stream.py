@@ -12,7 +12,7 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from raysgpo.conductor.group_maker import read_group
+from raysgpo.conductor.group_maker import read_groups
 from raysgpo.conductor.group_worker import GroupWorker
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.heartbeats import PATIENCE as WORKER_PATIENCE
@@ -97,8 +97,8 @@ def stall_deadline(config: Config) -> float:
 
 def _configure(context: DataContext) -> None:
     context.enable_progress_bars = False
-    # One group a block, and no limit on how many wait to be fetched: with the default of two, Ray
-    # Data takes one group each 0.1 s while another task waits for the window.
+    # One row a block, and no limit on how many wait to be fetched: with the default of two, Ray
+    # Data takes one each 0.1 s while another task waits for the window.
     context.target_max_block_size = 1
     context._max_num_blocks_in_streaming_gen_buffer = 1024
     # A stream that waits for the trainer makes no progress; our own deadlines watch it.
@@ -140,8 +140,8 @@ class StreamThread:
         try:
             for dataset in self._datasets:
                 for batch in dataset.iter_batches(batch_size=None, prefetch_batches=0):
-                    for value in batch["group"]:
-                        if (group := read_group(value)) is not None:
+                    for value in batch["groups"]:
+                        for group in read_groups(value):
                             self._on_group(group)
                     if self._stopped.is_set():
                         return

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from raysgpo.conductor.conductor import Conductor
-from raysgpo.conductor.group_maker import GroupMaker, read_group, write_group
+from raysgpo.conductor.group_maker import GroupMaker, read_groups, write_groups
 from raysgpo.conductor.handle import ConductorHandle
 from raysgpo.conductor.live_source import LiveSource
 from raysgpo.conductor.messages import Decision, TrainReport
@@ -174,7 +174,7 @@ class LocalSource(LiveSource):
     async def _flow(self, maker: GroupMaker, blocks: Iterator[list[int]]) -> None:
         for block in blocks:
             for group in await maker.begin(block):
-                value = write_group(await group)
+                value = write_groups([await group])
                 if self._direct:
                     await self._take(value)
                 else:
@@ -183,7 +183,7 @@ class LocalSource(LiveSource):
                     self._made.set()
 
     async def _take(self, value: bytes) -> None:
-        if (group := read_group(value)) is not None:
+        for group in read_groups(value):
             await self._arrived(group)
 
     async def made(self, count: int) -> None:
