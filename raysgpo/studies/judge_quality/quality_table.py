@@ -51,6 +51,7 @@ def cells(report: dict[str, Any], brief: bool = False) -> dict[str, str]:
         "useful gradients": _share(gradient["useful"]),
         "of the right sign": _share(gradient["right_sign"]),
         "right less wrong signs": _percent(gradient["net"]),
+        "cosine with the labels'": _number(gradient["cosine"], ".2f"),
         "tokens a useful gradient": _number(gradient["tokens_each"], ".0f"),
         "seconds a useful gradient": _number(gradient["seconds_each"], ".3f"),
         "lost votes": lost_votes if brief else f"{lost_votes} ({reasons})",

@@ -56,6 +56,18 @@ def test_a_wrong_sign_is_told() -> None:
     )
 
 
+def test_the_cosine_of_a_judge_that_is_right_reversed_or_half_right() -> None:
+    """Two answers to a problem have the advantages 1 / sqrt 2 and -1 / sqrt 2: right in one of two problems is 0."""
+    one, other = Problem("1", "1+1=?", "2"), Problem("2", "2+2=?", "4")
+    right = [scored(f"a{i}", 0 if i % 2 else 3, 0 if i % 2 else 3, problem=one) for i in range(GROUP)]
+    wrong = [scored(f"b{i}", 0 if i % 2 else 3, 3 if i % 2 else 0, problem=other) for i in range(GROUP)]
+    silent = [scored(f"c{i}", 0 if i % 2 else 3, None, problem=other) for i in range(GROUP)]
+    assert useful(right)["cosine"] == pytest.approx(1) and useful(wrong)["cosine"] == pytest.approx(-1)
+    assert useful(right + wrong)["cosine"] == pytest.approx(0, abs=1e-9)
+    assert useful(right + silent)["cosine"] == pytest.approx(2**-0.5)
+    assert useful(silent)["cosine"] is useful([])["cosine"] is None
+
+
 @pytest.mark.parametrize("votes", [(1, 1, 1), (4, 4, 4), (None, None, None), (0, None, 4)])
 def test_a_judge_that_tells_nothing_apart_gives_no_gradient(votes: tuple[int | None, ...]) -> None:
     """All alike, no error in any, all lost, and one score alone."""
