@@ -109,7 +109,8 @@ def run(words: list[str]) -> tuple[int, str]:
         return 0, "left out: make model brings SmolLM2"
     command += [str(folder(word)) if word in (TINY, SMOLLM2) else word for word in words[1:]]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    # vLLM warns on standard output, where the figures stand: of SmolLM2 once for each weight.
+    environment = {"VLLM_LOGGING_LEVEL": "ERROR"} | os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     begun = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     told = done.stdout if done.returncode == 0 else f"{done.stdout}\nfailed:\n{done.stderr[-2000:]}"
