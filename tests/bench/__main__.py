@@ -27,10 +27,10 @@ TINY, SMOLLM2 = "TINY", "SMOLLM2"
 """In the place of a model's folder."""
 BENCHES: dict[str, list[str]] = {
     "race, tiny": ["race.py", "arithmetic", "--steps", "16"],
-    "race, SmolLM2": ["race.py", "smollm", "--steps", "4", "--rounds", "1"],
+    "race, SmolLM2": ["race.py", "smollm", "prompts_per_step=2", "--steps", "4", "--rounds", "1"],
     "sampling, tiny": ["rollout.py", TINY],
     "sampling, tiny, cores in processes": ["rollout.py", TINY, "--engine-process"],
-    "sampling, SmolLM2": ["rollout.py", SMOLLM2, "--rounds", "1"],
+    "sampling, SmolLM2": ["rollout.py", SMOLLM2, *"--prompts 8 --tokens 32 --rounds 2".split()],
     "evaluating, SmolLM2": ["evaluating.py", SMOLLM2],
     "update, tiny": ["update.py", TINY],
     "update, tiny, long prompts": [
@@ -46,7 +46,7 @@ BENCHES: dict[str, list[str]] = {
     ],
     "sync, SmolLM2": ["sync.py", SMOLLM2],
     "sync, SmolLM2, two replicas": ["sync.py", SMOLLM2, "--replicas", "2"],
-    "judging": ["judging.py"],
+    "judging": ["judging.py", "--rounds", "1"],
     "sandbox": ["sandbox.py"],
     "fleet": ["fleet.py"],
     "conductor": ["conductor.py"],

@@ -2,8 +2,8 @@
 
     python tests/bench/evaluating.py MODEL [--limit 12] [--max-tokens 192] [--rounds 1]
 
-``jobs/evaluate.py``'s own loop (a replica, grading, answers written down), and the same requests put to the same
-AsyncLLM in this process, with the same arguments. Both are up at the same time and take turns, after a warm-up on the
+``jobs/evaluate.py``'s own loop (a replica, grading, answers written down), and the same requests put to AsyncLLM with
+the same arguments, as vLLM starts it by itself. Both are up at the same time and take turns, after a warm-up on the
 first set; the medians are compared.
 """
 
@@ -35,6 +35,7 @@ from raysgpo.session.running_rollout import running_rollout
 from raysgpo.start.evaluated_policy import EvaluatedPolicy, evaluated_policy
 from raysgpo.tasks.question_set import QuestionSet
 from raysgpo.weights.transport import NOTHING_PUBLISHED
+from tests.bench.bare_engine import bare_engine
 
 SETS = ("gsm8k", "math500", "minerva")
 
@@ -69,8 +70,7 @@ async def compare(policy: EvaluatedPolicy, sets: list[QuestionSet], sample: Retr
     rollout, model = policy.config.rollout, policy.config.model
     assert rollout.max_model_len is not None, "the engine is sized"
     answers = ReplicaAnswers(sample, policy.sets, rollout.max_model_len, NOTHING_PUBLISHED)
-    engine = VllmEngine(model, rollout)
-    await engine.start()
+    engine = await bare_engine(model, rollout)
     rates: dict[str, list[float]] = {"evaluation": [], "bare": []}
     for seed in range(rounds + 1):
         evaluating = new_evaluation(sets if seed else sets[:1], model, seed)
