@@ -167,7 +167,7 @@ def test_no_room_can_be_come_back_to() -> None:
 
 def test_few_modules_lie_outside_of_a_folder() -> None:
     loose = [file.stem for file in PACKAGE.glob("*.py") if file.stem != "__init__"]
-    assert sorted(loose) == ["nodes", "records", "remote", "run", "seeds"]
+    assert sorted(loose) == ["imports", "nodes", "records", "remote", "run", "seeds"]
 
 
 def test_the_scan_sees_an_upward_import(tmp_path: Path) -> None:

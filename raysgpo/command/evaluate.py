@@ -31,6 +31,7 @@ from raysgpo.evaluation.plan import Plan, PlannedSet, check_unchanged, labelled
 from raysgpo.evaluation.questions import load_set
 from raysgpo.evaluation.server import ServerAnswers
 from raysgpo.evaluation.table import print_scores
+from raysgpo.imports import large_import
 from raysgpo.judging.server import NoProxy
 from raysgpo.output.exit_status import DONE, FAILED, STOPPED, WRONG_SETTING
 from raysgpo.output.run_lock import RunLock
@@ -174,7 +175,8 @@ def ask(evaluating: Evaluating, config: Config) -> None:
     if evaluating.plan.server is not None:
         asyncio.run(_ask_server(evaluating))
         return
-    from raysgpo.session.evaluating_models import evaluate_models
+    with large_import():
+        from raysgpo.session.evaluating_models import evaluate_models
 
     evaluate_models(evaluating, config, say)
 

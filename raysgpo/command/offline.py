@@ -15,6 +15,7 @@ from raysgpo.command.configure import configure
 from raysgpo.command.parser import dry_run_asked, run_parser
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
+from raysgpo.imports import large_import
 from raysgpo.offline.kept_groups import selected
 from raysgpo.output.exit_status import DONE, WRONG_SETTING
 from raysgpo.recipes import RECIPES
@@ -35,6 +36,7 @@ def main(typed: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTING
-    from raysgpo.offline.run import train_offline  # after the checks: this imports Ray
+    with large_import():  # after the checks: this imports Ray
+        from raysgpo.offline.run import train_offline
 
     return train_offline(config, groups)

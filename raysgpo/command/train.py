@@ -9,6 +9,7 @@ from raysgpo.command.configure import configure
 from raysgpo.command.parser import dry_run_asked, run_parser
 from raysgpo.command.words import Words
 from raysgpo.config.overrides import ConfigError
+from raysgpo.imports import large_import
 from raysgpo.output.exit_status import DONE, WRONG_SETTING
 from raysgpo.recipes import RECIPES
 from raysgpo.start.dry_run import show
@@ -26,6 +27,7 @@ def main() -> int:
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTING
-    from raysgpo.run import train  # after the checks: this imports Ray
+    with large_import():  # after the checks: this imports Ray
+        from raysgpo.run import train
 
     return train(config).status

@@ -16,6 +16,7 @@ import numpy as np
 
 from raysgpo.config import RolloutConfig
 from raysgpo.config.engine_parts import CPU_BLOCK
+from raysgpo.imports import large_import
 from raysgpo.policy.special_tokens import divided_stop, special_ids
 from raysgpo.policy.text_ends import ends_of, has_pieces, text_ends, text_pieces
 from raysgpo.records import Completion, SampleRequest
@@ -175,8 +176,10 @@ class VllmEngine:
             os.environ.setdefault(name, value)
         if (threads := self._environment.get("OMP_NUM_THREADS")) is not None:
             os.environ["OMP_NUM_THREADS"] = threads  # Ray says 1 to all of a run's processes.
-        from vllm import AsyncEngineArgs
-        from vllm.config import WeightTransferConfig
+        with large_import():
+            from vllm import AsyncEngineArgs
+            from vllm.config import WeightTransferConfig
+            from vllm.v1.engine.async_llm import AsyncLLM  # noqa: F401 (most of vLLM, which its start imports)
 
         transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
         arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))

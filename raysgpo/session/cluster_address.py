@@ -22,6 +22,11 @@ STRANGERS = (grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.UNAVAILABLE, grpc.St
 MEND = f"unset {VARIABLE} to start Ray on this machine, or set it to HOST:PORT of a running cluster's head"
 
 
+def starts_here() -> bool:
+    """Whether Ray would start a cluster of its own on this machine."""
+    return not ray.is_initialized() and services.canonicalize_bootstrap_address(None) is None
+
+
 def check_cluster_address() -> str | None:
     """Return if Ray would start here, has started, or would join a cluster that takes this process; with a warning
     where that one takes anybody.

@@ -14,12 +14,17 @@ from ray.exceptions import RayError
 from raysgpo.config.overrides import ConfigError
 from raysgpo.output.whole_file import writing
 from raysgpo.serving.http_key import CALLBACK
-from raysgpo.session.cluster_address import check_cluster_address
+from raysgpo.session.cluster_address import check_cluster_address, starts_here
 from raysgpo.session.interrupts import Say
 
 QUIET_LOGGERS = ("ray", "ray.serve", "ray.data", "ray.train", "ray.tune", "vllm", "httpx", "transformers")
 
 DRIVER_LOG = "raysgpo-driver.out"
+SPARED = {
+    "RAY_prestart_worker_first_driver": "0",  # Workers without the run's environment, so of no use to it.
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # Nobody announces that this machine goes.
+}
+"""Processes that a cluster started for one run on this machine need not start."""
 
 
 @contextmanager
@@ -40,6 +45,9 @@ def ray_session(say: Say = print) -> Iterator[Path]:
         say(warning)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
+    if starts_here():
+        for name, value in SPARED.items():
+            os.environ.setdefault(name, value)
     # Three processes on two cores: idle threads must sleep, not spin.
     threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     # A proxy that is not up after five seconds is killed and started again, which on a busy machine has no end.

@@ -30,8 +30,8 @@ from raysgpo.recipes import RECIPES
 
 ROOT = Path(__file__).resolve().parents[2]
 PHASES = ("sample", "judge_alone", "train", "sync", "other")
-LOOK = 2.0
-"""Seconds between two looks at the memory of all processes of a side."""
+LOOK = 15.0
+"""Seconds between two looks at the memory of all processes of a side; a look costs a side of many processes most."""
 PLAIN = ["algorithm=grpo", "judge=none", "guidance=none", "evaluation.every=0"]
 
 __all__ = ["RECIPES"]
