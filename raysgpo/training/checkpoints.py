@@ -79,6 +79,8 @@ class Checkpoints:
         self._group = dist.new_group(backend="gloo", timeout=timedelta(seconds=seconds))
         self._stager = Stager()
         self._writing: Future[Metrics] | None = None
+        self._written: Metrics = {}
+        """Of the last one that was finished, until it is asked for."""
         self._upload: CheckpointUpload | None = None
         self._folder_of = [0] * dist.get_world_size()
         """Of each rank, the first rank that has its folder."""
@@ -141,18 +143,18 @@ class Checkpoints:
 
     def _settle(self) -> None:
         if self._writing is not None:
-            self._writing.result()
+            self._written, self._writing = self._writing.result(), None
 
     def written(self) -> Metrics:
-        """Of a checkpoint that was finished since it was asked for last.
+        """Of a checkpoint that was finished since it was asked for last, each of them once.
 
         Raises:
             WriteFailed: as ``save``.
         """
         sent: Metrics = {} if self._upload is None else {**self._upload.taken()}
-        if self._writing is None or not self._writing.done():
-            return sent
-        metrics, self._writing = self._writing.result(), None
+        if not self._written and self._writing is not None and self._writing.done():
+            self._settle()
+        metrics, self._written = self._written, {}
         return {**metrics, **sent}
 
     # --- the side thread ---

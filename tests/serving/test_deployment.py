@@ -147,12 +147,12 @@ def test_a_hung_update_keeps_no_other_replica_from_landing(deploy_fake: Deploy, 
     handle = deploy_fake(
         transport,
         replicas=2,
-        update_deadline=5.0,
+        update_deadline=10.0,
         fault="hang",
         fault_version=0,
         fault_marker=str(tmp_path / "fault"),
     )
-    report = transport.sender(handle).publish(0, weights(0).items(), deadline=5.0)
+    report = transport.sender(handle).publish(0, weights(0).items(), deadline=10.0)
     assert list(report.landed.values()) == [0] and len(report.failures) == 1
     [landed] = report.landed
     assert "update to version 0 failed" in report.failures[0] and landed not in report.failures[0]

@@ -44,8 +44,11 @@ def test_training_goes_on_while_a_checkpoint_of_its_moment_is_written(ranks: Ran
             assert rank["found"][2] == pytest.approx(first["found"][4], abs=1e-6)
 
 
-def test_the_next_checkpoint_waits_for_the_one_before_it(ranks: Ranks) -> None:
-    [only] = ranks(1, "slow 0.5", "save 3", "save 4", "finish", config=("checkpoint.keep=1",))
+def test_the_next_checkpoint_waits_for_the_one_before_it_and_each_is_told_of_once(ranks: Ranks) -> None:
+    script = ["slow 0.5", "save 3", "save 4", "written", "finish", "written", "written"]
+    [only] = ranks(1, *script, config=("checkpoint.keep=1",))
+    assert only["found"][3]["checkpoint/seconds"] > 0.5 and only["found"][5]["checkpoint/seconds"] > 0.5
+    assert only["found"][6] == {}
     assert only["happened"] == [
         ("checkpoint_state", 3), "writing", ("checkpointed", 3),
         ("checkpoint_state", 4), "writing", ("checkpointed", 4),
