@@ -14,7 +14,6 @@ import multiprocessing
 import os
 import pickle
 import resource
-import signal
 import sys
 import time
 from datetime import timedelta
@@ -36,20 +35,25 @@ from raysgpo.training import checkpoints as checkpoints_file
 from raysgpo.training.checkpoints import Checkpoints
 from tests.resolved import resolved
 
+SAID = "said"
+"""A file that is there once a conductor was told something for the console."""
+
 
 class Conductor:
     """Its handle: remembers what it was told, in order."""
 
     trained: int | None = None
 
-    def __init__(self, happened: list[Any]) -> None:
-        self._happened = happened
+    def __init__(self, happened: list[Any], top: Path) -> None:
+        self._happened, self._top = happened, top
 
     def __getattr__(self, name: str) -> Any:
         def remote(*arguments: Any) -> Any:
             if name == "trained_steps":
                 return self.trained
             self._happened.append((name, *arguments))
+            if name == "say":
+                (self._top / SAID).touch()
             return {"step": arguments[0], "accuracy": None} if name == "checkpoint_state" else None
 
         return SimpleNamespace(remote=remote)
@@ -73,7 +77,7 @@ class Rank:
             folder.mkdir(exist_ok=True)
             checkpoints_file.node_of_this_process = lambda: str(rank)
         run = RunFolder(folder, job["store"])
-        self.conductor = Conductor(self.happened)
+        self.conductor = Conductor(self.happened, self.top)
         where: Any = SimpleNamespace(run=run, config=config, conductor=self.conductor)
         self.checkpoints = Checkpoints(where, self.policy)
 
@@ -140,11 +144,11 @@ class Rank:
         """Every disk has room again."""
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
-    def room_after(self, seconds: str) -> None:
-        """Every disk has room once as much time has passed; of this process alone."""
-
-        signal.signal(signal.SIGALRM, lambda *_: self.room(""))
-        signal.setitimer(signal.ITIMER_REAL, float(seconds))
+    def room_once_said(self, _: str) -> None:
+        """Every disk has room once a conductor was told that there is none."""
+        while not (self.top / SAID).exists():
+            time.sleep(0.05)
+        self.room("")
 
     def slow(self, seconds: str) -> None:
         """Writing takes as long."""

@@ -74,7 +74,7 @@ def test_exports_of_a_way_that_was_gone_back_on_are_no_longer_there(ranks: Ranks
 def test_a_checkpoint_waits_for_room_on_whichever_rank_and_says_so_once(
     full: str, ranks: Ranks, tmp_path: Path
 ) -> None:
-    found = ranks(2, "impatient 60", f"full {full}", "save 3", "room_after 1.0", "finish")
+    found = ranks(2, "impatient 60", f"full {full}", "save 3", "room_once_said", "finish")
     assert [rank["found"][-1] for rank in found] == [None, None]
     kinds = [one[0] for one in found[0]["happened"]]
     assert kinds == ["checkpoint_state", "say", "checkpointed"]
