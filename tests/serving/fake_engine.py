@@ -9,6 +9,7 @@ Faults are injected by arguments, which a deployment gives as ``rollout.engine``
 from __future__ import annotations
 
 import asyncio
+import importlib
 import math
 import time
 from itertools import groupby
@@ -85,6 +86,8 @@ class FakeEngine:
         self._frozen: bool | None = None
 
     async def start(self) -> None:
+        """Loads torch, as vLLM does at its start: an update would do so within its deadline, with the loop held up."""
+        await asyncio.to_thread(importlib.import_module, "torch")
         self._running.set()
         self._idle.set()
 
@@ -140,7 +143,7 @@ class FakeEngine:
     ranks = 1
 
     async def join(self, invitation: Description) -> None:
-        """In threads of their own, as vLLM's are in another process: torch alone takes seconds to import."""
+        """In threads of their own, as vLLM's are in another process: torch.distributed takes its time to import."""
         self._group = await asyncio.to_thread(self._join, invitation)
 
     def _join(self, i: Description) -> WeightGroup:
