@@ -13,13 +13,10 @@ from dataclasses import replace
 from raysgpo.config import Config
 from raysgpo.config.command_name import command_name
 from raysgpo.groups.prepared import Prepared
-from raysgpo.output.advantage_picture import draw_advantages
 from raysgpo.output.console import Console
-from raysgpo.output.curves import draw_curves, draw_guidance
 from raysgpo.output.exit_status import DONE, STOPPED
 from raysgpo.output.run_folder import RunFolder
 from raysgpo.output.run_lock import RunLock
-from raysgpo.output.success_picture import draw_success
 from raysgpo.session.exiting import Exit, exiting, telling_failures
 from raysgpo.session.healing import Healing
 from raysgpo.session.interrupts import interruptible
@@ -92,6 +89,10 @@ def _tell(prepared: Prepared, run: RunFolder, stopped: bool, go_on: str, say: Sa
     if prepared.total_steps == 0:
         say(f"every answer: {run.answers}")
         return
+    from raysgpo.output.advantage_picture import draw_advantages  # matplotlib, which no start should wait for
+    from raysgpo.output.curves import draw_curves, draw_guidance
+    from raysgpo.output.success_picture import draw_success
+
     if (picture := draw_guidance(run)) is not None:
         say(f"guided and unguided rollouts: {picture}")
     say(f"accuracy and all-negative share: {draw_curves(run)}")

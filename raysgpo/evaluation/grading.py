@@ -12,7 +12,6 @@ from raysgpo.records import Problem
 from raysgpo.tasks.code_grading import CodeGrading
 from raysgpo.tasks.final_answer import final_answers
 from raysgpo.tasks.grader import DeadlineGrader
-from raysgpo.tasks.math_grading import MathGrading
 from raysgpo.tasks.question_set import QuestionSet
 
 
@@ -58,6 +57,8 @@ def stated(of: QuestionSetConfig, text: str) -> str | None:
 
 
 def _grader(runs_programs: bool) -> DeadlineGrader:
+    from raysgpo.tasks.math_grading import MathGrading  # math-verify, which takes as long to import as Ray
+
     task = TaskConfig(kind="code" if runs_programs else "math", path="unread")
     rules = CodeGrading(task.sandbox) if runs_programs else MathGrading()
     return DeadlineGrader(rules, task.grade_deadline, task.graders)

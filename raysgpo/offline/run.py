@@ -35,7 +35,6 @@ from raysgpo.offline.running import running_trainer, starting_judge
 from raysgpo.offline.tokens import with_tokens
 from raysgpo.output import checkpoint
 from raysgpo.output.console import Console, update_numbers
-from raysgpo.output.curves import draw_offline
 from raysgpo.output.exit_status import DONE, STOPPED
 from raysgpo.output.json_lines import JsonLines, cut_rows, read_rows, write_together
 from raysgpo.output.metrics import Metrics
@@ -304,6 +303,8 @@ class _Offline:
     def tell(self) -> None:
         """The last lines."""
         evaluations, steps = self._evaluations(), self.total_steps
+        from raysgpo.output.curves import draw_offline  # matplotlib, which no start should wait for
+
         self.say(f"loss and held-out accuracy: {draw_offline(self.run)}")
         if 0 in evaluations and steps in evaluations:
             before, after = (evaluations[step]["eval/accuracy"] or 0.0 for step in (0, steps))

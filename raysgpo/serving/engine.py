@@ -176,14 +176,13 @@ class VllmEngine:
             os.environ.setdefault(name, value)
         if (threads := self._environment.get("OMP_NUM_THREADS")) is not None:
             os.environ["OMP_NUM_THREADS"] = threads  # Ray says 1 to all of a run's processes.
-        with large_import():
+        with large_import():  # the core's thread imports a good part of vLLM as well
             from vllm import AsyncEngineArgs
             from vllm.config import WeightTransferConfig
-            from vllm.v1.engine.async_llm import AsyncLLM  # noqa: F401 (most of vLLM, which its start imports)
 
-        transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
-        arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
-        self._llm = start_engine(arguments, self._core_process)
+            transfer = WeightTransferConfig(**self._arguments["weight_transfer_config"])
+            arguments = AsyncEngineArgs(**(self._arguments | {"weight_transfer_config": transfer}))
+            self._llm = start_engine(arguments, self._core_process)
         self._tokens = TokenCount(self._llm.output_processor)
         self._tokenizer = self._llm.get_tokenizer()
         self._special = special_ids(self._tokenizer)

@@ -15,7 +15,6 @@ from collections import Counter
 from typing import Any
 
 from ray.train import ScalingConfig
-from ray.train.torch import TorchTrainer
 from ray.train.v2._internal.execution.scaling_policy import (
     ElasticScalingPolicy,
     NoopDecision,
@@ -25,6 +24,7 @@ from ray.train.v2._internal.execution.worker_group import WorkerGroupPollStatus,
 
 from raysgpo.nodes import free_nodes
 from raysgpo.planning.placement import Node, room
+from raysgpo.training.run_trainer import RunTrainer
 
 PATIENCE = 20.0
 """Seconds for which there may be room for fewer workers than there were: what a dead process held comes free late."""
@@ -80,8 +80,8 @@ class FreeRoom(ElasticScalingPolicy):
         return room(scaling._resources_per_worker_not_none, scaling.label_selector or {}, free)
 
 
-class ElasticTrainer(TorchTrainer):
-    """Ray Train's trainer with that policy in the place of its own."""
+class ElasticTrainer(RunTrainer):
+    """A run's trainer with that policy in the place of Ray Train's own."""
 
     def __init__(self, first: int, **settings: Any) -> None:
         super().__init__(**settings)

@@ -1,17 +1,19 @@
-"""Ray Train's entry point. Its controller reads this file and trains nothing, so it imports nothing heavy."""
+"""What Ray Train runs in each worker. The driver reads this file as well, so it imports nothing heavy."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from raysgpo.training.job import TrainJob
 
 
-def train_loop(settings: dict[str, Any]) -> None:
-    """``settings`` is {"job": TrainJob}."""
+def train_loop(job: TrainJob) -> None:
+    """From the run's last checkpoint to its end, or until this group of workers is put away."""
     from ray.exceptions import RayActorError
 
     from raysgpo.remote import result
 
-    job = settings["job"]
     try:
         result(job.conductor.say.remote(None))
     except RayActorError:

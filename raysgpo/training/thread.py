@@ -17,7 +17,7 @@ import ray
 from ray._private import state, worker
 from ray.exceptions import ActorDiedError, RayActorError
 from ray.train import FailureConfig, RunConfig, ScalingConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.torch import TorchConfig
 
 from raysgpo.config import TrainerConfig
 from raysgpo.config.run_name import plain_name
@@ -27,6 +27,7 @@ from raysgpo.training.absence import Absence
 from raysgpo.training.elastic import ElasticTrainer
 from raysgpo.training.entry import train_loop
 from raysgpo.training.job import TrainJob
+from raysgpo.training.run_trainer import RunTrainer
 
 END_DEADLINE = 60.0
 """Seconds that workers without a conductor may take to notice it, and Ray Train to put them away."""
@@ -113,12 +114,12 @@ class TrainerThread:
             self.failure = error
 
 
-def _trainer(job: TrainJob, folder: Path, workers: int) -> TorchTrainer:
+def _trainer(job: TrainJob, folder: Path, workers: int) -> RunTrainer:
     settings: TrainerConfig = job.config.trainer
-    trainer = partial(ElasticTrainer, workers) if settings.elastic else TorchTrainer
+    trainer = partial(ElasticTrainer, workers) if settings.elastic else RunTrainer
     return trainer(
-        train_loop_per_worker=train_loop,
-        train_loop_config={"job": job},
+        # No train_loop_config, which Ray Train's controller would unpickle, and import all that a job holds.
+        train_loop_per_worker=partial(train_loop, job),
         torch_config=TorchConfig(
             backend="nccl" if settings.gpus else "gloo", timeout_s=int(settings.collective_timeout)
         ),
