@@ -70,9 +70,13 @@ def running_parts(
         trainer = TrainerThread(job, run.path, workers, say)
         trainer.start()
         afterwards.callback(trainer.wait)  # what is left to do when the conductor is gone
-        serving.wait()
-        result(started)
-        result(conductor.open_publishing.remote())
+        try:
+            serving.wait()
+            result(started)
+            result(conductor.open_publishing.remote())
+        except BaseException:  # Ctrl-C too
+            trainer.kill()  # It has trained nothing, so nobody need wait until it ends by itself.
+            raise
 
         def check() -> None:
             serving.check()

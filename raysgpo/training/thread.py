@@ -82,6 +82,10 @@ class TrainerThread:
         """Return once the workers have ended. Without a conductor they do so by themselves, unless their controller
         hangs; then it is killed, and they end with it."""
         self._thread.join(END_DEADLINE)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the workers' controller, and them with it: nothing that they do is wanted."""
         if self.running and (controller := self._find_controller()) is not None:
             ray.kill(controller)
 
