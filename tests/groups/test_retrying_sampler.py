@@ -91,23 +91,23 @@ def told(replica: Beating, **settings: float) -> tuple[list[Completion], int]:
     """The completions, and how often it was told that they got on."""
     times: list[int] = []
     sampler = RetryingSampler(
-        replica, RolloutConfig(token_deadline=0.1, attempts=2, **settings), progressed=lambda: times.append(1)
+        replica, RolloutConfig(token_deadline=0.3, attempts=2, **settings), progressed=lambda: times.append(1)
     )
     return asyncio.run(sampler(REQUEST))[0], len(times)
 
 
 def test_an_answer_that_takes_many_deadlines_is_waited_for_while_tokens_come() -> None:
-    beats = [Beat(tokens=n, updating=False) for n in range(10)]
-    assert told(Beating(*beats, pause=0.03)) == (ANSWER, 11)
+    beats = [Beat(tokens=n, updating=False) for n in range(20)]
+    assert told(Beating(*beats, pause=0.05)) == (ANSWER, 21)
 
 
 def test_an_update_of_the_weights_is_waited_for_without_tokens() -> None:
-    assert told(Beating(*[Beat(tokens=5, updating=True)] * 10, pause=0.03)) == (ANSWER, 11)
+    assert told(Beating(*[Beat(tokens=5, updating=True)] * 20, pause=0.05)) == (ANSWER, 21)
 
 
 def test_an_answer_without_a_token_is_not_waited_for_any_more() -> None:
-    replica = Beating(*[Beat(tokens=5, updating=False)] * 10, pause=0.03)
-    with pytest.raises(SamplingFailed, match=r"no token within rollout\.token_deadline=0\.1 s"):
+    replica = Beating(*[Beat(tokens=5, updating=False)] * 20, pause=0.05)
+    with pytest.raises(SamplingFailed, match=r"no token within rollout\.token_deadline=0\.3 s"):
         told(replica)
     assert replica.given_up == 2
 
@@ -121,8 +121,8 @@ def test_a_replica_that_falls_silent_is_not_waited_for_any_more() -> None:
 
 def test_a_request_that_no_replica_takes_waits_for_them_as_long_as_they_may_take_to_start() -> None:
     replica = Beating(pause=0.0, hangs=True)
-    with pytest.raises(ReplicasUnavailable, match=r"no replica took the request within rollout\.token_deadline=0\.1"):
-        told(replica, start_deadline=0.5)
+    with pytest.raises(ReplicasUnavailable, match=r"no replica took the request within rollout\.token_deadline=0\.3"):
+        told(replica, start_deadline=1.5)
     assert replica.given_up > 2, "it costs no attempt"
 
 
