@@ -240,8 +240,8 @@ def battered(small: list[str], judge: Path, tmp_path_factory: pytest.TempPathFac
     """
     storage = tmp_path_factory.mktemp("battered")
     words = ["max_staleness=1", "steps=1000", "checkpoint.every=2", "evaluation.every=0", f"storage={storage}"]
-    words += ["algorithm=sgpo_corpo", "judge=tiny", f"judge.model={judge}", f"judge.steps={JUDGED}", "judge.deadline=15"]
-    words += ["rollout.engine_process=true"]  # as on GPUs
+    words += ["algorithm=sgpo_corpo", "judge=tiny", f"judge.model={judge}", f"judge.steps={JUDGED}"]
+    words += ["judge.deadline=15", "rollout.engine_process=true"]  # a process, as on GPUs
     others = [word for word in small if word != "judge=rule"]
     command = start_command(storage / "elsewhere", str(ROOT / "jobs" / "train.py"), *others, *words)
     run = RunFolder(storage / "runs" / "arithmetic-001")
