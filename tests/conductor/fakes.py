@@ -29,6 +29,7 @@ from raysgpo.serving.handle import RolloutService
 from raysgpo.tasks.arithmetic import ArithmeticTask
 from raysgpo.tasks.task import Task
 from tests.conductor.fake_rollout import FakeHandle, FakeRollout
+from tests.patience import PATIENCE
 from tests.resolved import resolved
 
 SMALL = """prompts_per_step=2 sampling.group_size=2 task.prompts=5 task.terms=3 evaluation.prompts=3 evaluation.every=2
@@ -111,19 +112,19 @@ class FakeRun:
 
     def evaluating(self) -> None:
         """Waits until a held-out prompt is asked for."""
-        until = time.monotonic() + 60
-        while not any(len(r.seeds_G) == 1 for _, r in ray.get(self.rollout.requests.remote(), timeout=10)):
+        until = time.monotonic() + PATIENCE
+        while not any(len(r.seeds_G) == 1 for _, r in ray.get(self.rollout.requests.remote(), timeout=PATIENCE)):
             assert time.monotonic() < until, "nobody evaluates"
             time.sleep(0.05)
 
     def call(self, name: str, *arguments: Any) -> Any:
-        return ray.get(getattr(self.conductor, name).remote(*arguments), timeout=120)
+        return ray.get(getattr(self.conductor, name).remote(*arguments), timeout=PATIENCE)
 
     def publish(self, step: int) -> int:
         """New weights, with ``step`` optimizer steps, are on the fake rollout and known to the conductor."""
         self.version = self.call("next_version", step)
         if self._own:
-            ray.get(self.rollout.set_version.remote(self.version), timeout=10)
+            ray.get(self.rollout.set_version.remote(self.version), timeout=PATIENCE)
         self.call("published", self.version, step, 1)
         return self.version
 
@@ -155,11 +156,11 @@ class FakeRun:
         return self.trained(step)
 
     def release(self) -> None:
-        ray.get(self.rollout.release.remote(), timeout=10)
+        ray.get(self.rollout.release.remote(), timeout=PATIENCE)
 
     def asks_for(self, count: int) -> None:
         """Waits until the first ``count`` positions are asked for, and sees that no other is."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while len(self.asked()) < count:
             assert time.monotonic() < until, f"asked for {sorted(self.asked())} alone"
             time.sleep(0.05)
@@ -171,7 +172,7 @@ class FakeRun:
         count = self.prepared.total_steps * self.config.prompts_per_step * self.config.refill_limit
         positions = {self.seeds(position): position for position in range(count)}
         found: dict[int, SampleRequest] = {}
-        for _, request in ray.get(self.rollout.requests.remote(), timeout=10):
+        for _, request in ray.get(self.rollout.requests.remote(), timeout=PATIENCE):
             if request.seeds_G in positions:
                 found.setdefault(positions[request.seeds_G], request)
         return found

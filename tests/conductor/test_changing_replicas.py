@@ -21,6 +21,7 @@ from raysgpo.weights.transport import ReplicaPublisher
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 from tests.group_audit import faults
+from tests.patience import PATIENCE
 from tests.rollouts import Sampled, deploy_rollout
 from tests.serving.fake_engine import fake_engine
 
@@ -72,7 +73,7 @@ class Trainer:
         return {**sync.metrics}
 
     def train_until(self, condition: Callable[[], bool], what: str, pause: float = 0.0) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < until and len(self.found) < STEPS, f"no {what}: {self.found}"
             step = len(self.found)

@@ -25,6 +25,7 @@ from raysgpo.tasks.task import Grade
 from raysgpo.weights.store import start_weight_store
 from raysgpo.weights.store_transport import StoreTransport
 from tests.conductor.fakes import SETTLE, FakeRun, settings
+from tests.patience import PATIENCE
 from tests.rollouts import deploy_rollout
 from tests.serving.fake_engine import fake_engine
 from tests.weights.publishing import written
@@ -233,7 +234,7 @@ def test_a_replica_that_gets_its_weights_late_answers_with_the_weights_asked_for
         time.sleep(2 * SETTLE)
         file, manifest = written([("w", torch.ones(3))])
         with file:
-            ray.get(transport.store.publish.remote(run.version, manifest), timeout=20)
+            ray.get(transport.store.publish.remote(run.version, manifest), timeout=PATIENCE)
         run.step(1)
         run.publish(2)
         run.trained(1)
@@ -257,7 +258,7 @@ def test_a_record_under_way_when_the_workers_start_again_is_given_up(start_run: 
     assert lines(run.folder.metrics) == []
     run.publish(0)
     with pytest.raises(RuntimeError, match="started again while step 0 was being recorded"):
-        ray.get(given_up, timeout=30)
+        ray.get(given_up, timeout=PATIENCE)
     run.release()
     run.whole_step(0)
     assert [row["step"] for row in lines(run.folder.metrics)] == [0]

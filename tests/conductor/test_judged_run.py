@@ -15,6 +15,7 @@ from raysgpo.output.json_lines import read_rows
 from tests.conductor.conftest import Start
 from tests.conductor.fakes import FakeRun
 from tests.judging.judge_server import Fault, JudgeServer, content, gullible, hang, raw, status
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.ray
 
@@ -48,7 +49,7 @@ def run(start_shared_run: Start) -> Iterator[FakeRun]:
         address = JudgeAddress(server.base_url, "judge", SecretStr(KEY))
         run: FakeRun = start_shared_run(DEAD + 1, *words, judge=address, hopeless=True, held=(1,))
         run.publish(0)
-        until = time.monotonic() + 60
+        until = time.monotonic() + PATIENCE
         while not server.questions:
             assert time.monotonic() < until, "a group is judged while another still generates"
             time.sleep(0.05)

@@ -28,6 +28,7 @@ from raysgpo.output.run_folder import RunFolder
 from raysgpo.serving.replica import ReplicaState
 from raysgpo.weights.checksums import named_checksums
 from tests.full.conftest import checksums_by_version, trained_here
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -82,7 +83,7 @@ def scrape_last_step(run: RunFolder) -> dict[str, list[float]]:
     [node] = ray.nodes()
     address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     last = list(read_rows(run.metrics))[-1]
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while True:
         with urllib.request.urlopen(address, timeout=10) as answer:
             found = scraped(answer.read().decode(), run)

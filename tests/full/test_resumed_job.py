@@ -25,6 +25,7 @@ import pytest
 from raysgpo.output import checkpoint
 from raysgpo.output.run_folder import RunFolder
 from tests.full.conftest import DEADLINE, ROOT, STEPS, Finished, clean_environment, run_to_end
+from tests.patience import PATIENCE
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(1800)]
 
@@ -90,7 +91,7 @@ def submit(cluster: Cluster, *words: str) -> subprocess.CompletedProcess[str]:
 
 def wait_for_dashboard(cluster: Cluster) -> None:
     line = [RAY, "job", "list", "--address", cluster.dashboard]
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while subprocess.run(line, env=cluster.environment, capture_output=True, timeout=60).returncode:
         assert time.monotonic() < end, "the dashboard did not come up"
         time.sleep(1)

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.ray
 
 DRIVER = """
@@ -49,7 +51,7 @@ def test_its_applications_go_when_a_driver_is_killed(ray_session: None) -> None:
     finally:
         driver.kill()
         driver.wait()
-    until = time.monotonic() + 60
+    until = time.monotonic() + PATIENCE
     while "left-behind" in serve.status().applications:
         assert time.monotonic() < until, "it was left behind"
         time.sleep(0.2)
